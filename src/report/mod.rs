@@ -1,0 +1,1 @@
+//! Rendering of store rows: tables, cards, CSV, JSON, Parquet, SVG.

@@ -1,0 +1,70 @@
+//! `spec.json`: everything a runner needs, written (tmp + rename) before it is started.
+//!
+//! Layout of an attempt's folder: `spec.json`, `claim`, `journal`, `cancel` (exists = cancel was asked), `wd/` (working folder
+//! with `outputs/` and `logs/`), `azureml-logs/70_driver_log.txt` (captured output), `user_logs/std_log.txt` (link to it),
+//! `artifacts/`, `report.jsonl`, `named_outputs/`.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Input of the runner. Paths are absolute on the machine of the runner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptSpec {
+    /// Sweep id (`HD_...`) or run id of a single run.
+    pub sweep: String,
+    /// Experiment name.
+    pub experiment: String,
+    /// Trial number.
+    pub trial: u64,
+    /// Run id shown to the script: `<sweep>_<trial>`.
+    pub run_id: String,
+    /// Attempt, from 0.
+    pub attempt: u32,
+    /// Random text; part of the folder's name and of the cookie in the process environment.
+    pub nonce: String,
+    /// Command and arguments; never through a shell unless the user's template needs one (then `["/bin/sh", "-c", ...]`).
+    pub argv: Vec<String>,
+    /// Variables to set on top of the runner's own environment, in order.
+    pub env: IndexMap<String, String>,
+    /// Folders to put first on `PATH` (the environment's `bin`).
+    #[serde(default)]
+    pub path_prepend: Vec<PathBuf>,
+    /// Snapshot folder whose content becomes the working folder (reflink, hard link of read-only files or copy); `None` = empty.
+    #[serde(default)]
+    pub snapshot: Option<PathBuf>,
+    /// Run in this folder instead of `wd/` (`--in-place`).
+    #[serde(default)]
+    pub in_place: Option<PathBuf>,
+    /// v2 named outputs to create under `named_outputs/`.
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    /// Hard limit of the script in milliseconds.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// From TERM to KILL.
+    pub grace_ms: u64,
+    /// Primary metric, if any.
+    #[serde(default)]
+    pub primary_metric: Option<String>,
+    /// All names to look for in plain output (the primary included).
+    #[serde(default)]
+    pub metric_names: Vec<String>,
+    /// The trial's parameters, for `OVERDRIVE_PARAMS`.
+    pub parameters: IndexMap<String, crate::space::Value>,
+    /// Data bindings for the shim's `input_datasets`: name -> path.
+    #[serde(default)]
+    pub inputs: IndexMap<String, String>,
+    /// Unix datagram socket to ring after each append to the journal; best effort.
+    #[serde(default)]
+    pub doorbell: Option<PathBuf>,
+    /// Largest captured log in bytes (first and last half are kept beyond it).
+    pub log_cap_bytes: u64,
+    /// Set `PYTHONPATH` so that `azureml` is ours.
+    pub shim: bool,
+    /// Offer the MLflow endpoint.
+    pub mlflow: bool,
+    /// Key under which the sweep keeps registered models and datasets (a folder).
+    #[serde(default)]
+    pub registry: Option<PathBuf>,
+}

@@ -1,0 +1,1 @@
+//! Snapshots of the source folder: content-addressed, made once per sweep.

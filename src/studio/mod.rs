@@ -1,0 +1,1 @@
+//! The studio: a web page and an API over the store, from the same binary.

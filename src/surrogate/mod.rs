@@ -1,0 +1,1 @@
+//! Surrogate models: arrays in, arrays out; they know no trial, parameter or goal.

@@ -1,0 +1,101 @@
+//! Compute targets: where runners are started, and how their journals come back.
+//!
+//! A target says how to start a runner somewhere, how to read its journal, how to stop it, how to find it again. It knows
+//! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
+
+use crate::runner::AttemptSpec;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Names one attempt, everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptRef {
+    /// Trial number.
+    pub trial: u64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// Its folder on the submitting machine.
+    pub folder: PathBuf,
+}
+
+/// New bytes of one journal and what is known of its runner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chunk {
+    /// Whose.
+    pub attempt: AttemptRef,
+    /// Bytes from the asked offset on; may end inside a frame.
+    pub bytes: Vec<u8>,
+    /// What is known.
+    pub liveness: Liveness,
+}
+
+/// What a target knows of a runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs, or may still start.
+    Alive,
+    /// It is proved not to run any more (process gone on the same boot, other boot id, scheduler's terminal state); the text says by what.
+    Dead(String),
+    /// Nobody can tell now; the text says why.
+    Unknown(String),
+}
+
+/// Why a target could not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// It cannot be reached now; try later. Nothing is known of what runs there.
+    #[error("target `{target}` cannot be reached: {reason}")]
+    Unreachable {
+        /// Target name.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// It refused for a reason that will not go away by itself.
+    #[error("target `{target}`: {reason}")]
+    Refused {
+        /// Target name.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// No resources for one more process right now (EAGAIN, EMFILE, ENOMEM): lower the concurrency, fail no trial.
+    #[error("target `{target}` is out of {resource}")]
+    Exhausted {
+        /// Target name.
+        target: String,
+        /// What is short.
+        resource: String,
+    },
+}
+
+/// Where trials run.
+pub trait ComputeTarget: Send + Sync {
+    /// Name by which users call it.
+    fn name(&self) -> &str;
+
+    /// How many trials it can hold at once; `None` = as many as the sweep allows.
+    fn slots(&self) -> Option<u64>;
+
+    /// Starts a runner for the attempt whose `spec.json` lies in its folder. Idempotent by folder: the claim decides.
+    ///
+    /// # Errors
+    /// [`TargetError`]; after `Unreachable` the attempt may or may not have started, `follow` will tell.
+    fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError>;
+
+    /// New journal bytes of each attempt from its offset on, with liveness.
+    ///
+    /// # Errors
+    /// [`TargetError::Unreachable`] if none can be read now.
+    fn follow(&self, cursors: &[(AttemptRef, u64)]) -> Result<Vec<Chunk>, TargetError>;
+
+    /// Asks the runner to end its script (TERM, grace, KILL); the answer comes in the journal.
+    ///
+    /// # Errors
+    /// [`TargetError`] if the request could not be delivered; it is repeated.
+    fn cancel(&self, attempt: &AttemptRef) -> Result<(), TargetError>;
+
+    /// Blocks until something may have happened (a doorbell, a poll interval), at most `timeout`.
+    fn wait(&self, timeout: Duration);
+}
