@@ -1,25 +1,22 @@
 //! What each change does to the rows. Must agree with the controller's own fold of its records.
 
 use super::change::Change;
-use super::codec::{
-    Naming, cause_word, document, read_assignment, real, signed, trial_state, unsigned, write_assignment,
-};
+use super::codec::{Naming, cause_word, document, signed, trial_state, write_assignment};
 use super::error::StoreError;
-use crate::controller::{Limits, Outcome, Record};
+use crate::controller::fold::ENQUEUE;
+use crate::controller::{Limits, Outcome, Progress, Record};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::{Goal, Observation};
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 
-/// Most distinct metric names of one sweep; later names are dropped with a warning.
-const METRIC_NAMES: i64 = 10_000;
-
 /// What the writer remembers between transactions instead of asking the tables.
 #[derive(Default)]
 pub(super) struct Counters {
-    names: HashMap<String, Option<i64>>,
+    pub(super) names: HashMap<String, Option<i64>>,
     /// Points by trial, metric and attempt; the flag says that the table is behind.
-    series: HashMap<(u64, i64, u32), (u64, bool)>,
+    pub(super) series: HashMap<(u64, i64, u32), (u64, bool)>,
+    pub(super) progress: Option<(Progress, Progress)>,
 }
 
 /// One transaction's worth of changes.
@@ -29,6 +26,8 @@ pub(super) struct Fold<'a> {
     pub(super) naming: &'a Naming,
     pub(super) metric: Option<&'a str>,
     pub(super) goal: Goal,
+    /// Limits that the sweep began with.
+    pub(super) limits: Limits,
     pub(super) counters: &'a mut Counters,
 }
 
@@ -129,31 +128,9 @@ impl Fold<'_> {
         }
     }
 
-    /// Brings the tables up to the counters.
-    pub(super) fn finish(&mut self) -> Result<(), StoreError> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        for ((trial, metric, attempt), (points, behind)) in &mut self.counters.series {
-            if *behind {
-                statement.execute(params![
-                    self.sweep,
-                    signed(*trial),
-                    metric,
-                    attempt,
-                    signed(*points)
-                ])?;
-                *behind = false;
-            }
-        }
-        if self.counters.series.len() > 10_000 {
-            self.counters.series.clear();
-        }
-        Ok(())
-    }
-
     fn record(&mut self, now: u64, record: &Record) -> Result<(), StoreError> {
         let (kind, trial, attempt) = label(record);
+        self.progress()?.apply(record);
         if let Record::Observed {
             trial,
             attempt,
@@ -188,7 +165,7 @@ impl Fold<'_> {
                     ],
                 )?;
                 self.count(TrialState::Queued, 1)?;
-                if origin.sampler == "enqueue" {
+                if origin.sampler == ENQUEUE {
                     self.run(
                         "DELETE FROM enqueued WHERE key = (SELECT min(key) FROM enqueued WHERE sweep = ?1)",
                         params![self.sweep],
@@ -201,7 +178,7 @@ impl Fold<'_> {
                     params![self.sweep, signed(*trial), attempt, signed(now)],
                 )?;
                 self.run(
-                    "UPDATE trial SET attempts = max(attempts, ?3) WHERE sweep = ?1 AND number = ?2",
+                    "UPDATE trial SET attempts = max(attempts, ?3), phase = 'Queued' WHERE sweep = ?1 AND number = ?2",
                     params![self.sweep, signed(*trial), i64::from(*attempt) + 1],
                 )?;
             }
@@ -230,45 +207,20 @@ impl Fold<'_> {
                     params![self.sweep, signed(stop.trial), document(&stop, "stop")?],
                 )?;
             }
-            Record::Incumbent {
-                trial,
-                value,
-                interval,
-            } => self.incumbent(*trial, *value, *interval)?,
             Record::Enqueued { assignment } => self.run(
                 "INSERT INTO enqueued (sweep, assignment) VALUES (?1, ?2)",
                 params![self.sweep, write_assignment(assignment)?],
             )?,
-            Record::LimitsChanged(Limits {
-                max_total,
-                max_concurrent,
-                max_duration_ms,
-            }) => self.run(
-                "UPDATE sweep SET max_total = ?2, max_concurrent = ?3, max_duration_ms = ?4 WHERE key = ?1",
-                params![
-                    self.sweep,
-                    signed(*max_total),
-                    signed(*max_concurrent),
-                    max_duration_ms.map(signed)
-                ],
+            // Facts about the sweep as a whole: the progress tells.
+            Record::Incumbent { .. }
+            | Record::LimitsChanged(_)
+            | Record::Exhausted { .. }
+            | Record::Observed { .. }
+            | Record::Anomaly { .. } => {}
+            Record::SweepState { state, .. } => self.run(
+                "UPDATE sweep SET ended_ms = ?2 WHERE key = ?1",
+                params![self.sweep, state.is_terminal().then_some(signed(now))],
             )?,
-            Record::Exhausted { reason } => {
-                self.run(
-                    "UPDATE sweep SET exhausted = ?2 WHERE key = ?1",
-                    params![self.sweep, reason],
-                )?;
-            }
-            Record::SweepState { state, reason } => self.run(
-                "UPDATE sweep SET state = ?2, reason = nullif(?3, ''), ended_ms = ?4 WHERE key = ?1",
-                params![
-                    self.sweep,
-                    state.word(),
-                    reason,
-                    state.is_terminal().then_some(signed(now))
-                ],
-            )?,
-            // Nothing but the event.
-            Record::Observed { .. } | Record::Anomaly { .. } => {}
         }
         self.event(
             now,
@@ -296,7 +248,7 @@ impl Fold<'_> {
             // Its points stay readable by attempt; the trial counts from nothing again.
             self.run(
                 "UPDATE trial SET reports = 0, best = NULL, best_interval = NULL, best_step = NULL, last_seq = NULL, \
-                 last_value = NULL, last_step = NULL, last_elapsed_ms = NULL WHERE sweep = ?1 AND number = ?2",
+                 last_value = NULL, last_step = NULL, last_elapsed_ms = NULL, phase = 'Queued' WHERE sweep = ?1 AND number = ?2",
                 params![self.sweep, signed(trial)],
             )?;
         }
@@ -320,10 +272,14 @@ impl Fold<'_> {
             return Ok(());
         };
         let started = state == TrialState::Running;
+        // Why a trial was asked to stop stays the reason once it has stopped.
+        let keep = before == TrialState::CancelRequested && state == TrialState::Canceled;
+        let phase = matches!(state, TrialState::Preparing | TrialState::Running).then(|| state.word());
         self.run(
-            "UPDATE trial SET state = ?3, cause = coalesce(?4, cause), reason = coalesce(?5, reason), \
+            "UPDATE trial SET state = ?3, cause = ?4, reason = CASE WHEN ?9 THEN coalesce(?5, reason) ELSE ?5 END, \
              started_ms = CASE WHEN ?6 THEN coalesce(started_ms, ?7) ELSE started_ms END, \
-             ended_ms = CASE WHEN ?8 THEN ?7 ELSE NULL END WHERE sweep = ?1 AND number = ?2",
+             ended_ms = CASE WHEN ?8 THEN ?7 ELSE NULL END, phase = coalesce(?10, phase) \
+             WHERE sweep = ?1 AND number = ?2",
             params![
                 self.sweep,
                 signed(trial),
@@ -332,7 +288,9 @@ impl Fold<'_> {
                 reason,
                 started,
                 signed(now),
-                state.is_terminal()
+                state.is_terminal(),
+                keep,
+                phase
             ],
         )?;
         self.count(before, -1)?;
@@ -346,157 +304,6 @@ impl Fold<'_> {
         Ok(())
     }
 
-    fn observed(
-        &mut self,
-        trial: u64,
-        observation: &Observation,
-        interval: Option<u64>,
-        seq: u64,
-    ) -> Result<(), StoreError> {
-        let at = params![self.sweep, signed(trial)];
-        if let Some(interval) = interval {
-            let best: Option<f64> = self
-                .transaction
-                .prepare_cached("SELECT best FROM trial WHERE sweep = ?1 AND number = ?2")?
-                .query_row(at, |row| row.get(0))
-                .optional()?
-                .flatten();
-            let value = observation.value;
-            if value.is_finite() && best.is_none_or(|best| self.goal.better(value, best)) {
-                self.run(
-                    "UPDATE trial SET best = ?3, best_interval = ?4, best_step = ?5 WHERE sweep = ?1 AND number = ?2",
-                    params![self.sweep, signed(trial), value, signed(interval), observation.step],
-                )?;
-            }
-        }
-        self.run(
-            "UPDATE trial SET reports = coalesce(?3, reports), last_seq = ?4, last_value = ?5, last_step = ?6, \
-             last_elapsed_ms = ?7 WHERE sweep = ?1 AND number = ?2",
-            params![
-                self.sweep,
-                signed(trial),
-                interval.map(signed),
-                signed(seq),
-                real(observation.value),
-                observation.step,
-                signed(observation.elapsed_ms)
-            ],
-        )
-    }
-
-    fn incumbent(&mut self, trial: u64, value: f64, interval: u64) -> Result<(), StoreError> {
-        let row: Option<(String, Option<i64>)> = self
-            .transaction
-            .prepare_cached("SELECT assignment, best_step FROM trial WHERE sweep = ?1 AND number = ?2")?
-            .query_row(params![self.sweep, signed(trial)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let Some((assignment, step)) = row else {
-            return Ok(());
-        };
-        let parameters = self
-            .naming
-            .name(&read_assignment(&assignment, self.naming.parameters)?);
-        self.run(
-            "UPDATE sweep SET best_trial = ?2, best_value = ?3, best_interval = ?4, best_step = ?5, best_parameters = ?6 \
-             WHERE key = ?1",
-            params![
-                self.sweep,
-                signed(trial),
-                real(value),
-                signed(interval),
-                step,
-                document(&parameters, "parameters")?
-            ],
-        )
-    }
-
-    /// Appends a point; returns its position in the series, nothing if the sweep has too many metric names.
-    fn point(
-        &mut self,
-        now: u64,
-        trial: u64,
-        attempt: u32,
-        name: &str,
-        observation: &Observation,
-        interval: Option<u64>,
-    ) -> Result<Option<u64>, StoreError> {
-        let Some(metric) = self.metric_key(now, name)? else {
-            return Ok(None);
-        };
-        let place = (trial, metric, attempt);
-        let seq = match self.counters.series.get(&place) {
-            Some((points, _)) => *points,
-            None => self
-                .transaction
-                .prepare_cached(
-                    "SELECT points FROM series WHERE sweep = ?1 AND trial = ?2 AND metric = ?3 AND attempt = ?4",
-                )?
-                .query_row(params![self.sweep, signed(trial), metric, attempt], |row| row.get(0))
-                .optional()?
-                .map_or(0, unsigned),
-        };
-        self.run(
-            "INSERT INTO point VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                self.sweep,
-                signed(trial),
-                metric,
-                attempt,
-                signed(seq),
-                observation.step,
-                signed(observation.elapsed_ms),
-                real(observation.value),
-                interval.map(signed)
-            ],
-        )?;
-        self.counters.series.insert(place, (seq + 1, true));
-        Ok(Some(seq))
-    }
-
-    fn metric_key(&mut self, now: u64, name: &str) -> Result<Option<i64>, StoreError> {
-        if let Some(key) = self.counters.names.get(name) {
-            return Ok(*key);
-        }
-        let known: Option<i64> = self
-            .transaction
-            .prepare_cached("SELECT key FROM metric WHERE sweep = ?1 AND name = ?2")?
-            .query_row(params![self.sweep, name], |row| row.get(0))
-            .optional()?;
-        let names = || -> Result<i64, StoreError> {
-            Ok(self
-                .transaction
-                .prepare_cached("SELECT count(*) FROM metric WHERE sweep = ?1")?
-                .query_row([self.sweep], |row| row.get(0))?)
-        };
-        let key = match known {
-            Some(key) => Some(key),
-            None if names()? >= METRIC_NAMES && Some(name) != self.metric => {
-                let dropped = self.counters.names.values().filter(|key| key.is_none()).count();
-                if dropped == 0 {
-                    let message =
-                        format!("more than {METRIC_NAMES} metric names; `{name}` and later ones are dropped");
-                    let data = serde_json::json!({ "code": "metric-names", "message": message });
-                    self.event(now, "warning", None, None, None, Some(&data.to_string()))?;
-                }
-                if dropped > 100_000 {
-                    return Ok(None);
-                }
-                None
-            }
-            None => {
-                self.run(
-                    "INSERT INTO metric (sweep, name) VALUES (?1, ?2)",
-                    params![self.sweep, name],
-                )?;
-                Some(self.transaction.last_insert_rowid())
-            }
-        };
-        self.counters.names.insert(name.to_owned(), key);
-        Ok(key)
-    }
-
     fn count(&self, state: TrialState, by: i64) -> Result<(), StoreError> {
         self.run(
             "INSERT INTO trial_count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET trials = trials + excluded.trials",
@@ -504,7 +311,7 @@ impl Fold<'_> {
         )
     }
 
-    fn event(
+    pub(super) fn event(
         &self,
         now: u64,
         kind: &str,
@@ -519,7 +326,7 @@ impl Fold<'_> {
         )
     }
 
-    fn run(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
+    pub(super) fn run(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<(), StoreError> {
         self.transaction.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }

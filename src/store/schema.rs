@@ -24,7 +24,7 @@ CREATE TABLE sweep (
     goal TEXT,
     state TEXT NOT NULL,
     reason TEXT,
-    exhausted TEXT,
+    progress TEXT,
     max_total INTEGER NOT NULL,
     max_concurrent INTEGER NOT NULL,
     max_duration_ms INTEGER,
@@ -65,6 +65,7 @@ CREATE TABLE trial (
     started_ms INTEGER,
     ended_ms INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
+    phase TEXT NOT NULL DEFAULT 'Queued',
     reports INTEGER NOT NULL DEFAULT 0,
     best REAL,
     best_interval INTEGER,
@@ -117,15 +118,15 @@ CREATE TABLE series (
 
 CREATE TABLE point (
     sweep INTEGER NOT NULL,
-    trial INTEGER NOT NULL,
     metric INTEGER NOT NULL,
+    trial INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     step INTEGER,
     elapsed_ms INTEGER NOT NULL,
     value REAL,
     interval INTEGER,
-    PRIMARY KEY (sweep, trial, metric, attempt, seq)
+    PRIMARY KEY (sweep, metric, trial, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fact (

@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::fold::{Counters, Fold};
 use super::lease::{self, Lease};
 use super::open::Store;
+use crate::controller::Limits;
 use crate::metric::Goal;
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use std::path::Path;
@@ -24,6 +25,7 @@ pub struct SweepWriter {
     naming: Naming,
     metric: Option<String>,
     goal: Goal,
+    limits: Limits,
     counters: Counters,
     unsynced_since: Option<u64>,
     renewed: u64,
@@ -54,6 +56,7 @@ impl Store {
                 .as_ref()
                 .map_or(Goal::Minimize, |metric| metric.goal),
             metric: experiment.metric.map(|metric| metric.name),
+            limits: experiment.limits,
             counters: Counters::default(),
             unsynced_since: None,
             renewed: self.clock.stamp().boot_ms,
@@ -126,6 +129,7 @@ impl SweepWriter {
             naming: &self.naming,
             metric: self.metric.as_deref(),
             goal: self.goal,
+            limits: self.limits,
             counters: &mut self.counters,
         };
         for (now, change) in changes {
