@@ -130,8 +130,16 @@ pub trait Policy: Send {
     /// `trial` reported the primary metric once more (NaN and infinities included); returns nothing, see [`Policy::stops`].
     fn report(&mut self, trial: u64, value: f64);
 
-    /// `trial` reached a terminal state.
+    /// The reports of `trial` are over: it ended, or its cancel was decided (the policy's own stops included, `Canceled` then).
+    /// It stays in the reference sets. A second call for the same trial changes nothing.
     fn end(&mut self, trial: u64, state: TrialState);
+
+    /// The attempt of `trial` was superseded: its reports so far count for nothing, the trial begins anew.
+    fn restart(&mut self, trial: u64);
+
+    /// All that was fed so far was judged in an earlier life of the controller (or is inherited): nobody is to be judged for it.
+    /// The trials that were stopped then have been told by [`Policy::end`].
+    fn restored(&mut self);
 
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;
@@ -144,6 +152,8 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
     impl Policy for Never {
         fn report(&mut self, _: u64, _: f64) {}
         fn end(&mut self, _: u64, _: TrialState) {}
+        fn restart(&mut self, _: u64) {}
+        fn restored(&mut self) {}
         fn stops(&mut self) -> Vec<Stop> {
             Vec::new()
         }
