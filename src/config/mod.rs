@@ -4,6 +4,7 @@
 //! differ in spelling only; inside there is one [`Experiment`], immutable and serialisable, stored with the sweep.
 
 pub mod experiment;
+pub mod launch;
 
 pub use experiment::{
     Command, DataBinding, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec, ParameterBinding, Shape,
