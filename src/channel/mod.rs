@@ -3,6 +3,8 @@
 //! Every channel turns what it sees into [`Report`]s and hands them to one [`Sink`], the runner's; `merge` decides by precedence
 //! which of them count.
 
+pub mod shim;
+
 use crate::journal::Channel;
 
 /// What a channel saw.
