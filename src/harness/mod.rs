@@ -7,7 +7,7 @@
 pub mod network;
 pub mod problem;
 pub mod protocol;
-//RANK pub mod ranking;
+pub mod ranking;
 pub mod synthetic;
 
 pub use problem::{Configuration, Problem, ProblemError};

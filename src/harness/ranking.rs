@@ -71,7 +71,10 @@ pub fn rank(rows: &[ResultRow], reference: &dyn Fn(&str) -> Option<(f64, f64)>) 
     let mut problems = IndexSet::new();
     let mut best: IndexMap<&str, f64> = IndexMap::new();
     for row in rows.iter().filter(|row| row.best_true.is_finite()) {
-        values.insert((&row.optimizer, &row.problem, row.seed, row.checkpoint), row.best_true);
+        values.insert(
+            (&row.optimizer, &row.problem, row.seed, row.checkpoint),
+            row.best_true,
+        );
         checkpoints.insert(row.checkpoint);
         optimizers.insert(row.optimizer.as_str());
         problems.insert(row.problem.as_str());
@@ -84,10 +87,18 @@ pub fn rank(rows: &[ResultRow], reference: &dyn Fn(&str) -> Option<(f64, f64)>) 
     let last = checkpoints.last().copied().unwrap_or(0);
     let mut common: Vec<(&str, Vec<u64>)> = Vec::new();
     for problem in problems {
-        let mut seeds: Vec<u64> = rows.iter().filter(|row| row.problem == problem).map(|row| row.seed).collect();
+        let mut seeds: Vec<u64> = rows
+            .iter()
+            .filter(|row| row.problem == problem)
+            .map(|row| row.seed)
+            .collect();
         seeds.sort_unstable();
         seeds.dedup();
-        seeds.retain(|seed| optimizers.iter().all(|o| values.contains_key(&(*o, problem, *seed, last))));
+        seeds.retain(|seed| {
+            optimizers
+                .iter()
+                .all(|o| values.contains_key(&(*o, problem, *seed, last)))
+        });
         if !seeds.is_empty() && reference(problem).is_some() {
             common.push((problem, seeds));
         }
@@ -95,7 +106,11 @@ pub fn rank(rows: &[ResultRow], reference: &dyn Fn(&str) -> Option<(f64, f64)>) 
     let seeds_min = common.iter().map(|(_, seeds)| seeds.len()).min().unwrap_or(0);
     let mut standings: Vec<Standing> = optimizers
         .iter()
-        .map(|o| Standing { optimizer: (*o).to_owned(), rank: Vec::new(), regret: Vec::new() })
+        .map(|o| Standing {
+            optimizer: (*o).to_owned(),
+            rank: Vec::new(),
+            regret: Vec::new(),
+        })
         .collect();
     for checkpoint in &checkpoints {
         let (mut ranks, mut regrets): (Cells, Cells) = (Vec::new(), Vec::new());
@@ -107,10 +122,18 @@ pub fn rank(rows: &[ResultRow], reference: &dyn Fn(&str) -> Option<(f64, f64)>) 
             for seed in seeds {
                 let row: Vec<f64> = optimizers
                     .iter()
-                    .map(|o| values.get(&(*o, *problem, *seed, *checkpoint)).copied().unwrap_or(f64::INFINITY))
+                    .map(|o| {
+                        values
+                            .get(&(*o, *problem, *seed, *checkpoint))
+                            .copied()
+                            .unwrap_or(f64::INFINITY)
+                    })
                     .collect();
-                problem_regrets
-                    .push(row.iter().map(|v| ((v - lowest) / (median - lowest)).clamp(0.0, 1.0)).collect());
+                problem_regrets.push(
+                    row.iter()
+                        .map(|v| ((v - lowest) / (median - lowest)).clamp(0.0, 1.0))
+                        .collect(),
+                );
                 problem_ranks.push(shared_ranks(&row));
             }
             ranks.push(problem_ranks);
@@ -127,7 +150,10 @@ pub fn rank(rows: &[ResultRow], reference: &dyn Fn(&str) -> Option<(f64, f64)>) 
     });
     Ranking {
         checkpoints,
-        problems: common.into_iter().map(|(problem, _)| problem.to_owned()).collect(),
+        problems: common
+            .into_iter()
+            .map(|(problem, _)| problem.to_owned())
+            .collect(),
         seeds_min,
         standings,
     }
@@ -148,11 +174,20 @@ fn shared_ranks(values: &[f64]) -> Vec<f64> {
 fn interval(cells: &Cells, optimizer: usize) -> Interval {
     let columns: Vec<Vec<f64>> = cells
         .iter()
-        .map(|seeds| seeds.iter().filter_map(|row| row.get(optimizer).copied()).collect::<Vec<f64>>())
+        .map(|seeds| {
+            seeds
+                .iter()
+                .filter_map(|row| row.get(optimizer).copied())
+                .collect::<Vec<f64>>()
+        })
         .filter(|column| !column.is_empty())
         .collect();
     if columns.is_empty() {
-        return Interval { mean: f64::NAN, low: f64::NAN, high: f64::NAN };
+        return Interval {
+            mean: f64::NAN,
+            low: f64::NAN,
+            high: f64::NAN,
+        };
     }
     let mean_of = |column: &[f64]| column.iter().sum::<f64>() / column.len() as f64;
     let mean = columns.iter().map(|column| mean_of(column)).sum::<f64>() / columns.len() as f64;
@@ -172,8 +207,17 @@ fn interval(cells: &Cells, optimizer: usize) -> Interval {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| means.get(((RESAMPLES - 1) as f64 * share) as usize).copied().unwrap_or(mean);
-    Interval { mean, low: at(0.025), high: at(0.975) }
+    let at = |share: f64| {
+        means
+            .get(((RESAMPLES - 1) as f64 * share) as usize)
+            .copied()
+            .unwrap_or(mean)
+    };
+    Interval {
+        mean,
+        low: at(0.025),
+        high: at(0.975),
+    }
 }
 
 #[cfg(test)]
