@@ -16,7 +16,10 @@ const TRIALS: usize = 1000;
 const BLOCKS: usize = 3;
 
 fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -33,8 +36,12 @@ fn seconds(work: impl FnOnce()) -> f64 {
 fn start_up() {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..100 {
-        floor.push(seconds(|| drop(quiet(&mut Command::new("/bin/true")).status().unwrap())));
-        ours.push(seconds(|| drop(quiet(Command::new(OVERDRIVE).arg("--version")).status().unwrap())));
+        floor.push(seconds(|| {
+            drop(quiet(&mut Command::new("/bin/true")).status().unwrap())
+        }));
+        ours.push(seconds(|| {
+            drop(quiet(Command::new(OVERDRIVE).arg("--version")).status().unwrap())
+        }));
     }
     let (ours, floor) = (median(ours) * 1e3, median(floor) * 1e3);
     println!("start-up: overdrive --version {ours:.2} ms, /bin/true {floor:.2} ms");
@@ -46,7 +53,9 @@ fn bare_loop() -> f64 {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..TRIALS / 2 {
-                        quiet(Command::new("/bin/sh").args(["-c", "/bin/true; :"])).status().unwrap();
+                        quiet(Command::new("/bin/sh").args(["-c", "/bin/true; :"]))
+                            .status()
+                            .unwrap();
                     }
                 });
             }
@@ -58,11 +67,14 @@ fn sweep(folder: &Path) -> f64 {
     let home = folder.join("home");
     let _ = std::fs::remove_dir_all(&home);
     seconds(|| {
-        quiet(Command::new(OVERDRIVE).arg("--home").arg(&home).arg("run").arg(folder.join("hdconfig.yml")).args([
-            "--progress",
-            "none",
-            "--json",
-        ]))
+        quiet(
+            Command::new(OVERDRIVE)
+                .arg("--home")
+                .arg(&home)
+                .arg("run")
+                .arg(folder.join("hdconfig.yml"))
+                .args(["--progress", "none", "--json"]),
+        )
         .status()
         .unwrap();
     })
