@@ -16,7 +16,7 @@ pub(super) struct Ranks {
 #[derive(Clone, Debug)]
 enum Blocks {
     Flat(Vec<f64>),
-    Many(Box<Vec<Vec<f64>>>),
+    Many(Vec<Vec<f64>>),
 }
 
 impl Default for Ranks {
@@ -41,7 +41,7 @@ impl Ranks {
                 if values.len() > BLOCK {
                     let upper = values.split_off(values.len() / 2);
                     let lower = std::mem::take(values);
-                    self.blocks = Blocks::Many(Box::new(vec![lower, upper]));
+                    self.blocks = Blocks::Many(vec![lower, upper]);
                 }
             }
             Blocks::Many(blocks) => {
