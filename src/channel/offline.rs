@@ -85,7 +85,7 @@ impl OfflineParser {
                 push(name, literal.number().unwrap_or(f64::NAN))
             }
             (Kind::Scalar, _) => out.push(Report::Fact {
-                kind: "property".into(),
+                kind: "value".into(),
                 key: name.to_owned(),
                 value: line.chars().take(1000).collect(),
             }),
@@ -308,7 +308,7 @@ mod tests {
             out,
             [
                 Report::Fact {
-                    kind: "property".into(),
+                    kind: "value".into(),
                     key: "k".into(),
                     value: "rbf".into()
                 },

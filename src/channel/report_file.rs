@@ -1,16 +1,13 @@
 //! Lines of the report file: JSON objects that anyone appends to the file named by `OVERDRIVE_REPORT`.
 //!
-//! Metric: `{"name": N, "value": V, "step"?: n, "epoch"?: n}`, or several at once: `{"acc": 0.9, "loss": 0.1, "step": 3}`.
-//! With `"kind"` (the azureml shim writes these): `param`, `tag`, `property`, `status` with `key` and `value`; `file`, `image`,
-//! `table`, `text`, `model` with `name` and `path`; `warning` with `code` and `message`; `metric` as without a kind.
-//! `"via": "azureml"` marks the shim's own lines. NaN and infinities may be bare (as Python writes them) or text.
+//! The forms are those of `docs/reference/metrics.md`. NaN and infinities may be bare (as Python writes them) or text.
 
 use super::Report;
 use crate::journal::Channel;
 use serde_json::{Map, Value};
 
 /// Keys of the short form that are no metrics.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 12] = [
     "step",
     "epoch",
     "iter",
@@ -18,68 +15,67 @@ const RESERVED: [&str; 9] = [
     "t",
     "time",
     "timestamp",
-    "via",
+    "channel",
+    "table",
+    "text",
     "kind",
+    "name",
 ];
 
-/// Reads one line. Lines that cannot be read give a warning with the code `report-line`, blank ones nothing.
-pub fn line(line: &str, out: &mut Vec<Report>) {
+/// Reads one line. A line that cannot be read gives a warning with the code `report-line`, a blank one nothing. A line that
+/// stands in a file of its own (`{"side": NAME}`) gives that file's name, proved to be a bare one.
+pub fn line(line: &str, out: &mut Vec<Report>) -> Option<String> {
     if line.trim().is_empty() {
-        return;
+        return None;
     }
-    match lenient_object(line) {
-        Some(object) => read(&object, out),
-        None => out.push(unreadable(line)),
+    let Some(object) = lenient_object(line) else {
+        out.push(unreadable(line));
+        return None;
+    };
+    if let Some(side) = object.get("side").and_then(Value::as_str) {
+        if !side.is_empty() && !side.starts_with('.') && !side.contains(['/', '\0']) {
+            return Some(side.to_owned());
+        }
+        out.push(unreadable(line));
+        return None;
     }
+    if !read(&object, out) {
+        out.push(unreadable(line));
+    }
+    None
 }
 
 fn unreadable(line: &str) -> Report {
     let excerpt: String = line.trim().chars().take(120).collect();
     Report::Warning {
         code: "report-line".into(),
-        message: format!("a line of the report file is no JSON object that can be read: {excerpt}"),
+        message: format!("a line of the report file says nothing that can be read: {excerpt}"),
     }
 }
 
-fn read(object: &Map<String, Value>, out: &mut Vec<Report>) {
-    let channel = match object.get("via").and_then(Value::as_str) {
+/// Reads one object; `false` if it says nothing.
+fn read(object: &Map<String, Value>, out: &mut Vec<Report>) -> bool {
+    let text = |key: &str| object.get(key).map(text_of);
+    let before = out.len();
+    if let Some(kind) = text("fact") {
+        if let (Some(key), Some(value)) = (text("key"), text("value")) {
+            out.push(Report::Fact { kind, key, value });
+        }
+    } else if let Some(kind) = text("artifact") {
+        if let (Some(name), Some(path)) = (text("name"), text("path")) {
+            out.push(Report::Artifact { kind, name, path });
+        }
+    } else {
+        metrics(object, out);
+    }
+    out.len() > before
+}
+
+fn metrics(object: &Map<String, Value>, out: &mut Vec<Report>) {
+    let channel = match object.get("channel").and_then(Value::as_str) {
         Some("azureml") => Channel::Azureml,
         _ => Channel::Report,
     };
-    let text = |key: &str| object.get(key).map(text_of);
-    let before = out.len();
-    match object.get("kind").and_then(Value::as_str) {
-        Some(kind @ ("param" | "tag" | "property" | "status")) => {
-            if let (Some(key), Some(value)) = (text("key").or_else(|| text("name")), text("value")) {
-                out.push(Report::Fact {
-                    kind: kind.into(),
-                    key,
-                    value,
-                });
-            }
-        }
-        Some(kind @ ("file" | "image" | "table" | "text" | "model")) => {
-            if let (Some(name), Some(path)) = (text("name"), text("path")) {
-                out.push(Report::Artifact {
-                    kind: kind.into(),
-                    name,
-                    path,
-                });
-            }
-        }
-        Some("warning") => {
-            if let (Some(code), Some(message)) = (text("code"), text("message")) {
-                out.push(Report::Warning { code, message });
-            }
-        }
-        _ => metrics(object, channel, out),
-    }
-    if out.len() == before {
-        out.push(unreadable(&Value::Object(object.clone()).to_string()));
-    }
-}
-
-fn metrics(object: &Map<String, Value>, channel: Channel, out: &mut Vec<Report>) {
     let step = step_of(object);
     if let (Some(Value::String(name)), Some(value)) = (object.get("name"), object.get("value")) {
         out.push(match number_of(value) {
@@ -90,7 +86,7 @@ fn metrics(object: &Map<String, Value>, channel: Channel, out: &mut Vec<Report>)
                 channel,
             },
             None => Report::Fact {
-                kind: "property".into(),
+                kind: "value".into(),
                 key: name.clone(),
                 value: text_of(value),
             },
@@ -216,7 +212,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            parse(r#"{"via":"azureml","name":"a","value":-Infinity}"#),
+            parse(r#"{"channel":"azureml","name":"a","value":-Infinity,"kind":"x"}"#),
             [metric("a", f64::NEG_INFINITY, None, Channel::Azureml)]
         );
         assert!(matches!(parse(r#"{"name":"x \" NaN","value":NaN}"#).as_slice(),
@@ -226,7 +222,7 @@ mod tests {
     #[test]
     fn facts_artifacts_and_trouble() {
         assert_eq!(
-            parse(r#"{"kind":"tag","key":"k","value":7}"#),
+            parse(r#"{"fact":"tag","key":"k","value":7}"#),
             [Report::Fact {
                 kind: "tag".into(),
                 key: "k".into(),
@@ -234,7 +230,7 @@ mod tests {
             }]
         );
         assert_eq!(
-            parse(r#"{"kind":"image","name":"n","path":"artifacts/n.png"}"#),
+            parse(r#"{"artifact":"image","name":"n","path":"artifacts/n.png"}"#),
             [Report::Artifact {
                 kind: "image".into(),
                 name: "n".into(),
@@ -249,13 +245,26 @@ mod tests {
                 value: "rbf".into()
             }]
         );
-        for bad in ["no json", "{", "[1]", "{}", r#"{"kind":"tag"}"#] {
+        for bad in [
+            "no json",
+            "{",
+            "[1]",
+            "{}",
+            r#"{"fact":"tag"}"#,
+            r#"{"side":"../x"}"#,
+        ] {
             assert!(
                 matches!(parse(bad).as_slice(), [Report::Warning { code, .. }] if code == "report-line"),
                 "{bad}"
             );
         }
         assert!(parse("  \n").is_empty());
+        let mut out = Vec::new();
+        assert_eq!(
+            line(r#"{"side": "12-3.json"}"#, &mut out).as_deref(),
+            Some("12-3.json")
+        );
+        assert!(out.is_empty());
     }
 
     proptest! {
