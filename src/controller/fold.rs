@@ -174,10 +174,8 @@ impl Progress {
                 trial,
                 superseded: true,
                 ..
-            } => {
-                if self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial) {
-                    self.incumbent = None;
-                }
+            } if self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial) => {
+                self.incumbent = None;
             }
             Record::Observed { accepted: true, .. } => self.sign_of_life = true,
             Record::Incumbent {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::history::{CancelCause, History, TrialState};
 use crate::metric::Observation;
-use crate::policy::{PolicySpec, build};
+use crate::policy::{PolicySpec, Schedule, Slack, Trigger, build};
 use crate::sampler::{Origin, Proposal, Sampler, Suggestion};
 use crate::space::{Assignment, Value};
 
@@ -217,6 +217,56 @@ fn three_dead_on_arrival_end_the_sweep_failed_unless_somebody_reported() {
         controller.handle(5, exit(1, 0, last));
         assert_eq!(controller.state(), expected);
     }
+}
+
+#[test]
+fn a_stop_frees_the_slot_only_when_the_exit_arrives() {
+    let policy = PolicySpec::Bandit {
+        schedule: Schedule::default(),
+        slack: Slack::Factor(0.1),
+        literal: false,
+        trigger: Trigger::Sweep,
+    };
+    let mut controller = Controller::new(
+        settings(),
+        Box::new(Counting { upper: 100 }),
+        build(&policy, Goal::Maximize),
+        vec![value(-7)],
+    );
+    let batch = controller.handle(0, Event::SlotsChanged { slots: 8 });
+    assert!(batch.records.contains(&Record::Enqueued {
+        assignment: value(-7)
+    }));
+    assert_eq!(controller.history().trials[0].assignment, value(-7));
+    controller.handle(1, report(0, 0, 0.9));
+    let batch = controller.handle(2, report(1, 0, 0.5));
+    assert!(launched(&batch).is_empty());
+    assert!(matches!(
+        batch.actions[..],
+        [Action::Cancel {
+            trial: 1,
+            cause: CancelCause::Policy,
+            ..
+        }]
+    ));
+    let batch = controller.handle(3, report(1, 0, 0.95));
+    assert!(matches!(
+        batch.records[..],
+        [Record::Observed {
+            accepted: false,
+            interval: 0,
+            ..
+        }]
+    ));
+    assert_eq!(
+        launched(&controller.handle(4, exit(1, 0, Outcome::Canceled))),
+        [(2, 0)]
+    );
+    assert_eq!(
+        controller.history().trials[1].score(),
+        Some(0.5),
+        "stopped trials keep their score"
+    );
 }
 
 #[test]

@@ -137,13 +137,19 @@ impl Decoder {
     /// successor's predecessor; the first frame behind lost ones may thus have to be given up with them.
     pub fn resync(&mut self) -> Option<Damage> {
         let bytes = self.rest();
-        let stored = Header::read(bytes).map(|header| header.crc).or_else(|| crc_field(bytes));
+        let stored = Header::read(bytes)
+            .map(|header| header.crc)
+            .or_else(|| crc_field(bytes));
         let mut at = 1;
         while let Some(found) = bytes.get(at..).and_then(|tail| position_of_magic(tail)) {
             let candidate = at + found;
             at = candidate + 1;
-            let Some(frame) = bytes.get(candidate..) else { break };
-            let Some(header) = Header::read(frame) else { continue };
+            let Some(frame) = bytes.get(candidate..) else {
+                break;
+            };
+            let Some(header) = Header::read(frame) else {
+                continue;
+            };
             if header.seq < self.seq || frame.len() < header.total() {
                 continue;
             }
@@ -154,8 +160,12 @@ impl Decoder {
             let (skip, previous, seq) = match proof {
                 Some(previous) => (candidate, previous, header.seq),
                 None => {
-                    let Some(seq) = header.seq.checked_add(1) else { continue };
-                    let Some(next) = frame.get(header.total()..) else { continue };
+                    let Some(seq) = header.seq.checked_add(1) else {
+                        continue;
+                    };
+                    let Some(next) = frame.get(header.total()..) else {
+                        continue;
+                    };
                     if !matches!(check(next, header.crc, seq), Check::Good(..)) {
                         continue;
                     }
@@ -192,7 +202,10 @@ impl Decoder {
         match entry {
             Ok(entry) => {
                 self.sealed = matches!(entry, Entry::Sealed);
-                Step::Entry { seq: header.seq, entry }
+                Step::Entry {
+                    seq: header.seq,
+                    entry,
+                }
             }
             Err(_) => Step::Damaged(Damage {
                 bytes: begin..self.offset,
@@ -205,7 +218,11 @@ impl Decoder {
     fn drop_tail(&mut self) -> Damage {
         let begin = self.offset;
         self.advance(self.rest().len());
-        Damage { bytes: begin..self.offset, lost: None, kind: DamageKind::TornTail }
+        Damage {
+            bytes: begin..self.offset,
+            lost: None,
+            kind: DamageKind::TornTail,
+        }
     }
 }
 
@@ -223,7 +240,10 @@ fn position_of_magic(bytes: &[u8]) -> Option<usize> {
 /// # Errors
 /// [`JournalError::Read`].
 pub fn read(path: &Path) -> Result<(Vec<Entry>, Vec<Damage>), JournalError> {
-    let unreadable = |source| JournalError::Read { path: path.to_owned(), source };
+    let unreadable = |source| JournalError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = std::fs::File::open(path).map_err(unreadable)?;
     let mut decoder = Decoder::new();
     let mut chunk = vec![0; 256 << 10];

@@ -28,13 +28,38 @@ impl Header {
     /// Reads a header; `None` if `bytes` does not begin with one of this version and of a permitted length.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<HEADER>()?;
-        let [m0, m1, version, _kind, l0, l1, l2, l3, s0, s1, s2, s3, s4, s5, s6, s7, c0, c1, c2, c3] = *bytes;
+        let [
+            m0,
+            m1,
+            version,
+            _kind,
+            l0,
+            l1,
+            l2,
+            l3,
+            s0,
+            s1,
+            s2,
+            s3,
+            s4,
+            s5,
+            s6,
+            s7,
+            c0,
+            c1,
+            c2,
+            c3,
+        ] = *bytes;
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if [m0, m1] != MAGIC || version != VERSION || len > MAX_PAYLOAD {
             return None;
         }
         let seq = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-        Some(Self { len, seq, crc: u32::from_le_bytes([c0, c1, c2, c3]) })
+        Some(Self {
+            len,
+            seq,
+            crc: u32::from_le_bytes([c0, c1, c2, c3]),
+        })
     }
 
     /// Whole length of the frame.
@@ -56,9 +81,15 @@ pub(super) enum Check<'a> {
 /// Checks the frame at the beginning of `bytes` behind a frame with checksum `previous`.
 pub(super) fn check(bytes: &[u8], previous: u32, seq: u64) -> Check<'_> {
     if bytes.len() < HEADER {
-        return if MAGIC.starts_with(bytes) || bytes.starts_with(&MAGIC) { Check::Short } else { Check::Bad };
+        return if MAGIC.starts_with(bytes) || bytes.starts_with(&MAGIC) {
+            Check::Short
+        } else {
+            Check::Bad
+        };
     }
-    let Some(header) = Header::read(bytes) else { return Check::Bad };
+    let Some(header) = Header::read(bytes) else {
+        return Check::Bad;
+    };
     if header.seq != seq {
         return Check::Bad;
     }
@@ -85,7 +116,9 @@ fn checksum(previous: u32, covered: &[u8], payload: &[u8]) -> u32 {
 /// Writes the frame around the payload that begins at `HEADER` in `frame`; returns its checksum.
 pub(super) fn complete(frame: &mut [u8], kind: u8, seq: u64, previous: u32) -> u32 {
     let len = frame.len().saturating_sub(HEADER) as u32;
-    let Some((header, payload)) = frame.split_first_chunk_mut::<HEADER>() else { return previous };
+    let Some((header, payload)) = frame.split_first_chunk_mut::<HEADER>() else {
+        return previous;
+    };
     header[..2].copy_from_slice(&MAGIC);
     header[2] = VERSION;
     header[3] = kind;

@@ -38,7 +38,10 @@ impl Writer {
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .map_err(|source| JournalError::Create { path: path.to_owned(), source })?;
+            .map_err(|source| JournalError::Create {
+                path: path.to_owned(),
+                source,
+            })?;
         let mut writer = Self {
             file,
             frame: Vec::with_capacity(512),
@@ -56,7 +59,10 @@ impl Writer {
                     JournalError::Write(source) => source,
                     _ => ErrorKind::StorageFull.into(),
                 };
-                Err(JournalError::Create { path: path.to_owned(), source })
+                Err(JournalError::Create {
+                    path: path.to_owned(),
+                    source,
+                })
             }
         }
     }
@@ -80,7 +86,11 @@ impl Writer {
             return Err(JournalError::TooLarge(length - HEADER));
         }
         let last = matches!(entry, Entry::Exited(_) | Entry::NotStarted { .. } | Entry::Sealed);
-        if !last && self.reserved.is_some_and(|end| self.position + length as u64 + LAST_WORDS > end) {
+        if !last
+            && self
+                .reserved
+                .is_some_and(|end| self.position + length as u64 + LAST_WORDS > end)
+        {
             self.reserve()?;
         }
         let crc = complete(&mut self.frame, kind(entry), self.seq, self.previous);
@@ -159,7 +169,9 @@ impl Writer {
             // A part may be there: take it back, or else readers skip it as damage.
             let _ = ftruncate(&self.file, self.position);
             return Err(match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => JournalError::Full,
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    JournalError::Full
+                }
                 _ => JournalError::Write(error),
             });
         }

@@ -7,7 +7,11 @@ use proptest::prelude::*;
 fn metric(index: u64) -> Entry {
     Entry::Metric {
         name: format!("loss {}", index % 3),
-        value: if index % 5 == 4 { f64::INFINITY } else { 0.1 * index as f64 },
+        value: if index % 5 == 4 {
+            f64::INFINITY
+        } else {
+            0.1 * index as f64
+        },
         step: (index % 2 == 0).then_some(index as i64),
         channel: Channel::Text,
         at_ms: index * 7,
@@ -144,13 +148,28 @@ fn any_single_bit_flip_costs_at_most_two_entries_and_is_named() {
         }
         let (good, bad) = settled(&damaged);
         assert_truthful(&good, &all);
-        assert!(good.len() + 2 > all.len() - 1, "bit {bit}: {} of {}", good.len(), all.len());
-        assert!(good.iter().all(|(seq, _)| *seq != hit as u64), "bit {bit} in frame {hit} went unseen");
+        assert!(
+            good.len() + 2 > all.len() - 1,
+            "bit {bit}: {} of {}",
+            good.len(),
+            all.len()
+        );
+        assert!(
+            good.iter().all(|(seq, _)| *seq != hit as u64),
+            "bit {bit} in frame {hit} went unseen"
+        );
         let begin = frame_begin(&ends, hit) as u64;
-        assert!(bad.iter().any(|damage| damage.bytes.start == begin), "bit {bit}: {bad:?}");
+        assert!(
+            bad.iter().any(|damage| damage.bytes.start == begin),
+            "bit {bit}: {bad:?}"
+        );
         let payload_only = (bit / 8) >= begin as usize + HEADER;
         if payload_only && hit + 1 < ends.len() {
-            assert_eq!(good.len(), ends.len() - 1, "bit {bit}: the frames behind are whole");
+            assert_eq!(
+                good.len(),
+                ends.len() - 1,
+                "bit {bit}: the frames behind are whole"
+            );
             assert_eq!(bad[0].lost, Some(1));
         }
     }
@@ -194,7 +213,10 @@ fn foreign_bytes_between_frames_cost_nothing() {
     let (good, bad) = settled(&mixed);
     assert_eq!(good.len(), all.len() + 1);
     assert_truthful(&good, &all);
-    assert_eq!((bad.len(), bad[0].lost, bad[0].kind), (1, Some(0), DamageKind::Corrupt));
+    assert_eq!(
+        (bad.len(), bad[0].lost, bad[0].kind),
+        (1, Some(0), DamageKind::Corrupt)
+    );
 }
 
 #[test]
