@@ -15,7 +15,7 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
     let goal = sweep.goal.unwrap_or(Goal::Minimize);
     let mut out = vec![Line(vec![Span::new(format!("trial {}  {}", row.trial, row.state.word()), Look::Bold), Span::plain(format!("  {}", text::short_arguments(&row.parameters)))])];
     match (&row.stop, row.state) {
-        (Some(stop), _) => out.extend(stopped(stop, &metric, goal)),
+        (Some(stop), _) => out.extend(stopped(stop, &metric)),
         (None, TrialState::Failed) => {
             out.push(Line::plain(format!("failed: {}", row.reason.as_deref().map(text::printable).unwrap_or_else(|| "no reason was recorded".into()))));
             for line in tail {
@@ -43,7 +43,7 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
     out
 }
 
-fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
+fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
     let mut out = vec![Line::plain(format!("stopped by {} at interval {}: {metric} {}", stop.policy, stop.interval, text::printable(&stop.inequality)))];
     if let Some(value) = stop.value {
         out.push(operand("value", format!("{}  best {metric} of this trial up to interval {}", number::real(value), stop.interval)));
@@ -51,7 +51,7 @@ fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
         out.push(operand("value", format!("none  no finite {metric} up to interval {}", stop.interval)));
     }
     for (name, value) in &stop.operands {
-        if name != "value" {
+        if name != "value" && name != "sign" {
             out.push(operand(name, format!("{}{}", number::real(*value), meaning(name))));
         }
     }
@@ -60,17 +60,7 @@ fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
     {
         out.push(operand("threshold", format!("{}{}", number::real(threshold), meaning("threshold"))));
     }
-    let survival = match stop.threshold {
-        Some(threshold) => {
-            let side = match goal {
-                Goal::Maximize => "at least",
-                Goal::Minimize => "at most",
-            };
-            let short = stop.value.map(|value| format!(" ({} away)", number::real((threshold - value).abs()))).unwrap_or_default();
-            format!("to survive it needed {metric} {side} {} by interval {}{short}", number::real(threshold), stop.interval)
-        }
-        None => format!("to survive it needed one finite {metric} by interval {}", stop.interval),
-    };
+    let survival = format!("to survive it needed {metric} {}", crate::policy::survival(stop));
     out.push(Line(vec![Span::new(survival, Look::Bold)]));
     out
 }
