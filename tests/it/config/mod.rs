@@ -1,1 +1,7 @@
-//! Tests of `config`.
+//! Tests of `config`: the measured variants, the corpus, the screens of errors, hostile input.
+
+mod corpus;
+mod mutations;
+mod screens;
+mod section;
+mod variants;
