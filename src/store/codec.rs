@@ -1,11 +1,11 @@
 //! How values lie in columns: assignments, words of states, documents, numbers that SQLite does not know.
 
 use super::error::StoreError;
-use crate::config::{Experiment, Shape};
+use crate::config::{Experiment, launch};
 use crate::controller::SweepState;
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Goal;
-use crate::space::{Assignment, SearchSpace, Value};
+use crate::space::{Assignment, Value};
 use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,70 +78,30 @@ pub(crate) mod nested {
 /// What people and scripts know as the parameters of a trial: names as declared, values as passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Naming {
-    bindings: Vec<(String, Shape)>,
+    experiment: Experiment,
     pub(crate) parameters: usize,
 }
 
 impl Naming {
     pub(crate) fn of(experiment: &Experiment) -> Self {
-        let bindings: Vec<(String, Shape)> = if experiment.launch.parameters.is_empty() {
-            plain(&experiment.space)
-        } else {
-            experiment
-                .launch
-                .parameters
-                .iter()
-                .map(|binding| (binding.name.clone(), binding.shape.clone()))
-                .collect()
-        };
         Self {
-            bindings,
             parameters: experiment.space.parameters.len(),
+            experiment: experiment.clone(),
         }
     }
 
     pub(crate) fn name(&self, assignment: &Assignment) -> IndexMap<String, Value> {
-        self.bindings
-            .iter()
-            .filter_map(|(name, shape)| Some((name.clone(), value_of(shape, assignment)?)))
-            .collect()
-    }
-}
-
-fn plain(space: &SearchSpace) -> Vec<(String, Shape)> {
-    space
-        .parameters
-        .iter()
-        .enumerate()
-        .map(|(index, parameter)| (parameter.name.clone(), Shape::Parameter { index }))
-        .collect()
-}
-
-fn value_of(shape: &Shape, assignment: &Assignment) -> Option<Value> {
-    let taken = |index: usize| assignment.values.get(index).and_then(Option::as_ref);
-    match shape {
-        Shape::Parameter { index } => taken(*index).cloned(),
-        Shape::Literal { value } => Some(value.clone()),
-        Shape::Constant { value, condition } => {
-            let option = usize::try_from(int(taken(condition.parent)?)?).ok()?;
-            condition.options.contains(&option).then(|| value.clone())
-        }
-        Shape::Branches { index, options } => {
-            let option = usize::try_from(int(taken(*index)?)?).ok()?;
-            let entries = options
-                .get(option)?
+        if self.experiment.launch.parameters.is_empty() {
+            return self
+                .experiment
+                .space
+                .parameters
                 .iter()
-                .filter_map(|(key, inner)| Some((key.clone(), value_of(inner, assignment)?)))
+                .zip(&assignment.values)
+                .filter_map(|(parameter, value)| Some((parameter.name.clone(), value.clone()?)))
                 .collect();
-            Some(Value::Map(Box::new(entries)))
         }
-    }
-}
-
-fn int(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(value) => Some(*value),
-        _ => None,
+        launch::parameters(&self.experiment, assignment).unwrap_or_default()
     }
 }
 
