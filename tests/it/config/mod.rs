@@ -1,1 +1,4 @@
-//! Tests of `config`.
+//! Readers: corpora, golden files, resolution.
+
+mod disk;
+mod runconfig;
