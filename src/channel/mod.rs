@@ -7,6 +7,7 @@ pub mod marker;
 pub mod merge;
 pub mod offline;
 pub mod report_file;
+pub mod mlflow;
 pub mod shim;
 pub mod text;
 
