@@ -56,7 +56,11 @@ pub struct ShimError {
 pub fn install(dir: &Path) -> Result<PathBuf, ShimError> {
     let mut hasher = blake3::Hasher::new();
     for (path, text) in SOURCES {
-        hasher.update(path.as_bytes()).update(&[0]).update(text.as_bytes()).update(&[0]);
+        hasher
+            .update(path.as_bytes())
+            .update(&[0])
+            .update(text.as_bytes())
+            .update(&[0]);
     }
     let hash: String = hasher.finalize().to_hex().chars().take(16).collect();
     let target = dir.join(format!("azureml-{hash}"));
@@ -68,7 +72,10 @@ pub fn install(dir: &Path) -> Result<PathBuf, ShimError> {
         move |source| ShimError { path, source }
     };
     fs::create_dir_all(dir).map_err(failed(dir))?;
-    let staging = tempfile::Builder::new().prefix(".azureml-").tempdir_in(dir).map_err(failed(dir))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".azureml-")
+        .tempdir_in(dir)
+        .map_err(failed(dir))?;
     for (path, text) in SOURCES {
         let file = staging.path().join(path);
         if let Some(folder) = file.parent() {
@@ -140,7 +147,10 @@ pub fn environment(context: &Context<'_>) -> IndexMap<String, String> {
         for (name, path) in context.inputs {
             let usable = !name.is_empty() && !name.contains(['=', ':', ',', '\0']);
             // Scripts read `os.environ["x"]` as well; a variable that everybody relies on is never replaced by a dataset's name.
-            if usable && !["PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "USER", "SHELL"].contains(&name.as_str()) {
+            if usable
+                && !["PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "USER", "SHELL"]
+                    .contains(&name.as_str())
+            {
                 set(name, path);
                 listed.push(format!("{name}:mount"));
             }
@@ -181,12 +191,24 @@ mod tests {
         let first = install(dir.path()).unwrap();
         let file = first.join("azureml/core");
         assert!(!file.exists());
-        let stamp = fs::metadata(first.join("azureml/__init__.py")).unwrap().modified().unwrap();
+        let stamp = fs::metadata(first.join("azureml/__init__.py"))
+            .unwrap()
+            .modified()
+            .unwrap();
         assert_eq!(install(dir.path()).unwrap(), first);
-        assert_eq!(fs::metadata(first.join("azureml/__init__.py")).unwrap().modified().unwrap(), stamp);
+        assert_eq!(
+            fs::metadata(first.join("azureml/__init__.py"))
+                .unwrap()
+                .modified()
+                .unwrap(),
+            stamp
+        );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
-        let inputs = IndexMap::from([("training".to_owned(), "/data".to_owned()), ("PATH".to_owned(), "/x".to_owned())]);
+        let inputs = IndexMap::from([
+            ("training".to_owned(), "/data".to_owned()),
+            ("PATH".to_owned(), "/x".to_owned()),
+        ]);
         let env = environment(&Context {
             report: Path::new("/a/report.jsonl"),
             artifacts: Path::new("/a/artifacts"),
@@ -200,7 +222,11 @@ mod tests {
         assert_eq!(env["training"], "/data");
         assert_eq!(env["AZUREML_DATASET_ENVIRONMENT_VARS"], "training:mount");
         assert!(!env.contains_key("PATH"));
-        for name in ["AZUREML_ARM_SUBSCRIPTION", "AZUREML_SERVICE_ENDPOINT", "AZUREML_RUN_TOKEN"] {
+        for name in [
+            "AZUREML_ARM_SUBSCRIPTION",
+            "AZUREML_SERVICE_ENDPOINT",
+            "AZUREML_RUN_TOKEN",
+        ] {
             assert!(!env.contains_key(name));
         }
     }
