@@ -3,13 +3,19 @@
 //! Readers never stop at the first mistake: they return what they could understand and all diagnostics, in file order. Dialects
 //! differ in spelling only; inside there is one [`Experiment`], immutable and serialisable, stored with the sweep.
 
+pub mod data_map;
 pub mod experiment;
 pub mod expression;
 pub mod format;
 pub mod hyperdrive;
+pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
+pub mod files;
+pub mod launch;
+pub mod runconfig;
 
+pub use data_map::DataMap;
 pub use experiment::{
     Command, DataBinding, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec, ParameterBinding, Shape,
 };
@@ -33,3 +39,4 @@ pub const ABORT_AFTER_INITIAL_FAILURES: u64 = 3;
 
 /// [`Experiment::max_retries`] where no file says otherwise.
 pub const MAX_RETRIES: u32 = 2;
+pub use files::Files;

@@ -5,3 +5,7 @@ mod mutations;
 mod screens;
 mod section;
 mod variants;
+//! Readers: corpora, golden files, resolution.
+
+mod disk;
+mod runconfig;
