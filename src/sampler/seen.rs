@@ -47,7 +47,6 @@ impl Seen {
     pub(crate) fn contains(&self, key: &Fingerprint) -> bool {
         self.keys.contains(key)
     }
-
 }
 
 /// What draws and, where they fail, enumeration led to.
