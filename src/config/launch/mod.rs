@@ -191,6 +191,17 @@ pub fn plan(
     Ok(plan)
 }
 
+/// The trial's parameters as people and scripts see them: names as declared, inactive ones absent. The same as in [`plan`].
+///
+/// # Errors
+/// [`LaunchError::NoSuchBranch`] for an assignment of another space.
+pub fn parameters(
+    experiment: &Experiment,
+    assignment: &Assignment,
+) -> Result<IndexMap<String, Value>, LaunchError> {
+    values::visible(experiment, assignment, Rendering::of(experiment))
+}
+
 /// `--name value` of every parameter that is active and bound to an argument.
 fn pairs(launch: &Launch, parameters: &IndexMap<String, Value>, rendering: Rendering) -> Vec<String> {
     let mut argv = Vec::new();
