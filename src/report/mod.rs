@@ -1,11 +1,9 @@
-//! Rendering of store rows: tables, cards, CSV, JSON, Parquet, SVG.
-
-pub mod diagnostic;
 //! Rendering of store rows: tables, cards, the live block, plain lines, plots, CSV, JSON, Parquet.
 //!
 //! Pure: rows in, text or bytes out. Nothing here reads the store, the clock or the terminal.
 
 pub mod card;
+pub mod diagnostic;
 pub mod document;
 pub mod eta;
 pub mod explain;

@@ -14,6 +14,9 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
     match cli.command {
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
-        other => Err(CliError::failed("not-built", format!("{other:?} is not part of this build"))),
+        other => Err(CliError::failed(
+            "not-built",
+            format!("{other:?} is not part of this build"),
+        )),
     }
 }

@@ -42,6 +42,10 @@ impl Signals {
 
     /// Exit code of an end by signal: that of SIGTERM unless Ctrl-C came.
     pub fn exit(&self) -> u8 {
-        if self.interrupts.load(Ordering::SeqCst) > 0 { crate::cli::exit::INTERRUPTED } else { crate::cli::exit::TERMINATED }
+        if self.interrupts.load(Ordering::SeqCst) > 0 {
+            crate::cli::exit::INTERRUPTED
+        } else {
+            crate::cli::exit::TERMINATED
+        }
     }
 }

@@ -24,10 +24,19 @@ impl Bell {
     /// # Errors
     /// The system's, for each of the folders tried.
     pub fn bind() -> io::Result<Self> {
-        let folders = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(std::env::temp_dir()), Some("/tmp".into())];
+        let folders = [
+            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            Some(std::env::temp_dir()),
+            Some("/tmp".into()),
+        ];
         let mut failure = io::Error::from(io::ErrorKind::NotFound);
         for folder in folders.into_iter().flatten() {
-            let name: String = uuid::Uuid::new_v4().simple().to_string().chars().take(16).collect();
+            let name: String = uuid::Uuid::new_v4()
+                .simple()
+                .to_string()
+                .chars()
+                .take(16)
+                .collect();
             let path = folder.join(format!("overdrive-{name}"));
             if path.as_os_str().len() > PATH_MAX {
                 continue;

@@ -15,68 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub fn experiment() -> Experiment {
-    let uniform = |name: &str| Parameter {
-        name: name.into(),
-        distribution: Distribution::Uniform { low: 0.0, high: 1.0 },
-        condition: None,
-    };
-    Experiment {
-        name: "digits".into(),
-        display_name: None,
-        description: None,
-        tags: [("team".to_owned(), "blue".to_owned())].into_iter().collect(),
-        dialect: Dialect::Hyperdrive,
-        file: Some("/somewhere/hdconfig.yml".into()),
-        space: SearchSpace {
-            parameters: vec![uniform("lr"), uniform("momentum")],
-            constraints: Vec::new(),
-        },
-        sampler: SamplerSpec {
-            kind: "random".into(),
-            seed: 7,
-            allow_duplicates: false,
-            options: serde_json::Map::new(),
-        },
-        policy: PolicySpec::NoTermination,
-        metric: Some(MetricSpec {
-            name: "Accuracy".into(),
-            goal: Goal::Maximize,
-        }),
-        metrics: Vec::new(),
-        limits: Limits {
-            max_total: 100,
-            max_concurrent: 4,
-            max_duration_ms: None,
-        },
-        abort_after_initial_failures: 3,
-        max_retries: 3,
-        launch: Launch {
-            source_directory: None,
-            command: Command::Script {
-                script: "train.py".into(),
-                arguments: Vec::new(),
-            },
-            parameters: Vec::new(),
-            environment_variables: indexmap::IndexMap::new(),
-            environment: EnvironmentSpec::UserManaged {
-                interpreter: "python3".into(),
-            },
-            data: Vec::new(),
-            outputs: Vec::new(),
-            file_outputs: Vec::new(),
-            trial_timeout_ms: None,
-            framework: "python".into(),
-            communicator: "none".into(),
-            node_count: 1,
-            process_count_per_node: 1,
-            run_definition: serde_json::Value::Null,
-        },
-        targets: vec!["local".into()],
-        enqueue: Vec::new(),
-        resume_from: Vec::new(),
-        stop_when: None,
-        extensions: serde_json::Map::new(),
-    }
     let uniform = serde_json::json!({ "type": "uniform", "low": 0.0, "high": 1.0 });
     serde_json::from_value(serde_json::json!({
         "name": "digits",
