@@ -35,6 +35,7 @@ pub struct SamplerSpec {
 
 /// What a model expected of a proposal, in units of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// Predictive mean (or median, where the sampler models a transformed metric).
     pub mean: f64,
@@ -46,6 +47,7 @@ pub struct Prediction {
 
 /// Where a proposal came from; shown by `overdrive why`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Origin {
     /// Registered name of the sampler, or `enqueue`.
     pub sampler: String,
