@@ -6,19 +6,19 @@
 pub mod data_map;
 pub mod experiment;
 pub mod expression;
+pub mod files;
 pub mod format;
 pub mod hyperdrive;
 pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
-pub mod files;
-pub mod launch;
 pub mod runconfig;
 
 pub use data_map::DataMap;
 pub use experiment::{
     Command, DataBinding, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec, ParameterBinding, Shape,
 };
+pub use files::Files;
 pub use format::Format;
 pub use hyperdrive::Hyperdrive;
 pub use overdrive_section::Section;
@@ -39,4 +39,3 @@ pub const ABORT_AFTER_INITIAL_FAILURES: u64 = 3;
 
 /// [`Experiment::max_retries`] where no file says otherwise.
 pub const MAX_RETRIES: u32 = 2;
-pub use files::Files;

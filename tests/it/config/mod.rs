@@ -1,11 +1,9 @@
-//! Tests of `config`: the measured variants, the corpus, the screens of errors, hostile input.
+//! Tests of the readers: measured variants, corpora, golden files, resolution, screens of errors, hostile input.
 
 mod corpus;
+mod disk;
 mod mutations;
+mod runconfig;
 mod screens;
 mod section;
 mod variants;
-//! Readers: corpora, golden files, resolution.
-
-mod disk;
-mod runconfig;
