@@ -4,6 +4,7 @@ mod corpus;
 mod disk;
 mod mutations;
 mod runconfig;
+mod schema;
 mod screens;
 mod section;
 mod variants;
