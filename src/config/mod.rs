@@ -13,6 +13,7 @@ pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
 pub mod runconfig;
+pub mod schema;
 
 pub use data_map::DataMap;
 pub use experiment::{

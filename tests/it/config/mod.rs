@@ -1,9 +1,11 @@
 //! Tests of `config`: corpora, golden files, measured variants, screens of errors, resolution, hostile input.
+//! Tests of the readers: measured variants, corpora, golden files, resolution, screens of errors, hostile input.
 
 mod corpus;
 mod disk;
 mod mutations;
 mod runconfig;
+mod schema;
 mod screens;
 mod section;
 mod variants;
