@@ -107,6 +107,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// [`Fields::optional`] for a key that is not offered as a spelling of unknown ones.
+    pub fn optional_unlisted(&mut self, key: &str) -> Option<&'a Entry> {
+        for (entry, used) in self.entries.iter().zip(self.used.iter_mut()) {
+            if !*used && entry.key == key {
+                *used = true;
+                return Some(entry);
+            }
+        }
+        None
+    }
+
     /// Marks keys as known without reading them.
     pub fn know(&mut self, keys: &[&'static str]) {
         for key in keys {

@@ -197,6 +197,13 @@ impl Diagnostics {
         &mut self.spare
     }
 
+    /// Adds advice to the finding reported last.
+    pub fn advise_last(&mut self, text: impl Into<String>) {
+        if let Some(last) = self.found.last_mut() {
+            last.help.push(text.into());
+        }
+    }
+
     /// Adds findings made elsewhere.
     pub fn extend(&mut self, others: impl IntoIterator<Item = Diagnostic>) {
         self.found.extend(others);

@@ -2,3 +2,4 @@
 
 mod disk;
 mod runconfig;
+mod sweep_job;
