@@ -46,6 +46,19 @@ pub enum Outcome {
     Canceled,
 }
 
+impl Outcome {
+    /// Whether nothing but the machinery is to blame, so that another attempt is due.
+    pub fn is_infrastructure(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                class: FailureClass::Preempted | FailureClass::Infrastructure,
+                ..
+            }
+        )
+    }
+}
+
 /// An input of the controller.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -126,4 +139,26 @@ pub enum Event {
         /// The ended trial.
         trial: u64,
     },
+}
+
+impl Event {
+    /// The event's name in snake case, for messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::SlotsChanged { .. } => "slots_changed",
+            Self::Claimed { .. } => "claimed",
+            Self::Started { .. } => "started",
+            Self::Reported { .. } => "reported",
+            Self::Exited { .. } => "exited",
+            Self::Unresponsive { .. } => "unresponsive",
+            Self::CancelTrial { .. } => "cancel_trial",
+            Self::CancelSweep { .. } => "cancel_sweep",
+            Self::Pause { .. } => "pause",
+            Self::Resume => "resume",
+            Self::SetLimits(_) => "set_limits",
+            Self::Enqueue { .. } => "enqueue",
+            Self::Rerun { .. } => "rerun",
+        }
+    }
 }

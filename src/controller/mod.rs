@@ -8,11 +8,19 @@
 
 pub mod action;
 pub mod event;
+pub mod fold;
+mod machine;
 pub mod record;
+mod restore;
+mod state;
+mod trial;
 
 pub use action::{Action, SweepState};
 pub use event::{Event, FailureClass, Outcome};
+pub use machine::Controller;
 pub use record::{Batch, Record};
+pub use restore::RestoreError;
+pub use state::{AttemptState, Incumbent, Progress, Snapshot};
 
 use crate::metric::Goal;
 use serde::{Deserialize, Serialize};
@@ -35,8 +43,11 @@ pub struct Settings {
     pub goal: Goal,
     /// Limits at the start.
     pub limits: Limits,
-    /// End the sweep when the first n trials all failed without a report; 0 = never.
+    /// End the sweep as `Failed` when the first n trials that ended all failed and no trial has reported anything; 0 = never.
     pub abort_after_initial_failures: u64,
     /// New attempts of one trial after infrastructure faults (lost runner, node failure, preemption).
     pub max_retries: u32,
 }
+
+#[cfg(test)]
+mod tests;

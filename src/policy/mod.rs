@@ -4,9 +4,23 @@
 //! and asked after each batch whom it would stop. It may keep any incremental state, but its decisions are a deterministic
 //! function of the fed order. Semantics: HyperDrive's, see `docs/reference/policies.md`.
 
+mod bandit;
+mod inequality;
+mod median_stopping;
+mod no_termination;
+mod population;
+mod ranks;
+mod truncation_selection;
+
+pub use inequality::survival;
+
 use crate::history::TrialState;
 use crate::metric::Goal;
+use bandit::Bandit;
+use median_stopping::MedianStopping;
+use no_termination::NoTermination;
 use serde::{Deserialize, Serialize};
+use truncation_selection::TruncationSelection;
 
 /// When a policy looks at a trial: at interval n iff `n >= max(1, delay_evaluation)` and `n mod evaluation_interval == 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +133,8 @@ pub struct Stop {
     pub value: Option<f64>,
     /// What it was compared with (threshold, median, value of the last survivor); in metric units.
     pub threshold: Option<f64>,
-    /// All operands by name, in the order of the formula: `best`, `slack_factor`, `threshold`, `median`, `population`, `k`, `better`.
+    /// All operands by name, in the order of the formula: `best`, `slack_factor`, `threshold`, `median`, `population`, `k`,
+    /// `better`; `sign` is last: 1 to maximize, -1 to minimize.
     pub operands: indexmap::IndexMap<String, f64>,
     /// The inequality with its numbers in words: `Accuracy 0.6120 < 0.8474 (best 0.9321 / 1.1)` without the metric's name.
     pub inequality: String,
@@ -130,8 +145,16 @@ pub trait Policy: Send {
     /// `trial` reported the primary metric once more (NaN and infinities included); returns nothing, see [`Policy::stops`].
     fn report(&mut self, trial: u64, value: f64);
 
-    /// `trial` reached a terminal state.
+    /// The reports of `trial` are over: it ended, or its cancel was decided (the policy's own stops included, `Canceled` then).
+    /// It stays in the reference sets. A second call for the same trial changes nothing.
     fn end(&mut self, trial: u64, state: TrialState);
+
+    /// The attempt of `trial` was superseded: its reports so far count for nothing, the trial begins anew.
+    fn restart(&mut self, trial: u64);
+
+    /// All that was fed so far was judged in an earlier life of the controller (or is inherited): nobody is to be judged for it.
+    /// The trials that were stopped then have been told by [`Policy::end`].
+    fn restored(&mut self);
 
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;
@@ -139,14 +162,28 @@ pub trait Policy: Send {
 
 /// Builds the policy that `spec` describes.
 pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
-    let _ = (spec, goal);
-    struct Never;
-    impl Policy for Never {
-        fn report(&mut self, _: u64, _: f64) {}
-        fn end(&mut self, _: u64, _: TrialState) {}
-        fn stops(&mut self) -> Vec<Stop> {
-            Vec::new()
+    match *spec {
+        PolicySpec::NoTermination => Box::new(NoTermination),
+        PolicySpec::Bandit {
+            schedule,
+            slack,
+            literal,
+            trigger,
+        } => Box::new(Bandit::new(goal, schedule, slack, literal, trigger)),
+        PolicySpec::MedianStopping { schedule, trigger } => {
+            Box::new(MedianStopping::new(goal, schedule, trigger))
         }
+        PolicySpec::TruncationSelection {
+            schedule,
+            percentage,
+            exclude_finished_jobs,
+            trigger,
+        } => Box::new(TruncationSelection::new(
+            goal,
+            schedule,
+            percentage,
+            exclude_finished_jobs,
+            trigger,
+        )),
     }
-    Box::new(Never)
 }

@@ -1,1 +1,3 @@
 //! Rendering of store rows: tables, cards, CSV, JSON, Parquet, SVG.
+
+pub mod diagnostic;

@@ -1,13 +1,19 @@
 //! Samplers: who proposes the next assignment.
 //!
-//! Pure. A sampler is a function of (seed, trial number, history): all randomness comes from [`crate::sampler::rng`]-style counter-based
-//! streams, so that suggestion *n* never depends on how many draws came before it. A sampler may cache what it can rebuild.
+//! Pure. A sampler is a function of (seed, trial number, history): all randomness comes from the counter-based streams of [`rng`], so
+//! that suggestion *n* never depends on how many draws came before it. A sampler may cache what it can rebuild.
 //!
-//! A new sampler is one file here and one row in [`crate::registry`]; the contract suite in `tests/it/contract` then runs on it.
+//! A new sampler is one file here and one row in [`REGISTRY`]; the contract suite in `tests/it/contract` then runs on it.
+
+pub mod grid;
+pub mod random;
+pub mod rng;
+mod seen;
+pub mod sobol;
 
 use crate::history::History;
 use crate::metric::Goal;
-use crate::space::{Assignment, SearchSpace};
+use crate::space::{Assignment, Domain, SearchSpace, SpaceError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -84,6 +90,9 @@ pub enum SamplerError {
     /// No sampler of that name.
     #[error("no sampler is called `{0}`")]
     Unknown(String),
+    /// The space makes no sense.
+    #[error(transparent)]
+    Domain(#[from] SpaceError),
     /// The sampler cannot serve this space.
     #[error("`{sampler}` cannot sample `{parameter}`: {reason}")]
     Space {
@@ -106,6 +115,72 @@ pub enum SamplerError {
     },
 }
 
+/// A row of the registry: one kind of sampler.
+pub struct Registration {
+    /// What users write.
+    pub kind: &'static str,
+    /// Other spellings of it, lower case.
+    pub aliases: &'static [&'static str],
+    /// One line for people.
+    pub summary: &'static str,
+    build: fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>,
+}
+
+/// Every sampler there is.
+pub const REGISTRY: &[Registration] = &[
+    Registration {
+        kind: "random",
+        aliases: &[],
+        summary: "independent draws without repetition",
+        build: |spec, domain, _| {
+            let sobol = match spec
+                .options
+                .get("rule")
+                .map(|rule| rule.as_str().unwrap_or_default())
+            {
+                None | Some("random") => false,
+                Some("sobol") => true,
+                Some(_) => return Err(option_error("random", "rule", "expected `random` or `sobol`")),
+            };
+            known_options("random", spec, &["rule"])?;
+            Ok(match sobol {
+                true => Box::new(sobol::Sobol::new(domain, spec.seed, spec.allow_duplicates)),
+                false => Box::new(random::Random::new(domain, spec.seed, spec.allow_duplicates)),
+            })
+        },
+    },
+    Registration {
+        kind: "sobol",
+        aliases: &[],
+        summary: "scrambled Sobol points: even coverage",
+        build: |spec, domain, _| {
+            known_options("sobol", spec, &[])?;
+            Ok(Box::new(sobol::Sobol::new(
+                domain,
+                spec.seed,
+                spec.allow_duplicates,
+            )))
+        },
+    },
+    Registration {
+        kind: "grid",
+        aliases: &[],
+        summary: "every configuration once, the first parameter slowest",
+        build: |spec, domain, _| {
+            known_options("grid", spec, &[])?;
+            Ok(Box::new(grid::Grid::new(domain)?))
+        },
+    },
+];
+
+/// The registered sampler that `kind` names, by its name or an alias, in any case.
+pub fn find(kind: &str) -> Option<&'static Registration> {
+    let kind = kind.to_ascii_lowercase();
+    REGISTRY
+        .iter()
+        .find(|row| row.kind == kind || row.aliases.contains(&kind.as_str()))
+}
+
 /// Builds the sampler that `spec` names.
 ///
 /// # Errors
@@ -115,6 +190,27 @@ pub fn build(
     space: Arc<SearchSpace>,
     goal: Goal,
 ) -> Result<Box<dyn Sampler>, SamplerError> {
-    let _ = (space, goal);
-    Err(SamplerError::Unknown(spec.kind.clone()))
+    let row = find(&spec.kind).ok_or_else(|| SamplerError::Unknown(spec.kind.clone()))?;
+    (row.build)(spec, Arc::new(Domain::new(space)?), goal)
+}
+
+/// Refuses options that `sampler` does not have.
+fn known_options(sampler: &'static str, spec: &SamplerSpec, known: &[&str]) -> Result<(), SamplerError> {
+    match spec.options.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(option) if known.is_empty() => Err(option_error(sampler, option, "this sampler has no options")),
+        Some(option) => Err(option_error(
+            sampler,
+            option,
+            &format!("there are `{}`", known.join("`, `")),
+        )),
+    }
+}
+
+fn option_error(sampler: &'static str, option: &str, reason: &str) -> SamplerError {
+    SamplerError::Option {
+        sampler,
+        option: option.into(),
+        reason: reason.into(),
+    }
 }

@@ -7,8 +7,20 @@
 //! which it is active ([`Condition`]). A *branch selector* (a `choice` whose options are maps) is a parameter whose values are
 //! the branch indices; how a branch is shown to the script is the business of `config`.
 
+pub mod constraint;
+mod distribution;
+mod domain;
+pub mod encode;
+mod fingerprint;
+pub mod normal;
+mod validate;
 mod value;
 
+pub use constraint::{Constraint, ConstraintError};
+pub use distribution::{Levels, quantize};
+pub use domain::Domain;
+pub use fingerprint::Fingerprint;
+pub use validate::SpaceError;
 pub use value::{Value, python_repr};
 
 use serde::{Deserialize, Serialize};

@@ -168,3 +168,38 @@ pub struct EventRow {
     /// The record.
     pub data: serde_json::Value,
 }
+
+/// One metric name of a sweep or a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSummary {
+    /// Name as the script gave it.
+    pub name: String,
+    /// Trials that reported it.
+    pub trials: u64,
+    /// Points in all, those of superseded attempts included.
+    pub points: u64,
+}
+
+/// A parameter, tag or property that a script set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactRow {
+    /// `param`, `tag`, `property`, `status`.
+    pub kind: String,
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A file that a script handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactRow {
+    /// Attempt.
+    pub attempt: u32,
+    /// `file`, `image`, `table`, `text`, `model`.
+    pub kind: String,
+    /// Name by the script.
+    pub name: String,
+    /// Path relative to the attempt's folder.
+    pub path: String,
+}

@@ -104,6 +104,17 @@ pub enum LaunchError {
     },
 }
 
+/// The parameters of a trial as people see them: names as declared, values as the script gets them; inactive ones are absent.
+///
+/// # Errors
+/// [`LaunchError`] if the assignment is of another space.
+pub fn parameters(
+    experiment: &Experiment,
+    assignment: &Assignment,
+) -> Result<IndexMap<String, Value>, LaunchError> {
+    values::visible(experiment, assignment, Rendering::of(experiment))
+}
+
 /// The command, environment and visible parameters of one attempt of one trial.
 ///
 /// # Errors

@@ -1,1 +1,4 @@
-//! Tests of `policy`.
+//! Tests of `policy`: the published vectors, and the incremental policies against a slow literal one.
+
+mod reference;
+mod vectors;

@@ -1,0 +1,116 @@
+//! What a sweep is at one instant, as plain data: the fold of its records, and all that a controller needs to go on exactly.
+
+use crate::controller::{Limits, Settings, SweepState};
+use crate::history::{History, TrialState};
+use crate::space::Assignment;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// The best trial so far, in the order of arrival: a later equal value does not replace it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incumbent {
+    /// Trial.
+    pub trial: u64,
+    /// Its best value.
+    #[serde(with = "crate::metric::number")]
+    pub value: f64,
+    /// The interval (1-based) at which it came.
+    pub interval: u64,
+}
+
+/// The facts about a sweep as a whole. Small; a store may keep it as one JSON column and move it on with
+/// [`Progress::apply`](crate::controller::fold).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Whether the sweep has any record; if not, it is started with `Controller::new` instead of `Controller::restore`.
+    pub begun: bool,
+    /// State of the sweep.
+    pub state: SweepState,
+    /// Why it is in that state, in words.
+    pub reason: String,
+    /// Limits in force.
+    pub limits: Limits,
+    /// Why the sampler has nothing left, once it said so.
+    pub exhausted: Option<String>,
+    /// Best trial so far.
+    pub incumbent: Option<Incumbent>,
+    /// Trials that failed before anything in the sweep worked; see [`Settings::abort_after_initial_failures`].
+    pub initial_failures: u64,
+    /// Whether any trial ever reported an accepted value or ended otherwise than failed.
+    pub sign_of_life: bool,
+}
+
+impl Progress {
+    /// A sweep that has not begun.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            begun: false,
+            state: SweepState::Running,
+            reason: String::new(),
+            limits,
+            exhausted: None,
+            incumbent: None,
+            initial_failures: 0,
+            sign_of_life: false,
+        }
+    }
+}
+
+/// Where the attempts of one trial stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptState {
+    /// Attempts created so far; the latest has the number `created - 1`.
+    pub created: u32,
+    /// Whether the latest attempt has not ended.
+    pub alive: bool,
+    /// How far the latest attempt got: `Queued`, `Preparing` or `Running`.
+    pub phase: TrialState,
+}
+
+impl AttemptState {
+    /// No attempt yet.
+    pub const NONE: Self = Self {
+        created: 0,
+        alive: false,
+        phase: TrialState::Queued,
+    };
+
+    /// Number of the attempt that is alive.
+    pub fn current(self) -> Option<u32> {
+        if self.alive {
+            self.created.checked_sub(1)
+        } else {
+            None
+        }
+    }
+}
+
+/// All of a sweep that decisions depend on.
+///
+/// A store builds it from its tables for [`Controller::restore`](crate::controller::Controller::restore); it must equal
+/// [`fold::fold`](crate::controller::fold::fold) of the sweep's records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The sweep as a whole.
+    pub progress: Progress,
+    /// Trials with their accepted reports (those of superseded attempts left out), and the inherited ones.
+    ///
+    /// `inherited` is no part of the records: the driver fills it in from the earlier sweeps before a restore.
+    pub history: History,
+    /// Attempts, by trial number.
+    pub attempts: Vec<AttemptState>,
+    /// Enqueued configurations that no trial has used yet, in order.
+    pub enqueued: VecDeque<Assignment>,
+}
+
+impl Snapshot {
+    /// The state before the first record.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            progress: Progress::new(settings.limits),
+            history: History::new(settings.goal),
+            attempts: Vec::new(),
+            enqueued: VecDeque::new(),
+        }
+    }
+}

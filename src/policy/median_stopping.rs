@@ -1,0 +1,112 @@
+//! MedianStopping: stops whoever's best is worse than the median of the running averages.
+//!
+//! At a due interval N: the median, over everybody who reported N times or has ended, of the mean of their first N reports.
+//! After Golovin et al., "Google Vizier: A Service for Black-Box Optimization" (2017), section 3.2.2; other than there,
+//! HyperDrive's population is all trials, not the completed ones only. The decision is made by counting; the median itself is
+//! looked up where counting leaves it open and for the record.
+
+use super::inequality::inequality;
+use super::population::{Population, Statistic};
+use super::ranks::{Ranks, select};
+use super::{Policy, Schedule, Stop, Trigger};
+use crate::history::TrialState;
+use crate::metric::Goal;
+use indexmap::IndexMap;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(super) struct MedianStopping {
+    goal: Goal,
+    population: Population,
+}
+
+impl MedianStopping {
+    pub(super) fn new(goal: Goal, schedule: Schedule, trigger: Trigger) -> Self {
+        Self {
+            goal,
+            population: Population::new(goal, schedule, trigger, Statistic::Mean),
+        }
+    }
+
+    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Option<Stop> {
+        let sets = self.population.at(due);
+        let count: usize = sets.iter().map(|set| set.len()).sum();
+        if count == 0 {
+            return None;
+        }
+        if let Some(value) = value {
+            let above = count - sets.iter().map(|set| not_above(set, value)).sum::<usize>();
+            // Half of an even population above: the two middle averages lie on both sides of the value.
+            if above < count / 2 || (count % 2 == 1 && above == count / 2) {
+                return None;
+            }
+        }
+        let median = median(&sets, count)?;
+        if value.is_some_and(|value| !Goal::Maximize.worse(value, median)) {
+            return None;
+        }
+        let sign = self.goal.sign();
+        let (value, median) = (value.map(|value| sign * value), sign * median);
+        let because = match count {
+            1 => "the only average".to_owned(),
+            _ => format!("median of {count} averages"),
+        };
+        Some(Stop {
+            trial: number,
+            interval: due,
+            policy: "MedianStopping".into(),
+            value,
+            threshold: Some(median),
+            operands: IndexMap::from([
+                ("median".to_owned(), median),
+                ("population".to_owned(), count as f64),
+                ("sign".to_owned(), sign),
+            ]),
+            inequality: inequality(self.goal, value, Some(median), &because),
+        })
+    }
+}
+
+/// How many of the set's numbers `value` is not worse than.
+pub(super) fn not_above(set: &Ranks, value: f64) -> usize {
+    set.partition_point(|other| !Goal::Maximize.worse(value, other))
+}
+
+fn median(sets: &[&Ranks], count: usize) -> Option<f64> {
+    let upper = select(sets, count / 2)?;
+    if count % 2 == 1 {
+        return Some(upper);
+    }
+    Some(select(sets, count / 2 - 1)? * 0.5 + upper * 0.5)
+}
+
+impl Policy for MedianStopping {
+    fn report(&mut self, trial: u64, value: f64) {
+        self.population.report(trial, value);
+    }
+
+    fn end(&mut self, trial: u64, _: TrialState) {
+        self.population.end(trial);
+    }
+
+    fn restart(&mut self, trial: u64) {
+        self.population.restart(trial);
+    }
+
+    fn restored(&mut self) {
+        self.population.restored();
+    }
+
+    fn stops(&mut self) -> Vec<Stop> {
+        let stops: Vec<Stop> = self
+            .population
+            .take_pending()
+            .into_iter()
+            .filter_map(|(number, due, value)| self.judge(number, due, value))
+            .collect();
+        for stop in &stops {
+            self.population.end(stop.trial);
+        }
+        stops
+    }
+}

@@ -1,0 +1,188 @@
+//! Who is compared with whom: the reference sets of the median and truncation policies, kept up to date report by report.
+//!
+//! At interval N the population is everybody who reported N times or more, with what they had by then, and those who ended
+//! earlier, with all they had. Numbers are multiplied by the goal's sign, so that larger is better everywhere in here.
+
+use super::ranks::{Prefixes, Ranks};
+use super::{Schedule, Trigger};
+use crate::metric::Goal;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The number with which a trial stands in the population.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statistic {
+    /// Mean of its reports so far.
+    Mean,
+    /// Best of its reports so far.
+    Best,
+}
+
+/// A trial that may still be stopped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live {
+    reports: u64,
+    sum: f64,
+    values: u64,
+    best: Option<f64>,
+    /// Latest due interval; 0 = none.
+    pub(super) due: u64,
+    /// Best up to the latest due interval.
+    pub(super) best_at_due: Option<f64>,
+    /// The statistic at each due interval so far.
+    entered: Vec<Option<f64>>,
+}
+
+impl Live {
+    fn statistic(&self, statistic: Statistic) -> Option<f64> {
+        match statistic {
+            Statistic::Best => self.best,
+            Statistic::Mean => (self.values > 0).then(|| self.sum / self.values as f64),
+        }
+    }
+}
+
+/// The reference sets, and whom to judge next.
+#[derive(Debug)]
+pub(super) struct Population {
+    goal: Goal,
+    schedule: Schedule,
+    trigger: Trigger,
+    statistic: Statistic,
+    live: BTreeMap<u64, Live>,
+    ended: HashSet<u64>,
+    /// Statistics at each due interval of all who reached it.
+    reached: Vec<Ranks>,
+    /// Final statistics of those who ended, by the number of whole evaluation intervals that they reported.
+    short: Prefixes,
+    pending: BTreeSet<u64>,
+}
+
+impl Population {
+    pub(super) fn new(goal: Goal, schedule: Schedule, trigger: Trigger, statistic: Statistic) -> Self {
+        Self {
+            goal,
+            schedule,
+            trigger,
+            statistic,
+            live: BTreeMap::new(),
+            ended: HashSet::new(),
+            reached: Vec::new(),
+            short: Prefixes::default(),
+            pending: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn report(&mut self, number: u64, value: f64) {
+        if self.ended.contains(&number) {
+            return;
+        }
+        let trial = self.live.entry(number).or_default();
+        trial.reports += 1;
+        if value.is_finite() {
+            let value = self.goal.sign() * value;
+            trial.sum += value;
+            trial.values += 1;
+            trial.best = Some(trial.best.map_or(value, |best| best.max(value)));
+        }
+        let due = trial.reports;
+        if self.schedule.latest_due(due) != due {
+            return;
+        }
+        trial.due = due;
+        trial.best_at_due = trial.best;
+        let statistic = trial.statistic(self.statistic);
+        let index = trial.entered.len();
+        trial.entered.push(statistic);
+        if self.reached.len() <= index {
+            self.reached.resize_with(index + 1, Ranks::default);
+        }
+        if let Some(set) = self.reached.get_mut(index) {
+            set.add(statistic);
+        }
+        match self.trigger {
+            Trigger::Reporter => {
+                self.pending.insert(number);
+            }
+            Trigger::Sweep => {
+                let same = self.live.iter().filter(|(_, trial)| trial.due == due);
+                self.pending.extend(same.map(|(number, _)| *number));
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self, number: u64) {
+        if !self.ended.insert(number) {
+            return;
+        }
+        self.pending.remove(&number);
+        let Some(trial) = self.live.remove(&number) else {
+            return;
+        };
+        let whole = trial.reports / self.schedule.evaluation_interval.max(1);
+        self.short.add(whole, trial.statistic(self.statistic));
+        self.judge_all();
+    }
+
+    pub(super) fn restart(&mut self, number: u64) {
+        self.pending.remove(&number);
+        let Some(trial) = self.live.remove(&number) else {
+            return;
+        };
+        for (set, statistic) in self.reached.iter_mut().zip(trial.entered) {
+            set.remove(statistic);
+        }
+        self.judge_all();
+    }
+
+    pub(super) fn restored(&mut self) {
+        self.pending.clear();
+        // Those who were judged before are judged the same again; those whose turn had come are not forgotten.
+        self.judge_all();
+    }
+
+    fn judge_all(&mut self) {
+        if self.trigger == Trigger::Sweep {
+            self.pending.extend(
+                self.live
+                    .iter()
+                    .filter(|(_, trial)| trial.due > 0)
+                    .map(|(number, _)| *number),
+            );
+        }
+    }
+
+    /// Whom to judge now, ascending, each with its latest due interval and its best up to there.
+    pub(super) fn take_pending(&mut self) -> Vec<(u64, u64, Option<f64>)> {
+        std::mem::take(&mut self.pending)
+            .into_iter()
+            .filter_map(|number| {
+                let trial = self.live.get(&number)?;
+                (trial.due > 0).then_some((number, trial.due, trial.best_at_due))
+            })
+            .collect()
+    }
+
+    /// The sets whose union is the population at the due interval `due`.
+    pub(super) fn at(&self, due: u64) -> Vec<&Ranks> {
+        let reached = self.reached.get(self.index(due));
+        let whole = due / self.schedule.evaluation_interval.max(1);
+        reached.into_iter().chain(self.short.before(whole)).collect()
+    }
+
+    /// Those who still run and reached the due interval `due`.
+    pub(super) fn running_at(&self, due: u64) -> Ranks {
+        let index = self.index(due);
+        let mut running = Ranks::default();
+        for statistic in self.live.values().filter_map(|trial| trial.entered.get(index)) {
+            running.add(*statistic);
+        }
+        running
+    }
+
+    /// Position of a due interval among the due intervals.
+    fn index(&self, due: u64) -> usize {
+        let every = self.schedule.evaluation_interval.max(1);
+        let first = self.schedule.delay_evaluation.max(1).div_ceil(every);
+        usize::try_from((due / every).saturating_sub(first)).unwrap_or(usize::MAX)
+    }
+}

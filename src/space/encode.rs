@@ -1,0 +1,1 @@
+//! Encoding of assignments for the model-based samplers.
