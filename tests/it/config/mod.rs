@@ -1,12 +1,10 @@
-//! Tests of `config`: the measured variants, the corpus, the screens of errors, hostile input.
+//! Tests of `config`: the measured variants, corpora, golden files, the screens of errors, hostile input, resolution.
 
 mod corpus;
+mod disk;
 mod mutations;
+mod runconfig;
 mod screens;
 mod section;
-mod variants;
-//! Readers: corpora, golden files, resolution.
-
-mod disk;
-mod runconfig;
 mod sweep_job;
+mod variants;

@@ -53,6 +53,7 @@ pub fn experiment() -> Experiment {
         max_retries: 3,
         launch: Launch {
             source_directory: None,
+            source_files: Vec::new(),
             command: Command::Script {
                 script: "train.py".into(),
                 arguments: Vec::new(),
