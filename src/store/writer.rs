@@ -50,13 +50,13 @@ impl Store {
         Ok(SweepWriter {
             store: Arc::clone(self),
             lease,
-            naming: Naming::of(&experiment),
             goal: experiment
                 .metric
                 .as_ref()
                 .map_or(Goal::Minimize, |metric| metric.goal),
-            metric: experiment.metric.map(|metric| metric.name),
+            metric: experiment.metric.as_ref().map(|metric| metric.name.clone()),
             limits: experiment.limits,
+            naming: Naming::of(experiment),
             counters: Counters::default(),
             unsynced_since: None,
             renewed: self.clock.stamp().boot_ms,

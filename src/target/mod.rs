@@ -3,6 +3,10 @@
 //! A target says how to start a runner somewhere, how to read its journal, how to stop it, how to find it again. It knows
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
+pub mod local;
+
+pub use local::{Bell, LocalOptions, LocalTarget};
+
 use crate::runner::AttemptSpec;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,4 +102,14 @@ pub trait ComputeTarget: Send + Sync {
 
     /// Blocks until something may have happened (a doorbell, a poll interval), at most `timeout`.
     fn wait(&self, timeout: Duration);
+
+    /// The attempt has ended and will not be asked for again: lets go of whatever is held for it.
+    fn forget(&self, attempt: &AttemptRef);
+
+    /// Wins the claim of an attempt that no runner has claimed, so that none ever executes it: what a controller does before it
+    /// gives an attempt up. `false` if a runner was first.
+    ///
+    /// # Errors
+    /// [`TargetError`] if nobody can tell.
+    fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError>;
 }

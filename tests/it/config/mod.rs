@@ -1,4 +1,5 @@
 //! Tests of `config`: the measured variants, corpora, golden files, the screens of errors, hostile input, resolution.
+//! Tests of `config`: corpora, golden files, measured variants, screens of errors, resolution, hostile input.
 
 mod corpus;
 mod disk;
