@@ -264,6 +264,18 @@ impl Encoder {
         })
     }
 
+    /// Coordinates from raw ones: numbers in [0, 1] or option indices as given, drawn where NaN but active, NaN where inactive.
+    pub fn complete(&self, raw: &[f64], draws: &mut Stream) -> Vec<f64> {
+        self.build(|index, distribution, _| {
+            let u = draws.unit();
+            match (raw.get(index), distribution) {
+                (Some(x), _) if !x.is_nan() => *x,
+                (_, Distribution::Choice { options, .. }) => (u * options.len() as f64).floor(),
+                _ => u,
+            }
+        })
+    }
+
     /// Fills coordinates in order of declaration, NaN where inactive, on the grid and off the tails where active.
     fn build(&self, mut coordinate: impl FnMut(usize, &Distribution, &Axis) -> f64) -> Vec<f64> {
         let mut chosen: Vec<Option<usize>> = Vec::with_capacity(self.axes.len());

@@ -7,9 +7,9 @@
 //! prior), Ament et al. 2023 (log EI), Cowen-Rivers et al. 2022 (output transforms).
 
 mod belief;
-pub(crate) mod rows;
 
 use super::rng::{Stream, absorb, stream};
+use super::rows::{self, Encoded, Point, Row, Rows};
 use super::seen::{Found, Seen, search};
 use super::{Origin, Prediction, Proposal, Sampler, Suggestion, sobol};
 use crate::acquisition::maximize::rank;
@@ -20,7 +20,6 @@ use crate::space::encode::Encoder;
 use crate::space::{Assignment, Domain};
 use crate::surrogate::{Fit, Hyperparameters, Prior, SurrogateError, Transform, TransformKind};
 use belief::Belief;
-use rows::{Encoded, Point, Row, Rows};
 use std::sync::Arc;
 
 /// Up to so many rows the acquisition is averaged over several hyperparameter states (more states for fewer rows).
