@@ -9,6 +9,7 @@ pub mod bayesian;
 pub mod grid;
 mod ledger;
 pub mod random;
+pub mod random_forest;
 pub mod rng;
 mod rows;
 mod seen;
@@ -207,6 +208,17 @@ pub const REGISTRY: &[Registration] = &[
         build: |spec, domain, _| {
             known_options("tpe", spec, &[])?;
             Ok(Box::new(tpe::Tpe::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "random_forest",
+        aliases: &["smac", "forest"],
+        summary: "regression forest with expected improvement, for spaces of many categories and conditions",
+        build: |spec, domain, goal| {
+            known_options("random_forest", spec, &[])?;
+            Ok(Box::new(random_forest::RandomForest::new(
+                domain, spec.seed, goal,
+            )))
         },
     },
 ];

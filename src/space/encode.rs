@@ -9,6 +9,7 @@ use super::distribution::logarithm;
 use super::domain::is_active;
 use super::{Assignment, Distribution, Domain, Levels, Value, normal};
 use crate::sampler::rng::Stream;
+use crate::surrogate::forest::Column;
 use crate::surrogate::{Group, GroupKind};
 use std::sync::Arc;
 
@@ -191,6 +192,25 @@ impl Encoder {
                 }
             }
         }
+    }
+
+    /// What the columns of a regression forest are, one per parameter.
+    pub fn columns(&self) -> Vec<Column> {
+        let column = |axis: &Axis| match axis {
+            Axis::Fixed | Axis::Noise => Column::Ignored,
+            Axis::Number { .. } | Axis::Ladder { .. } => Column::Number,
+            Axis::Category { options } => Column::Category(*options),
+        };
+        self.axes.iter().map(column).collect()
+    }
+
+    /// Appends the forest's columns at coordinates: positions, category codes, -1 while inactive.
+    pub fn columns_at(&self, coordinates: &[f64], out: &mut Vec<f64>) {
+        out.extend(self.axes.iter().zip(coordinates).map(|(axis, x)| match axis {
+            _ if x.is_nan() => -1.0,
+            Axis::Ladder { positions, .. } => positions.get(*x as usize).copied().unwrap_or(0.0),
+            _ => *x,
+        }));
     }
 
     /// Coordinates whose `i`-th parameter, if active, lies at probability `unit(i)`.

@@ -13,7 +13,7 @@ use super::rows::{self, Encoded, Point, Row, Rows};
 use super::seen::{Found, Seen, search};
 use super::{Origin, Prediction, Proposal, Sampler, Suggestion, sobol};
 use crate::acquisition::maximize::rank;
-use crate::acquisition::{Candidate, Search};
+use crate::acquisition::{Candidate, Search, Stage};
 use crate::history::History;
 use crate::metric::Goal;
 use crate::space::encode::Encoder;
@@ -316,8 +316,7 @@ impl Decision<'_> {
                 count += usize::from(allowed);
                 allowed
             },
-            &mut |points| belief.score(points, 1),
-            &mut |points| belief.score(points, states),
+            &mut |points, stage| belief.score(points, if stage == Stage::Pool { 1 } else { states }),
         );
         (found, count)
     }
