@@ -7,10 +7,14 @@
 
 pub mod bayesian;
 pub mod grid;
+mod ledger;
 pub mod random;
+pub mod random_forest;
 pub mod rng;
+mod rows;
 mod seen;
 pub mod sobol;
+pub mod tpe;
 
 use crate::history::History;
 use crate::metric::Goal;
@@ -82,7 +86,8 @@ pub enum Suggestion {
 /// Proposes assignments.
 pub trait Sampler: Send {
     /// The assignment of trial `number`. Pending trials are those of `history` that are not terminal.
-    /// Must not depend on anything but the spec, the space, `number` and `history`.
+    /// Must not depend on anything but the spec, the space, `number` and `history`. The histories that one sampler is asked with must be
+    /// successive states of one sweep (trials are added, and never change once terminal), or begin anew with fewer trials.
     fn suggest(&mut self, number: u64, history: &History) -> Suggestion;
 }
 
@@ -195,6 +200,26 @@ pub const REGISTRY: &[Registration] = &[
             };
             Ok(Box::new(bayesian::Bayesian::new(
                 domain, spec.seed, goal, initial,
+            )))
+        },
+    },
+    Registration {
+        kind: "tpe",
+        aliases: &[],
+        summary: "tree-structured Parzen estimator, multivariate, aware of pending trials",
+        build: |spec, domain, _| {
+            known_options("tpe", spec, &[])?;
+            Ok(Box::new(tpe::Tpe::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "random_forest",
+        aliases: &["smac", "forest"],
+        summary: "regression forest with expected improvement, for spaces of many categories and conditions",
+        build: |spec, domain, goal| {
+            known_options("random_forest", spec, &[])?;
+            Ok(Box::new(random_forest::RandomForest::new(
+                domain, spec.seed, goal,
             )))
         },
     },
