@@ -5,9 +5,9 @@
 
 pub mod marker;
 pub mod merge;
+pub mod mlflow;
 pub mod offline;
 pub mod report_file;
-pub mod mlflow;
 pub mod shim;
 pub mod text;
 

@@ -108,6 +108,11 @@ impl Writer {
         self.dirty
     }
 
+    /// A second handle of the file for a sync elsewhere, if something is not synced; counts as synced from here on.
+    pub fn unsynced(&mut self) -> Option<std::io::Result<File>> {
+        std::mem::take(&mut self.dirty).then(|| self.file.try_clone())
+    }
+
     /// Number of entries so far.
     pub fn entries(&self) -> u64 {
         self.seq
@@ -133,9 +138,11 @@ impl Writer {
     pub fn seal(&mut self) -> Result<(), JournalError> {
         let synced = self.sync();
         self.append(&Entry::Sealed)?;
-        if self.reserved.is_some_and(|end| end > self.position) {
+        if self.reserved.is_some_and(|end| end > self.position)
+            && let Ok(length) = self.length()
+        {
             // Only frees blocks; a failure costs 64 KiB of disk.
-            let _ = ftruncate(&self.file, self.position);
+            let _ = ftruncate(&self.file, length);
         }
         synced
     }
@@ -148,7 +155,7 @@ impl Writer {
                 self.reserved = Some(self.position + ahead);
                 Ok(())
             }
-            Err(Errno::NOSPC | Errno::DQUOT) => Err(JournalError::Full),
+            Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Err(JournalError::Full),
             Err(_) => {
                 // The file system cannot set space aside: go on without.
                 self.reserved = None;
@@ -161,13 +168,13 @@ impl Writer {
         loop {
             let error = match self.file.write(&self.frame) {
                 Ok(written) if written == self.frame.len() => return Ok(()),
-                Ok(0) => ErrorKind::WriteZero.into(),
-                Ok(_) => std::io::Error::from(ErrorKind::StorageFull),
+                Ok(written) => {
+                    self.take_back(written as u64);
+                    return Err(JournalError::Full);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
-            // A part may be there: take it back, or else readers skip it as damage.
-            let _ = ftruncate(&self.file, self.position);
             return Err(match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                     JournalError::Full
@@ -175,5 +182,18 @@ impl Writer {
                 _ => JournalError::Write(error),
             });
         }
+    }
+
+    /// Removes a part of a frame, which readers would have to skip as damage.
+    fn take_back(&self, written: u64) {
+        if let Ok(length) = self.length() {
+            // If it fails, the reader goes round it.
+            let _ = ftruncate(&self.file, length.saturating_sub(written));
+        }
+    }
+
+    /// The real end of the file: a script may have appended to it as well.
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 }

@@ -25,7 +25,10 @@ pub(super) struct Live(Arc<Mutex<HashSet<u64>>>);
 impl Live {
     /// Whether a connection is open.
     pub(super) fn holds(&self, peer: Peer) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&peer.0)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&peer.0)
     }
 
     fn enter(&self, number: u64) -> bool {
@@ -43,12 +46,20 @@ pub(super) struct Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.live.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.live
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.number);
     }
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
@@ -78,7 +89,12 @@ pub(super) struct Door {
 impl Door {
     /// A listener that gives `first` before all others.
     pub(super) fn new(listener: TcpListener, first: TcpStream, live: Live) -> Self {
-        Self { listener, first: Some(first), live, next: 0 }
+        Self {
+            listener,
+            first: Some(first),
+            live,
+            next: 0,
+        }
     }
 }
 
@@ -101,7 +117,14 @@ impl Listener for Door {
             let _ = inner.set_nodelay(true);
             self.next += 1;
             if self.live.enter(self.next) {
-                return (Stream { inner, number: self.next, live: self.live.clone() }, Peer(self.next));
+                return (
+                    Stream {
+                        inner,
+                        number: self.next,
+                        live: self.live.clone(),
+                    },
+                    Peer(self.next),
+                );
             }
         }
     }

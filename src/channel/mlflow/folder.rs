@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// The parts of a relative path, or `None` if it could lead out: `..`, NUL, nothing left, longer than a file system takes.
 pub(super) fn parts(path: &str) -> Option<Vec<&str>> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     let fine = |part: &&str| *part != ".." && part.len() <= 255 && !part.contains('\0');
     (!parts.is_empty() && parts.len() <= 64 && parts.iter().all(fine)).then_some(parts)
 }
@@ -89,29 +92,48 @@ impl Folder {
 
     /// Begins a file; folders on the way are made.
     pub(super) fn create(&self, parts: &[&str]) -> io::Result<Draft> {
-        let Some((name, folders)) = parts.split_last() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Some((name, folders)) = parts.split_last() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         let folder = self.descend(folders, true)?;
         let temporary = format!(".{}", uuid::Uuid::new_v4().simple());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, &temporary, flags, Mode::from_raw_mode(0o600))?;
-        Ok(Draft { folder, temporary, name: (*name).to_owned(), file: File::from(file), kept: false })
+        Ok(Draft {
+            folder,
+            temporary,
+            name: (*name).to_owned(),
+            file: File::from(file),
+            kept: false,
+        })
     }
 
     /// Opens a plain file for reading.
     pub(super) fn open(&self, parts: &[&str]) -> io::Result<File> {
-        let Some((name, folders)) = parts.split_last() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Some((name, folders)) = parts.split_last() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         let folder = self.descend(folders, false)?;
         // NONBLOCK: a pipe that was put there must not hold the thread.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::openat(&folder, *name, flags, Mode::empty())?);
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
     }
 
     /// Entries of a folder in order of their names, at most 10,000; hidden ones are left out. Empty if there is no such folder.
     pub(super) fn list(&self, parts: &[&str]) -> io::Result<Vec<Entry>> {
         let folder = match self.descend(parts, false) {
             Ok(folder) => folder,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(error),
@@ -122,7 +144,9 @@ impl Folder {
             if name.starts_with('.') {
                 continue;
             }
-            let Ok(stat) = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             let size = match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => None,
                 FileType::RegularFile => Some(u64::try_from(stat.st_size).unwrap_or(0)),
@@ -167,7 +191,10 @@ mod tests {
         let mut draft = folder.create(&["file"]).unwrap();
         draft.file.write_all(b"new").unwrap();
         draft.keep().unwrap();
-        assert_eq!(std::fs::read_to_string(outside.path().join("secret")).unwrap(), "s");
+        assert_eq!(
+            std::fs::read_to_string(outside.path().join("secret")).unwrap(),
+            "s"
+        );
         let mut text = String::new();
         folder.open(&["file"]).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "new");
@@ -179,7 +206,13 @@ mod tests {
         let folder = Folder::new(inside.path().join("made/later"));
         drop(folder.create(&["a", "b"]).unwrap());
         assert!(folder.list(&["a"]).unwrap().is_empty());
-        assert_eq!(folder.list(&[]).unwrap(), [Entry { name: "a".into(), size: None }]);
+        assert_eq!(
+            folder.list(&[]).unwrap(),
+            [Entry {
+                name: "a".into(),
+                size: None
+            }]
+        );
         assert!(folder.open(&["a"]).is_err());
     }
 }

@@ -102,7 +102,9 @@ pub(super) struct App {
 impl App {
     /// The state; a handler that panicked while it held the lock leaves plain data behind, which is good to use.
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -115,7 +117,10 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Endpoint").field("address", &self.app.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("Endpoint")
+            .field("address", &self.app.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,14 +136,26 @@ impl Endpoint {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(MlflowError::Listen)?;
         let address = listener.local_addr().map_err(MlflowError::Listen)?;
         let state = Mutex::new(State::new(&config, state::now_ms()));
-        let app = Arc::new(App { config, key, address, sink, state, models: Mutex::default(), live: door::Live::default() });
+        let app = Arc::new(App {
+            config,
+            key,
+            address,
+            sink,
+            state,
+            models: Mutex::default(),
+            live: door::Live::default(),
+        });
         let stop = CancellationToken::new();
         let (inner, token) = (Arc::clone(&app), stop.clone());
         let thread = std::thread::Builder::new()
             .name("mlflow".to_owned())
             .spawn(move || wait_and_serve(&listener, &inner, &token))
             .map_err(MlflowError::Thread)?;
-        Ok(Self { app, stop, thread: Some(thread) })
+        Ok(Self {
+            app,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// The tracking URI with the key in it: who knows it may report to this attempt, and only to it.
@@ -162,7 +179,9 @@ impl Endpoint {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         for name in ["NO_PROXY", "no_proxy"] {
-            let before = current(name).or_else(|| current("NO_PROXY")).or_else(|| current("no_proxy"));
+            let before = current(name)
+                .or_else(|| current("NO_PROXY"))
+                .or_else(|| current("no_proxy"));
             let value = match before.filter(|text| !text.trim().is_empty()) {
                 Some(text) => format!("{text},127.0.0.1,localhost"),
                 None => "127.0.0.1,localhost".to_owned(),
@@ -179,7 +198,10 @@ impl Endpoint {
         if let (Some(first), false) = (points.first(), points.is_empty()) {
             self.app.sink.report(Report::Warning {
                 code: "metric-of-children".to_owned(),
-                message: format!("`{metric}` was only logged to nested mlflow runs (`{}`, ...), their points are taken", first.0),
+                message: format!(
+                    "`{metric}` was only logged to nested mlflow runs (`{}`, ...), their points are taken",
+                    first.0
+                ),
             });
         }
         for (_, point) in &points {
@@ -198,7 +220,10 @@ impl Endpoint {
         self.stop.cancel();
         let Some(thread) = self.thread.take() else { return };
         // Wakes the thread if it still waits for a first connection.
-        drop(TcpStream::connect_timeout(&self.app.address, Duration::from_secs(1)));
+        drop(TcpStream::connect_timeout(
+            &self.app.address,
+            Duration::from_secs(1),
+        ));
         // A panicked thread has nothing more to give.
         let _ = thread.join();
     }
@@ -234,8 +259,16 @@ fn wait_and_serve(listener: &TcpListener, app: &Arc<App>, stop: &CancellationTok
     }
 }
 
-fn serve(listener: &TcpListener, first: TcpStream, app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+fn serve(
+    listener: &TcpListener,
+    first: TcpStream,
+    app: &Arc<App>,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()?;
     let listener = listener.try_clone()?;
     listener.set_nonblocking(true)?;
     first.set_nonblocking(true)?;

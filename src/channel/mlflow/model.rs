@@ -40,7 +40,11 @@ pub(super) fn dispatch(app: &App, method: &Method, path: &str, fields: &Fields) 
         }),
         ("logged-models", "GET", Some(id), Some("artifacts")) => {
             let folder = text(fields, "artifact_directory_path").unwrap_or_default();
-            let prefix = if folder.is_empty() { String::new() } else { format!("{}/", folder.trim_matches('/')) };
+            let prefix = if folder.is_empty() {
+                String::new()
+            } else {
+                format!("{}/", folder.trim_matches('/'))
+            };
             let path = format!("{}/models/{id}/artifacts/{folder}", app.config.experiment_id);
             Some(artifact::list(app, &path, &prefix))
         }
@@ -56,7 +60,11 @@ pub(super) fn dispatch(app: &App, method: &Method, path: &str, fields: &Fields) 
         ("registered-models", "GET", Some("get"), None) => {
             let name = text(fields, "name")?;
             let known = app.registry(&name).is_some_and(|folder| folder.is_dir());
-            Some(if known { ok(&json!({"registered_model": registered(app, &name)})) } else { nothing("the registered model") })
+            Some(if known {
+                ok(&json!({"registered_model": registered(app, &name)}))
+            } else {
+                nothing("the registered model")
+            })
         }
         ("registered-models", "GET" | "POST", Some("get-latest-versions"), None) => {
             let name = text(fields, "name")?;
@@ -65,7 +73,10 @@ pub(super) fn dispatch(app: &App, method: &Method, path: &str, fields: &Fields) 
         ("registered-models", "GET", Some("search"), None) => Some(ok(&json!({"registered_models": []}))),
         ("model-versions", "POST", Some("create"), None) => Some(register(app, fields)),
         ("model-versions", "GET", Some(what @ ("get" | "get-download-uri")), None) => {
-            let key = (text(fields, "name")?.into_owned(), text(fields, "version")?.into_owned());
+            let key = (
+                text(fields, "name")?.into_owned(),
+                text(fields, "version")?.into_owned(),
+            );
             Some(match app.models().versions.get(&key) {
                 Some(version) if what == "get" => ok(&json!({"model_version": version})),
                 Some(version) => ok(&json!({"artifact_uri": version.get("source")})),
@@ -82,12 +93,18 @@ pub(super) fn dispatch(app: &App, method: &Method, path: &str, fields: &Fields) 
 
 impl App {
     fn models(&self) -> std::sync::MutexGuard<'_, Models> {
-        self.models.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.models
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Folder of a registered model; `None` if the name cannot be one.
     fn registry(&self, name: &str) -> Option<PathBuf> {
-        let root = self.config.registry.clone().unwrap_or_else(|| self.config.folder.join("registry"));
+        let root = self
+            .config
+            .registry
+            .clone()
+            .unwrap_or_else(|| self.config.folder.join("registry"));
         match parts(name)?.as_slice() {
             [single] if !single.starts_with('.') => Some(root.join("models").join(single)),
             _ => None,
@@ -95,14 +112,21 @@ impl App {
     }
 
     fn tell_model(&self, name: &str, path: String) {
-        self.sink.report(Report::Artifact { kind: "model".to_owned(), name: name.to_owned(), path });
+        self.sink.report(Report::Artifact {
+            kind: "model".to_owned(),
+            name: name.to_owned(),
+            path,
+        });
     }
 }
 
 fn create(app: &App, fields: &Fields) -> Response {
     let id = format!("m-{}", uuid::Uuid::new_v4().simple());
     let now = now_ms();
-    let uri = format!("mlflow-artifacts:/{}/models/{id}/artifacts", app.config.experiment_id);
+    let uri = format!(
+        "mlflow-artifacts:/{}/models/{id}/artifacts",
+        app.config.experiment_id
+    );
     let model = json!({
         "info": {
             "model_id": id, "experiment_id": app.config.experiment_id, "name": fields.get("name").cloned().unwrap_or_default(),
@@ -124,7 +148,9 @@ fn create(app: &App, fields: &Fields) -> Response {
 /// The upload has ended, well or not.
 fn finish(app: &App, id: &str, fields: &Fields) -> Response {
     let mut models = app.models();
-    let Some(model) = models.logged.get_mut(id) else { return nothing("the logged model") };
+    let Some(model) = models.logged.get_mut(id) else {
+        return nothing("the logged model");
+    };
     let status = match fields.get("status") {
         Some(Value::String(word)) => word.clone(),
         Some(Value::Number(number)) if number.as_u64() == Some(3) => "LOGGED_MODEL_UPLOAD_FAILED".to_owned(),
@@ -145,8 +171,14 @@ fn finish(app: &App, id: &str, fields: &Fields) -> Response {
 
 fn amend(app: &App, id: &str, what: &str, new: Vec<(String, String)>) -> Response {
     let mut models = app.models();
-    let Some(model) = models.logged.get_mut(id) else { return nothing("the logged model") };
-    let place = if what == "tags" { "/info/tags" } else { "/data/params" };
+    let Some(model) = models.logged.get_mut(id) else {
+        return nothing("the logged model");
+    };
+    let place = if what == "tags" {
+        "/info/tags"
+    } else {
+        "/data/params"
+    };
     if let Some(entries) = model.pointer_mut(place).and_then(Value::as_array_mut) {
         for (key, value) in new {
             entries.retain(|entry| entry.get("key").and_then(Value::as_str) != Some(&key));
@@ -159,7 +191,10 @@ fn amend(app: &App, id: &str, what: &str, new: Vec<(String, String)>) -> Respons
 /// `runs/log-model` of clients before 3.0: the files are there already.
 pub(super) fn logged_by_run(app: &App, id: &str, fields: &Fields) {
     let known = text(fields, "model_json").and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let path = known.as_ref().and_then(|model| model.get("artifact_path")).and_then(Value::as_str);
+    let path = known
+        .as_ref()
+        .and_then(|model| model.get("artifact_path"))
+        .and_then(Value::as_str);
     if let Some(path) = path
         && !app.state().is_child(id)
         && parts(path).is_some()
@@ -174,16 +209,30 @@ fn registered(app: &App, name: &str) -> Value {
 }
 
 fn newest(app: &App, name: &str) -> Vec<Value> {
-    app.models().versions.iter().filter(|((known, _), _)| known == name).map(|(_, version)| version.clone()).next_back().into_iter().collect()
+    app.models()
+        .versions
+        .iter()
+        .filter(|((known, _), _)| known == name)
+        .map(|(_, version)| version.clone())
+        .next_back()
+        .into_iter()
+        .collect()
 }
 
 /// Copies a logged model to `<registry>/models/<name>/<version>/`.
 fn register(app: &App, fields: &Fields) -> Response {
-    let Some(name) = text(fields, "name") else { return bad("name is missing") };
-    let Some(folder) = app.registry(&name) else { return bad("the model's name must be one word") };
+    let Some(name) = text(fields, "name") else {
+        return bad("name is missing");
+    };
+    let Some(folder) = app.registry(&name) else {
+        return bad("the model's name must be one word");
+    };
     let source = text(fields, "source").unwrap_or_default().into_owned();
     let model = text(fields, "model_id").map(std::borrow::Cow::into_owned);
-    let place = match (source.strip_prefix("models:/"), source.strip_prefix("mlflow-artifacts:")) {
+    let place = match (
+        source.strip_prefix("models:/"),
+        source.strip_prefix("mlflow-artifacts:"),
+    ) {
         (Some(id), _) => Some(format!("models/{id}")),
         (None, Some(path)) => artifact::place(app, path),
         (None, None) => model.as_ref().map(|id| format!("models/{id}")),
@@ -193,7 +242,14 @@ fn register(app: &App, fields: &Fields) -> Response {
         Err(error) => return bad(&format!("the model cannot be registered: {error}")),
     };
     let copied = match place.as_deref().and_then(parts) {
-        Some(names) => copy(&app.artifacts(), &names, &folder.join(version.to_string()).join(names.last().unwrap_or(&"model")), 0),
+        Some(names) => copy(
+            &app.artifacts(),
+            &names,
+            &folder
+                .join(version.to_string())
+                .join(names.last().unwrap_or(&"model")),
+            0,
+        ),
         None => Ok(()),
     };
     if let Err(error) = copied {
@@ -209,15 +265,22 @@ fn register(app: &App, fields: &Fields) -> Response {
         "name": name, "version": version.to_string(), "creation_timestamp": now, "last_updated_timestamp": now,
         "current_stage": "None", "status": "READY", "source": source, "run_id": run, "model_id": model,
     });
-    app.models().versions.insert((name.clone().into_owned(), version.to_string()), reply.clone());
-    app.tell_model(&format!("{name}:{version}"), place.map_or_else(String::new, |place| format!("artifacts/{place}")));
+    app.models()
+        .versions
+        .insert((name.clone().into_owned(), version.to_string()), reply.clone());
+    app.tell_model(
+        &format!("{name}:{version}"),
+        place.map_or_else(String::new, |place| format!("artifacts/{place}")),
+    );
     ok(&json!({"model_version": reply}))
 }
 
 /// Makes the folder of the next free version; making it is what claims it.
 fn allocate(folder: &Path) -> io::Result<u64> {
     fs::create_dir_all(folder)?;
-    let taken = fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok()).max();
+    let taken = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u64>().ok())
+        .max();
     let mut version = taken.unwrap_or(0) + 1;
     loop {
         match fs::create_dir(folder.join(version.to_string())) {

@@ -21,8 +21,13 @@ pub(super) fn text<'a>(fields: &'a Fields, name: &str) -> Option<std::borrow::Co
 /// An integer field; protobuf's JSON allows text.
 pub(super) fn integer(fields: &Fields, name: &str) -> Option<i64> {
     match fields.get(name)? {
-        #[expect(clippy::cast_possible_truncation, reason = "saturates, which is what a step beyond i64 deserves")]
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|value| value as i64)),
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, which is what a step beyond i64 deserves"
+        )]
+        Value::Number(number) => number
+            .as_i64()
+            .or_else(|| number.as_f64().map(|value| value as i64)),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
@@ -39,13 +44,23 @@ pub(super) fn number(fields: &Fields, name: &str) -> Option<f64> {
 
 /// The objects of an array field.
 pub(super) fn objects<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a Fields> {
-    fields.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+    fields
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
 }
 
 /// Key and value of each entry of an array field.
 pub(super) fn pairs(fields: &Fields, name: &str) -> Vec<(String, String)> {
     objects(fields, name)
-        .filter_map(|pair| Some((text(pair, "key")?.into_owned(), text(pair, "value").unwrap_or_default().into_owned())))
+        .filter_map(|pair| {
+            Some((
+                text(pair, "key")?.into_owned(),
+                text(pair, "value").unwrap_or_default().into_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -84,7 +99,10 @@ pub(super) fn metric(key: &str, point: &Point) -> Value {
 }
 
 fn entries<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value {
-    pairs.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| json!({"key": key, "value": value}))
+        .collect()
 }
 
 /// `info` of a run.
@@ -106,7 +124,10 @@ pub(super) fn run(config: &Config, run: &Run) -> Value {
         .metrics
         .iter()
         .filter_map(|(key, points)| {
-            points.iter().max_by_key(|point| (point.step, point.timestamp)).map(|newest| metric(key, newest))
+            points
+                .iter()
+                .max_by_key(|point| (point.step, point.timestamp))
+                .map(|newest| metric(key, newest))
         })
         .collect();
     json!({
@@ -133,11 +154,18 @@ impl App {
     pub(super) fn fact(&self, kind: &str, key: &str, value: &str) {
         let mut value = value.to_owned();
         if value.len() > FACT_BYTES_MAX {
-            let cut = (0..=FACT_BYTES_MAX).rev().find(|at| value.is_char_boundary(*at)).unwrap_or(0);
+            let cut = (0..=FACT_BYTES_MAX)
+                .rev()
+                .find(|at| value.is_char_boundary(*at))
+                .unwrap_or(0);
             value.truncate(cut);
             value.push('…');
         }
-        self.sink.report(crate::channel::Report::Fact { kind: kind.to_owned(), key: key.to_owned(), value });
+        self.sink.report(crate::channel::Report::Fact {
+            kind: kind.to_owned(),
+            key: key.to_owned(),
+            value,
+        });
     }
 }
 
@@ -151,13 +179,19 @@ mod tests {
 
     #[test]
     fn numbers_come_in_either_form() {
-        let fields = fields(r#"{"a":"NaN","b":"-Infinity","c":"1e3","d":2,"e":"7","f":null,"g":[1],"h":1e300,"i":"x"}"#);
+        let fields = fields(
+            r#"{"a":"NaN","b":"-Infinity","c":"1e3","d":2,"e":"7","f":null,"g":[1],"h":1e300,"i":"x"}"#,
+        );
         assert!(number(&fields, "a").unwrap().is_nan());
         assert_eq!(number(&fields, "b"), Some(f64::NEG_INFINITY));
         assert_eq!(number(&fields, "c"), Some(1000.0));
         assert_eq!((integer(&fields, "d"), integer(&fields, "e")), (Some(2), Some(7)));
         for name in ["f", "g", "i", "none"] {
-            assert_eq!((number(&fields, name), integer(&fields, name)), (None, None), "{name}");
+            assert_eq!(
+                (number(&fields, name), integer(&fields, name)),
+                (None, None),
+                "{name}"
+            );
         }
         assert_eq!(integer(&fields, "h"), Some(i64::MAX));
     }
@@ -165,10 +199,23 @@ mod tests {
     #[test]
     fn the_newest_point_is_that_of_the_highest_step() {
         let config = Config::new("r", "e", "/nowhere");
-        let mut entry = Run { id: "r".into(), ..Run::default() };
-        let point = |value, step| Point { value, timestamp: 1, step };
-        entry.metrics.insert("acc".into(), vec![point(0.1, 3), point(f64::NAN, 5), point(0.2, 4)]);
+        let mut entry = Run {
+            id: "r".into(),
+            ..Run::default()
+        };
+        let point = |value, step| Point {
+            value,
+            timestamp: 1,
+            step,
+        };
+        entry.metrics.insert(
+            "acc".into(),
+            vec![point(0.1, 3), point(f64::NAN, 5), point(0.2, 4)],
+        );
         let reply = run(&config, &entry);
-        assert_eq!(reply["data"]["metrics"], json!([{"key": "acc", "value": "NaN", "timestamp": 1, "step": 5}]));
+        assert_eq!(
+            reply["data"]["metrics"],
+            json!([{"key": "acc", "value": "NaN", "timestamp": 1, "step": 5}])
+        );
     }
 }

@@ -57,7 +57,11 @@ async fn enter(
         return artifact::answer(&app, &method, path, request).await;
     }
     if path.starts_with("mlflow-artifacts/") {
-        return refuse(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", "uploads in parts are not offered");
+        return refuse(
+            StatusCode::NOT_IMPLEMENTED,
+            "NOT_IMPLEMENTED",
+            "uploads in parts are not offered",
+        );
     }
     let Some(path) = path.strip_prefix("mlflow/") else {
         return refuse(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "no such path");
@@ -68,7 +72,11 @@ async fn enter(
         Err(response) => return response,
     };
     if let Ok(Query(query)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) {
-        fields.extend(query.into_iter().map(|(name, value)| (name, Value::String(value))));
+        fields.extend(
+            query
+                .into_iter()
+                .map(|(name, value)| (name, Value::String(value))),
+        );
     }
     dispatch(&app, peer, &method, path.trim_end_matches('/'), &fields)
 }
@@ -82,15 +90,22 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 fn from_here(headers: &HeaderMap, port: u16) -> bool {
     let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = value(header::HOST.as_str()).is_some_and(|host| own.iter().any(|name| host.eq_ignore_ascii_case(name)));
-    let origin = headers.get(header::ORIGIN).is_none_or(|origin| own.iter().any(|name| *origin == format!("http://{name}")));
+    let host = value(header::HOST.as_str())
+        .is_some_and(|host| own.iter().any(|name| host.eq_ignore_ascii_case(name)));
+    let origin = headers
+        .get(header::ORIGIN)
+        .is_none_or(|origin| own.iter().any(|name| *origin == format!("http://{name}")));
     let site = value("sec-fetch-site").is_none_or(|site| site == "none" || site == "same-origin");
     host && origin && site
 }
 
 async fn read(body: Body) -> Result<Fields, Response> {
     let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_PARAMETER_VALUE", "the body is larger than 16 MiB or was cut off")
+        refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "INVALID_PARAMETER_VALUE",
+            "the body is larger than 16 MiB or was cut off",
+        )
     })?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Fields::new());
@@ -103,7 +118,10 @@ async fn read(body: Body) -> Result<Fields, Response> {
 
 /// The calls of the tracking protocol.
 fn dispatch(app: &App, peer: Peer, method: &Method, path: &str, fields: &Fields) -> Response {
-    let id = text(fields, "run_id").or_else(|| text(fields, "run_uuid")).unwrap_or_default().into_owned();
+    let id = text(fields, "run_id")
+        .or_else(|| text(fields, "run_uuid"))
+        .unwrap_or_default()
+        .into_owned();
     match (method.as_str(), path) {
         ("GET", "runs/get") => {
             let mut state = app.state();
@@ -129,8 +147,18 @@ fn dispatch(app: &App, peer: Peer, method: &Method, path: &str, fields: &Fields)
         }
         ("POST", "runs/log-parameter" | "runs/set-tag") => {
             let kind = if path == "runs/set-tag" { "tag" } else { "param" };
-            let Some(key) = text(fields, "key") else { return bad("key is missing") };
-            set(app, &id, kind, vec![(key.into_owned(), text(fields, "value").unwrap_or_default().into_owned())]);
+            let Some(key) = text(fields, "key") else {
+                return bad("key is missing");
+            };
+            set(
+                app,
+                &id,
+                kind,
+                vec![(
+                    key.into_owned(),
+                    text(fields, "value").unwrap_or_default().into_owned(),
+                )],
+            );
             ok(&json!({}))
         }
         ("POST", "runs/delete-tag") => {
@@ -145,7 +173,9 @@ fn dispatch(app: &App, peer: Peer, method: &Method, path: &str, fields: &Fields)
         }
         ("POST", "runs/search") => search(app, fields),
         ("GET", "metrics/get-history") => history(app, &id, fields),
-        ("GET", "artifacts/list") => artifact::list_of_run(app, &id, &text(fields, "path").unwrap_or_default()),
+        ("GET", "artifacts/list") => {
+            artifact::list_of_run(app, &id, &text(fields, "path").unwrap_or_default())
+        }
         // Any name is the trial's own experiment: clients refuse to start the given run in another one.
         ("GET", "experiments/get" | "experiments/get-by-name") => {
             ok(&json!({"experiment": reply::experiment(&app.config, app.started_ms())}))
@@ -163,8 +193,12 @@ fn dispatch(app: &App, peer: Peer, method: &Method, path: &str, fields: &Fields)
             // A server of a newer version may know the call: an error could end the script, an empty answer rarely does.
             None if *method == Method::POST || *method == Method::PATCH => {
                 if app.state().first(path) {
-                    let message = format!("mlflow call `{path}` is not known here, it was answered with nothing");
-                    app.sink.report(Report::Warning { code: "mlflow-unknown-call".to_owned(), message });
+                    let message =
+                        format!("mlflow call `{path}` is not known here, it was answered with nothing");
+                    app.sink.report(Report::Warning {
+                        code: "mlflow-unknown-call".to_owned(),
+                        message,
+                    });
                 }
                 ok(&json!({}))
             }
@@ -184,7 +218,14 @@ fn point(fields: &Fields) -> Option<(String, Point)> {
     let key = text(fields, "key")?.into_owned();
     let value = number(fields, "value")?;
     let timestamp = integer(fields, "timestamp").unwrap_or_else(now_ms);
-    Some((key, Point { value, timestamp, step: integer(fields, "step").unwrap_or(0) }))
+    Some((
+        key,
+        Point {
+            value,
+            timestamp,
+            step: integer(fields, "step").unwrap_or(0),
+        },
+    ))
 }
 
 /// Takes points in and tells those of the trial; those of a child go to its own file.
@@ -192,15 +233,22 @@ fn log(app: &App, peer: Peer, id: &str, points: Vec<(String, Point)>) {
     let now = Instant::now();
     let mut state = app.state();
     let child = state.is_child(id).then(|| id.to_owned());
-    let new: Vec<_> =
-        points.into_iter().filter(|(key, point)| state.log(id, key, *point, peer, now, |other| app.live.holds(other))).collect();
+    let new: Vec<_> = points
+        .into_iter()
+        .filter(|(key, point)| state.log(id, key, *point, peer, now, |other| app.live.holds(other)))
+        .collect();
     drop(state);
     if let Some(child) = child {
         keep_child_points(app, &child, &new);
         return;
     }
     for (name, point) in new {
-        app.sink.report(Report::Metric { name, value: point.value, step: Some(point.step), channel: Channel::Mlflow });
+        app.sink.report(Report::Metric {
+            name,
+            value: point.value,
+            step: Some(point.step),
+            channel: Channel::Mlflow,
+        });
     }
 }
 
@@ -221,14 +269,20 @@ fn keep_child_points(app: &App, child: &str, points: &[(String, Point)]) {
         })
         .collect();
     let written = std::fs::create_dir_all(&folder).and_then(|()| {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(folder.join(format!("{child}.jsonl")))?;
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(folder.join(format!("{child}.jsonl")))?;
         file.write_all(lines.as_bytes())
     });
     if let Err(error) = written
         && app.state().first("children")
     {
         let message = format!("metrics of nested mlflow runs cannot be kept: {error}");
-        app.sink.report(Report::Warning { code: "mlflow-children".to_owned(), message });
+        app.sink.report(Report::Warning {
+            code: "mlflow-children".to_owned(),
+            message,
+        });
     }
 }
 
@@ -237,7 +291,11 @@ fn set(app: &App, id: &str, kind: &str, pairs: Vec<(String, String)>) {
     let mut state = app.state();
     let child = state.is_child(id);
     let run = state.run(id);
-    let table = if kind == "tag" { &mut run.tags } else { &mut run.params };
+    let table = if kind == "tag" {
+        &mut run.tags
+    } else {
+        &mut run.params
+    };
     let mut changed = Vec::new();
     for (key, value) in pairs {
         if table.insert(key.clone(), value.clone()).as_ref() != Some(&value) {
@@ -252,16 +310,26 @@ fn set(app: &App, id: &str, kind: &str, pairs: Vec<(String, String)>) {
 
 fn create(app: &App, fields: &Fields) -> Response {
     let tags = pairs(fields, "tags");
-    let tag = |name: &str| tags.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let tag = |name: &str| {
+        tags.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     let name = text(fields, "run_name").filter(|name| !name.is_empty());
-    let name = name.map(std::borrow::Cow::into_owned).or_else(|| tag("mlflow.runName").map(str::to_owned));
+    let name = name
+        .map(std::borrow::Cow::into_owned)
+        .or_else(|| tag("mlflow.runName").map(str::to_owned));
     let user = text(fields, "user_id").unwrap_or_default();
-    let (id, new) = app.state().create(app.config.create, tag("mlflow.parentRunId"), name.clone(), &user);
+    let (id, new) = app
+        .state()
+        .create(app.config.create, tag("mlflow.parentRunId"), name.clone(), &user);
     if new {
         app.fact("child", &id, name.as_deref().unwrap_or(&id));
     }
     // The trial keeps its own name and parent.
-    let tags = tags.into_iter().filter(|(key, _)| new || !["mlflow.runName", "mlflow.parentRunId"].contains(&key.as_str()));
+    let tags = tags
+        .into_iter()
+        .filter(|(key, _)| new || !["mlflow.runName", "mlflow.parentRunId"].contains(&key.as_str()));
     set(app, &id, "tag", tags.collect());
     let mut state = app.state();
     ok(&json!({"run": reply::run(&app.config, state.run(&id))}))
@@ -271,7 +339,10 @@ fn create(app: &App, fields: &Fields) -> Response {
 fn update(app: &App, id: &str, fields: &Fields) -> Response {
     const WORDS: [&str; 6] = ["", "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
     let status = match fields.get("status") {
-        Some(Value::Number(number)) => number.as_u64().and_then(|at| WORDS.get(usize::try_from(at).ok()?)).copied(),
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .and_then(|at| WORDS.get(usize::try_from(at).ok()?))
+            .copied(),
         Some(Value::String(word)) => WORDS.into_iter().find(|known| known == word),
         _ => None,
     };
@@ -285,7 +356,8 @@ fn update(app: &App, id: &str, fields: &Fields) -> Response {
     }
     if let Some(name) = &name {
         run.name.clone_from(&name.clone().into_owned());
-        run.tags.insert("mlflow.runName".to_owned(), name.clone().into_owned());
+        run.tags
+            .insert("mlflow.runName".to_owned(), name.clone().into_owned());
     }
     let info = reply::info(&app.config, run);
     drop(state);
@@ -304,17 +376,29 @@ fn update(app: &App, id: &str, fields: &Fields) -> Response {
 fn search(app: &App, fields: &Fields) -> Response {
     let filter = text(fields, "filter").unwrap_or_default();
     let quoted = |text: &str| text.split(['\'', '"']).nth(1).map(str::to_owned);
-    let parent = filter.split_once("mlflow.parentRunId").and_then(|(_, rest)| quoted(rest.trim_start_matches('`')));
+    let parent = filter
+        .split_once("mlflow.parentRunId")
+        .and_then(|(_, rest)| quoted(rest.trim_start_matches('`')));
     if parent.is_none() && !filter.trim().is_empty() && app.state().first("filter") {
-        let message = "filters of mlflow.search_runs other than the parent are not applied inside a trial".to_owned();
-        app.sink.report(Report::Warning { code: "mlflow-filter".to_owned(), message });
+        let message =
+            "filters of mlflow.search_runs other than the parent are not applied inside a trial".to_owned();
+        app.sink.report(Report::Warning {
+            code: "mlflow-filter".to_owned(),
+            message,
+        });
     }
     let state = app.state();
-    let most = integer(fields, "max_results").and_then(|most| usize::try_from(most).ok()).unwrap_or(1000);
+    let most = integer(fields, "max_results")
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(1000);
     let runs: Value = state
         .runs
         .values()
-        .filter(|run| parent.as_ref().is_none_or(|parent| run.tags.get("mlflow.parentRunId") == Some(parent)))
+        .filter(|run| {
+            parent
+                .as_ref()
+                .is_none_or(|parent| run.tags.get("mlflow.parentRunId") == Some(parent))
+        })
         .take(most)
         .map(|run| reply::run(&app.config, run))
         .collect();
@@ -323,12 +407,29 @@ fn search(app: &App, fields: &Fields) -> Response {
 
 /// Points of one metric, in pages; the token is the number of points before.
 fn history(app: &App, id: &str, fields: &Fields) -> Response {
-    let Some(key) = text(fields, "metric_key") else { return bad("metric_key is missing") };
-    let first = text(fields, "page_token").and_then(|token| token.parse::<usize>().ok()).unwrap_or(0);
-    let most = integer(fields, "max_results").and_then(|most| usize::try_from(most).ok()).unwrap_or(25_000).clamp(1, 25_000);
+    let Some(key) = text(fields, "metric_key") else {
+        return bad("metric_key is missing");
+    };
+    let first = text(fields, "page_token")
+        .and_then(|token| token.parse::<usize>().ok())
+        .unwrap_or(0);
+    let most = integer(fields, "max_results")
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(25_000)
+        .clamp(1, 25_000);
     let mut state = app.state();
-    let points = state.run(id).metrics.get(&*key).map(Vec::as_slice).unwrap_or_default();
-    let page: Value = points.iter().skip(first).take(most).map(|point| reply::metric(&key, point)).collect();
+    let points = state
+        .run(id)
+        .metrics
+        .get(&*key)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let page: Value = points
+        .iter()
+        .skip(first)
+        .take(most)
+        .map(|point| reply::metric(&key, point))
+        .collect();
     let mut body = json!({"metrics": page});
     let next = first.saturating_add(most);
     if next < points.len()

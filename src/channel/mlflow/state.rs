@@ -15,7 +15,9 @@ const ECHO: Duration = Duration::from_secs(1);
 
 /// Milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A point as the client sent it.
@@ -61,7 +63,9 @@ impl State {
             start_ms: now_ms,
             ..Run::default()
         };
-        trial.tags.insert("mlflow.runName".to_owned(), config.run_name.clone());
+        trial
+            .tags
+            .insert("mlflow.runName".to_owned(), config.run_name.clone());
         if let Some(sweep) = &config.sweep {
             trial.tags.insert("mlflow.parentRunId".to_owned(), sweep.clone());
         }
@@ -81,13 +85,26 @@ impl State {
 
     /// A run by id. An unknown id is the trial: scripts set ids of their own, and the key already says which trial speaks.
     pub(super) fn run(&mut self, id: &str) -> &mut Run {
-        let id = if self.runs.contains_key(id) { id.to_owned() } else { self.trial.clone() };
+        let id = if self.runs.contains_key(id) {
+            id.to_owned()
+        } else {
+            self.trial.clone()
+        };
         let trial = self.trial.clone();
-        self.runs.entry(id).or_insert_with(|| Run { id: trial, ..Run::default() })
+        self.runs.entry(id).or_insert_with(|| Run {
+            id: trial,
+            ..Run::default()
+        })
     }
 
     /// Answers `runs/create`: the trial itself, or a new child. Returns its id and whether it is new.
-    pub(super) fn create(&mut self, create: Create, parent: Option<&str>, name: Option<String>, user: &str) -> (String, bool) {
+    pub(super) fn create(
+        &mut self,
+        create: Create,
+        parent: Option<&str>,
+        name: Option<String>,
+        user: &str,
+    ) -> (String, bool) {
         if create == Create::Trial && parent.is_none() {
             let trial = self.trial.clone();
             "RUNNING".clone_into(&mut self.run(&trial).status);
@@ -114,7 +131,15 @@ impl State {
     }
 
     /// Takes a point in. `false` if it is the echo of an equal one that another, still open connection sent within a second.
-    pub(super) fn log(&mut self, id: &str, key: &str, point: Point, peer: Peer, now: Instant, open: impl Fn(Peer) -> bool) -> bool {
+    pub(super) fn log(
+        &mut self,
+        id: &str,
+        key: &str,
+        point: Point,
+        peer: Peer,
+        now: Instant,
+        open: impl Fn(Peer) -> bool,
+    ) -> bool {
         let own = self.run(id).id.clone();
         let mark = (own.clone(), key.to_owned(), point.step, point.value.to_bits());
         if self.recent.len() > 4096 {
@@ -144,7 +169,13 @@ impl State {
     pub(super) fn child_points(&self, metric: &str) -> Vec<(String, Point)> {
         let children = self.runs.values().filter(|run| run.id != self.trial);
         children
-            .flat_map(|run| run.metrics.get(metric).into_iter().flatten().map(|point| (run.id.clone(), *point)))
+            .flat_map(|run| {
+                run.metrics
+                    .get(metric)
+                    .into_iter()
+                    .flatten()
+                    .map(|point| (run.id.clone(), *point))
+            })
             .collect()
     }
 
@@ -163,7 +194,11 @@ mod tests {
     }
 
     fn point(value: f64, step: i64) -> Point {
-        Point { value, timestamp: 0, step }
+        Point {
+            value,
+            timestamp: 0,
+            step,
+        }
     }
 
     #[test]
@@ -190,7 +225,10 @@ mod tests {
     #[test]
     fn a_run_without_parent_is_the_trial_and_one_with_parent_is_a_child() {
         let mut state = state();
-        assert_eq!(state.create(Create::Trial, None, None, "u"), ("HD_1_0".to_owned(), false));
+        assert_eq!(
+            state.create(Create::Trial, None, None, "u"),
+            ("HD_1_0".to_owned(), false)
+        );
         let (child, new) = state.create(Create::Trial, Some("HD_1_0"), None, "u");
         assert!(new && state.is_child(&child) && !state.is_child("unknown"));
         state.log(&child, "acc", point(0.1, 0), Peer(1), Instant::now(), |_| true);
