@@ -4,6 +4,7 @@ use super::frame::{HEADER, MAX_PAYLOAD, complete, kind};
 use super::{Entry, JournalError};
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, ftruncate};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,7 @@ pub struct Writer {
     frame: Vec<u8>,
     position: u64,
     reserved: Option<u64>,
+    largest: u64,
     previous: u32,
     seq: u64,
     dirty: bool,
@@ -47,6 +49,8 @@ impl Writer {
             frame: Vec::with_capacity(512),
             position: 0,
             reserved: Some(0),
+            // The limit on file sizes is not asked when space is set aside.
+            largest: getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX),
             previous: 0,
             seq: 0,
             dirty: false,
@@ -74,6 +78,27 @@ impl Writer {
     /// # Errors
     /// [`JournalError`]; after any of them nothing of the entry is in the file and the writer can go on.
     pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.put(
+            entry,
+            matches!(entry, Entry::Exited(_) | Entry::NotStarted { .. } | Entry::Sealed),
+        )
+    }
+
+    /// Appends a warning that belongs to the end and may use the space set aside.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_last_warning(&mut self, code: &str, message: String) -> Result<(), JournalError> {
+        self.put(
+            &Entry::Warning {
+                code: code.to_owned(),
+                message,
+            },
+            true,
+        )
+    }
+
+    fn put(&mut self, entry: &Entry, last: bool) -> Result<(), JournalError> {
         if self.sealed {
             return Err(JournalError::Sealed);
         }
@@ -85,12 +110,11 @@ impl Writer {
             self.frame = Vec::new();
             return Err(JournalError::TooLarge(length - HEADER));
         }
-        let last = matches!(entry, Entry::Exited(_) | Entry::NotStarted { .. } | Entry::Sealed);
-        if !last
-            && self
-                .reserved
-                .is_some_and(|end| self.position + length as u64 + LAST_WORDS > end)
-        {
+        let needed = self.position + length as u64 + LAST_WORDS;
+        if !last && needed > self.largest {
+            return Err(JournalError::Full);
+        }
+        if !last && self.reserved.is_some_and(|end| needed > end) {
             self.reserve()?;
         }
         let crc = complete(&mut self.frame, kind(entry), self.seq, self.previous);

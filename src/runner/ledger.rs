@@ -144,10 +144,8 @@ impl Ledger {
         if inner.dropped > 0 {
             let dropped = inner.dropped;
             // The disk may still be full; then the end matters more.
-            let _ = inner.writer.append(&Entry::Warning {
-                code: "journal-full".to_owned(),
-                message: format!("{dropped} reports were dropped: no space left for the journal"),
-            });
+            let message = format!("{dropped} reports were dropped: no space left for the journal");
+            let _ = inner.writer.append_last_warning("journal-full", message);
         }
         let done = match inner.writer.append(&last) {
             Err(JournalError::Full | JournalError::TooLarge(_)) => inner.writer.append(&without_tail(last)),

@@ -4,31 +4,41 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the folder is looked at anyway: another machine's writes are not told.
 pub(super) const TICK: Duration = Duration::from_millis(500);
-/// How often it is looked at where the system has no watches left.
+/// How often it is looked at while there is no watch: at first, or because the system has none left.
 const SHORT: Duration = Duration::from_millis(4);
+/// Age of the script from which a watch is worth it. Giving a watch back takes the kernel some 25 ms (a grace period of its
+/// readers), which would be most of the life of a short trial.
+const WORTH_IT: Duration = Duration::from_millis(100);
 
 /// A watch on an attempt's folder.
 #[derive(Debug)]
 pub(super) struct Watch {
-    queue: Option<OwnedFd>,
+    state: State,
+    folder: PathBuf,
     report: PathBuf,
     report_watched: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No watch until then.
+    Later(Instant),
+    /// The system tells.
+    Told(OwnedFd),
+    /// The system has no watch left.
+    Never,
 }
 
 impl Watch {
     /// Watches `folder` for new files and `report` for appended lines.
     pub(super) fn new(folder: &Path, report: &Path) -> Self {
-        let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .ok()
-            .filter(|queue| {
-                inotify::add_watch(queue, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO).is_ok()
-            });
         Self {
-            queue,
+            state: State::Later(Instant::now() + WORTH_IT),
+            folder: folder.to_owned(),
             report: report.to_owned(),
             report_watched: false,
         }
@@ -36,17 +46,26 @@ impl Watch {
 
     /// What to poll for reading.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.queue.as_ref().map(AsFd::as_fd)
+        match &self.state {
+            State::Told(queue) => Some(queue.as_fd()),
+            _ => None,
+        }
     }
 
     /// Longest time to sleep.
     pub(super) fn patience(&self) -> Duration {
-        if self.queue.is_some() { TICK } else { SHORT }
+        match self.state {
+            State::Told(_) => TICK,
+            _ => SHORT,
+        }
     }
 
     /// Takes what the system told. Afterwards the report file is watched if it exists; read it after this.
     pub(super) fn acknowledge(&mut self) {
-        let Some(queue) = &self.queue else { return };
+        if matches!(self.state, State::Later(when) if Instant::now() >= when) {
+            self.state = begin(&self.folder).map_or(State::Never, State::Told);
+        }
+        let State::Told(queue) = &self.state else { return };
         let mut buffer = [MaybeUninit::uninit(); 2048];
         let mut reader = inotify::Reader::new(queue, &mut buffer);
         while let Ok(event) = reader.next() {
@@ -59,4 +78,10 @@ impl Watch {
                 inotify::add_watch(queue, &self.report, WatchFlags::MODIFY | WatchFlags::DONT_FOLLOW).is_ok();
         }
     }
+}
+
+fn begin(folder: &Path) -> Option<OwnedFd> {
+    let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+    inotify::add_watch(&queue, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO).ok()?;
+    Some(queue)
 }
