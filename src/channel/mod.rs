@@ -3,7 +3,9 @@
 //! Every channel turns what it sees into [`Report`]s and hands them to one [`Sink`], the runner's; `merge` decides by precedence
 //! which of them count.
 
+pub mod foreign;
 pub mod mlflow;
+pub mod scan;
 pub mod shim;
 
 use crate::journal::Channel;
