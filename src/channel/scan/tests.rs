@@ -24,7 +24,7 @@ fn all(read: impl FnOnce(&mut Take<'_>)) -> Vec<(String, f64, Option<i64>)> {
     found
 }
 
-fn of<'a>(found: &'a [(String, f64, Option<i64>)], name: &str) -> Vec<(f64, Option<i64>)> {
+fn of(found: &[(String, f64, Option<i64>)], name: &str) -> Vec<(f64, Option<i64>)> {
     found
         .iter()
         .filter(|point| point.0 == name)
