@@ -5,6 +5,7 @@
 
 pub mod marker;
 pub mod merge;
+pub mod mlflow;
 pub mod offline;
 pub mod report_file;
 pub mod shim;
