@@ -99,7 +99,7 @@ fn network_file_systems_get_no_log_and_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let network = OpenOptions { placement: Some(Placement::Network), ..OpenOptions::default() };
     let store = Arc::new(Store::open_with(folder.path(), network).unwrap());
-    store.create_sweep("HD_n", &experiment(), folder.path()).unwrap();
+    store.create_sweep("HD_n", &experiment(), folder.path(), None).unwrap();
     let mut writer = store.writer("HD_n", None, false).unwrap();
     records(&mut writer, 1, [created(0)]);
     assert!(!folder.path().join("overdrive.db-wal").exists());
@@ -115,7 +115,7 @@ fn requests_reach_the_leader_and_are_answered() {
     let socket = std::os::unix::net::UnixDatagram::bind(&bell).unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
-    store.create_sweep("HD_r", &experiment(), folder.path()).unwrap();
+    store.create_sweep("HD_r", &experiment(), folder.path(), None).unwrap();
     let mut writer = store.writer("HD_r", Some(&bell), false).unwrap();
     let client = Store::open(folder.path()).unwrap();
     let wish = Request::SetLimits { limits: Limits { max_total: 9, max_concurrent: 2, max_duration_ms: None } };
@@ -141,8 +141,8 @@ fn ids_cannot_leave_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     for id in ["", "..", "a/b", ".hidden", "x\n"] {
-        assert!(store.create_sweep(id, &experiment(), folder.path()).is_err(), "{id:?}");
+        assert!(store.create_sweep(id, &experiment(), folder.path(), None).is_err(), "{id:?}");
     }
-    store.create_sweep("ok_1.2-3", &experiment(), folder.path()).unwrap();
-    assert!(matches!(store.create_sweep("ok_1.2-3", &experiment(), folder.path()), Err(StoreError::Exists(_))));
+    store.create_sweep("ok_1.2-3", &experiment(), folder.path(), None).unwrap();
+    assert!(matches!(store.create_sweep("ok_1.2-3", &experiment(), folder.path(), None), Err(StoreError::Exists(_))));
 }

@@ -63,7 +63,7 @@ pub fn observation(value: f64, step: Option<i64>) -> Observation {
 /// A store with one sweep, led by this process.
 pub fn led(folder: &Path, id: &str) -> SweepWriter {
     let store = Arc::new(Store::open(folder).unwrap());
-    store.create_sweep(id, &experiment(), &folder.join("sweeps").join(id)).unwrap();
+    store.create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None).unwrap();
     store.writer(id, None, false).unwrap()
 }
 

@@ -99,7 +99,7 @@ fn sweeps_are_found_by_id_beginning_and_latest() {
     let folder = tempfile::tempdir().unwrap();
     let writer = filled(folder.path());
     let store = writer.store();
-    store.create_sweep("HD_1299", &experiment(), folder.path()).unwrap();
+    store.create_sweep("HD_1299", &experiment(), folder.path(), None).unwrap();
     assert_eq!(store.resolve("1234").unwrap(), "HD_1234abcd");
     assert_eq!(store.resolve("HD_129").unwrap(), "HD_1299");
     assert_eq!(store.resolve("latest").unwrap(), "HD_1299");
