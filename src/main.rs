@@ -1,4 +1,4 @@
-//! The `overdrive` binary.
+//! The `overdrive` binary: all of it is in [`overdrive::cli`], but for runners.
 
 use std::process::ExitCode;
 
@@ -10,5 +10,5 @@ fn main() -> ExitCode {
     {
         return ExitCode::from(u8::try_from(overdrive::runner::main(folder.as_ref())).unwrap_or(u8::MAX));
     }
-    ExitCode::SUCCESS
+    overdrive::cli::main()
 }

@@ -25,6 +25,18 @@ use std::sync::Arc;
 /// Samplers that a file may name besides the three of Azure ML.
 const SAMPLERS: [&str; 4] = ["random", "grid", "bayesian", "sobol"];
 
+/// The keys of the file.
+const KEYS: [&str; 8] = [
+    "sampling",
+    "policy",
+    "primary_metric_name",
+    "primary_metric_goal",
+    "max_total_runs",
+    "max_concurrent_runs",
+    "max_duration_minutes",
+    "overdrive",
+];
+
 /// What an hdconfig file says; the runconfig adds how a trial is started.
 #[derive(Clone, Debug)]
 pub struct Hyperdrive {
@@ -131,6 +143,7 @@ fn read_root(root: &Node, found: &mut Diagnostics) -> Option<Hyperdrive> {
         }
     }
     let mut fields = Fields::open(root, "the file", found)?;
+    fields.know(&KEYS);
     let sampling = fields.required("sampling", found);
     let sampling = sampling.and_then(|entry| read_sampling(entry, found));
     let policy = policy::read(fields.optional("policy"), found);

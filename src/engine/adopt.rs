@@ -26,22 +26,37 @@ impl Driver {
         let Some(index) = self.names.get(&open.target).copied() else {
             return Err(EngineError::NoTarget(open.target));
         };
-        let Some(target) = self.targets.get(index).map(Arc::clone) else { return Ok(()) };
-        let reference =
-            AttemptRef { trial: open.trial, attempt: open.attempt, folder: PathBuf::from(open.folder) };
-        let primary = self.launcher.experiment.metric.as_ref().map(|metric| metric.name.clone());
+        let Some(target) = self.targets.get(index).map(Arc::clone) else {
+            return Ok(());
+        };
+        let reference = AttemptRef {
+            trial: open.trial,
+            attempt: open.attempt,
+            folder: PathBuf::from(open.folder),
+        };
+        let primary = self
+            .launcher
+            .experiment
+            .metric
+            .as_ref()
+            .map(|metric| metric.name.clone());
         let follower = Follower::new(reference.clone(), open.nonce, index, primary, open.journal_seq);
         self.followers.insert(key, follower);
         if open.state == TrialState::CancelRequested {
             self.cancels.insert(key, 0);
         }
         let unclaimed = match target.follow(&[(reference.clone(), 0)]) {
-            Ok(chunks) => chunks.iter().any(|chunk| chunk.liveness == Liveness::Unclaimed && chunk.bytes.is_empty()),
+            Ok(chunks) => chunks
+                .iter()
+                .any(|chunk| chunk.liveness == Liveness::Unclaimed && chunk.bytes.is_empty()),
             // Out of reach: nothing is known, so nothing is done.
             Err(_) => false,
         };
         if !unclaimed {
-            self.show(Progress::Adopted { trial: open.trial, attempt: open.attempt });
+            self.show(Progress::Adopted {
+                trial: open.trial,
+                attempt: open.attempt,
+            });
             return Ok(());
         }
         if target.is_local() && open.boot_id != crate::clock::boot_id() {

@@ -9,8 +9,8 @@ use crate::space::Assignment;
 use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
 use crate::target::{AttemptRef, Bell, ComputeTarget, Liveness};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 /// From this many changes on a commit is due before the turn is over.
@@ -134,7 +134,11 @@ impl Driver {
                 self.give_up(key, outcome)?;
             }
             self.slots_now()?;
-            if self.controller.next_deadline().is_some_and(|deadline| self.now() >= deadline) {
+            if self
+                .controller
+                .next_deadline()
+                .is_some_and(|deadline| self.now() >= deadline)
+            {
                 self.event(Event::Tick)?;
             }
             self.disk()?;
@@ -187,11 +191,20 @@ impl Driver {
         }
         for action in batch.actions {
             match action {
-                Action::Launch { trial, attempt, assignment } => {
+                Action::Launch {
+                    trial,
+                    attempt,
+                    assignment,
+                } => {
                     self.place(now, (trial, attempt));
-                    self.acts.push(Act::Launch { key: (trial, attempt), assignment });
+                    self.acts.push(Act::Launch {
+                        key: (trial, attempt),
+                        assignment,
+                    });
                 }
-                Action::Cancel { trial, attempt, .. } => self.acts.push(Act::Cancel { key: (trial, attempt) }),
+                Action::Cancel { trial, attempt, .. } => self.acts.push(Act::Cancel {
+                    key: (trial, attempt),
+                }),
                 Action::End { state, reason } => self.acts.push(Act::End { state, reason }),
             }
         }
@@ -203,7 +216,11 @@ impl Driver {
         let nonce = Store::nonce();
         let folder = self.launcher.folder_of(trial, attempt, &nonce);
         let target = self.least_used();
-        let name = self.targets.get(target).map(|target| target.name().to_owned()).unwrap_or_default();
+        let name = self
+            .targets
+            .get(target)
+            .map(|target| target.name().to_owned())
+            .unwrap_or_default();
         self.changes.push((
             now,
             Change::Placed {
@@ -215,9 +232,21 @@ impl Driver {
                 boot_id: crate::clock::boot_id().to_owned(),
             },
         ));
-        let reference = AttemptRef { trial, attempt, folder };
-        let primary = self.launcher.experiment.metric.as_ref().map(|metric| metric.name.clone());
-        self.followers.insert((trial, attempt), Follower::new(reference, nonce, target, primary, 0));
+        let reference = AttemptRef {
+            trial,
+            attempt,
+            folder,
+        };
+        let primary = self
+            .launcher
+            .experiment
+            .metric
+            .as_ref()
+            .map(|metric| metric.name.clone());
+        self.followers.insert(
+            (trial, attempt),
+            Follower::new(reference, nonce, target, primary, 0),
+        );
     }
 
     pub(super) fn change(&mut self, change: Change) {
@@ -253,7 +282,11 @@ impl Driver {
                     // Scripts go on; what they say waits in their journals, what was decided waits here.
                     self.blocked_until = Some(self.now() + AGAIN_MS);
                     let message = format!("disk full at `{}`: waiting for room", path.display());
-                    self.show(Progress::Warning { trial: None, code: "disk-full".into(), message });
+                    self.show(Progress::Warning {
+                        trial: None,
+                        code: "disk-full".into(),
+                        message,
+                    });
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
@@ -262,7 +295,9 @@ impl Driver {
             for (now_ms, change) in std::mem::take(&mut self.changes) {
                 match change {
                     Change::Record(record) => self.show(Progress::Record { now_ms, record }),
-                    Change::Warning { trial, code, message, .. } => {
+                    Change::Warning {
+                        trial, code, message, ..
+                    } => {
                         self.show(Progress::Warning { trial, code, message });
                     }
                     _ => {}
@@ -299,9 +334,13 @@ impl Driver {
             if cursors.is_empty() {
                 continue;
             }
-            let Some(target) = self.targets.get(index).map(Arc::clone) else { continue };
+            let Some(target) = self.targets.get(index).map(Arc::clone) else {
+                continue;
+            };
             // A target out of reach says nothing about its trials.
-            let Ok(chunks) = target.follow(&cursors) else { continue };
+            let Ok(chunks) = target.follow(&cursors) else {
+                continue;
+            };
             for chunk in chunks {
                 self.chunk(target.as_ref(), &chunk)?;
             }
@@ -312,7 +351,9 @@ impl Driver {
     fn chunk(&mut self, target: &dyn ComputeTarget, chunk: &crate::target::Chunk) -> Result<(), EngineError> {
         let now = self.now();
         let key = (chunk.attempt.trial, chunk.attempt.attempt);
-        let Some(follower) = self.followers.get_mut(&key) else { return Ok(()) };
+        let Some(follower) = self.followers.get_mut(&key) else {
+            return Ok(());
+        };
         let mut told = Vec::new();
         if !chunk.bytes.is_empty() && follower.take(now, &chunk.bytes, &mut told) {
             target.reopen(&chunk.attempt);
@@ -321,9 +362,7 @@ impl Driver {
             Liveness::Dead(_) if !chunk.bytes.is_empty() => self.again = true,
             Liveness::Dead(proof) => {
                 follower.settle(now, proof, &mut told);
-                let lost = |told: &Told| {
-                    matches!(told, Told::Event(Event::Exited { outcome, .. }) if outcome.is_infrastructure())
-                };
+                let lost = |told: &Told| matches!(told, Told::Event(Event::Exited { outcome, .. }) if outcome.is_infrastructure());
                 if told.iter().any(lost) {
                     target.end_orphans(&chunk.attempt, &follower.nonce);
                 }
@@ -352,14 +391,23 @@ impl Driver {
             self.waiting.remove(&key);
         }
         // Only here, where nothing is half told: what one look at a journal led to and how far it was read stand or fall together.
-        if self.changes.len() >= GROUP { self.commit() } else { Ok(()) }
+        if self.changes.len() >= GROUP {
+            self.commit()
+        } else {
+            Ok(())
+        }
     }
 
     /// Pauses while the reserve for a full disk is spent, goes on by itself when there is room again.
     fn disk(&mut self) -> Result<(), EngineError> {
-        if self.writer.reserve_spent() && !self.paused_for_disk && self.controller.state() == SweepState::Running {
+        if self.writer.reserve_spent()
+            && !self.paused_for_disk
+            && self.controller.state() == SweepState::Running
+        {
             self.paused_for_disk = true;
-            self.event(Event::Pause { reason: "disk full".into() })?;
+            self.event(Event::Pause {
+                reason: "disk full".into(),
+            })?;
         }
         if self.writer.reserve_spent() && self.writer.refill() && std::mem::take(&mut self.paused_for_disk) {
             self.event(Event::Resume)?;

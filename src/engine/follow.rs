@@ -41,7 +41,13 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(attempt: AttemptRef, nonce: String, target: usize, primary: Option<String>, taken: u64) -> Self {
+    pub(super) fn new(
+        attempt: AttemptRef,
+        nonce: String,
+        target: usize,
+        primary: Option<String>,
+        taken: u64,
+    ) -> Self {
         Self {
             attempt,
             nonce,
@@ -94,7 +100,11 @@ impl Follower {
     }
 
     fn contact(&self, lost_contact: bool) -> Event {
-        Event::Unresponsive { trial: self.attempt.trial, attempt: self.attempt.attempt, lost_contact }
+        Event::Unresponsive {
+            trial: self.attempt.trial,
+            attempt: self.attempt.attempt,
+            lost_contact,
+        }
     }
 
     /// Ends the attempt for a reason that no journal tells.
@@ -102,7 +112,11 @@ impl Follower {
         if !self.ended {
             self.ended = true;
             let (trial, attempt) = (self.attempt.trial, self.attempt.attempt);
-            told.push(Told::Event(Event::Exited { trial, attempt, outcome }));
+            told.push(Told::Event(Event::Exited {
+                trial,
+                attempt,
+                outcome,
+            }));
         }
     }
 
@@ -147,7 +161,9 @@ impl Follower {
         if damage.kind == DamageKind::TornTail {
             return;
         }
-        let lost = damage.lost.map_or_else(String::new, |lost| format!(", {lost} entries are lost"));
+        let lost = damage
+            .lost
+            .map_or_else(String::new, |lost| format!(", {lost} entries are lost"));
         let message = format!(
             "the journal is damaged at bytes {}..{}{lost}",
             damage.bytes.start, damage.bytes.end
@@ -167,26 +183,74 @@ impl Follower {
     fn entry(&mut self, entry: Entry, told: &mut Vec<Told>) {
         let (trial, attempt) = (self.attempt.trial, self.attempt.attempt);
         match entry {
-            Entry::Claimed { host, boot_id, pid, start_ticks, .. } => {
-                let runner = Identity { host, boot_id, pid, start_ticks };
-                told.push(Told::Change(Change::Claimed { trial, attempt, runner }));
+            Entry::Claimed {
+                host,
+                boot_id,
+                pid,
+                start_ticks,
+                ..
+            } => {
+                let runner = Identity {
+                    host,
+                    boot_id,
+                    pid,
+                    start_ticks,
+                };
+                told.push(Told::Change(Change::Claimed {
+                    trial,
+                    attempt,
+                    runner,
+                }));
                 told.push(Told::Event(Event::Claimed { trial, attempt }));
             }
             Entry::Started { argv, .. } => {
                 told.push(Told::Change(Change::Started { trial, attempt, argv }));
                 told.push(Told::Event(Event::Started { trial, attempt }));
             }
-            Entry::Metric { name, value, step, at_ms, .. } => told.push(if Some(&name) == self.primary.as_ref() {
-                let observation = Observation { value, step, elapsed_ms: at_ms };
-                Told::Event(Event::Reported { trial, attempt, observation })
+            Entry::Metric {
+                name,
+                value,
+                step,
+                at_ms,
+                ..
+            } => told.push(if Some(&name) == self.primary.as_ref() {
+                let observation = Observation {
+                    value,
+                    step,
+                    elapsed_ms: at_ms,
+                };
+                Told::Event(Event::Reported {
+                    trial,
+                    attempt,
+                    observation,
+                })
             } else {
-                Told::Change(Change::Point { trial, attempt, name, value, step, elapsed_ms: at_ms })
+                Told::Change(Change::Point {
+                    trial,
+                    attempt,
+                    name,
+                    value,
+                    step,
+                    elapsed_ms: at_ms,
+                })
             }),
             Entry::Fact { kind, key, value } => {
-                told.push(Told::Change(Change::Fact { trial, attempt, kind, key, value }));
+                told.push(Told::Change(Change::Fact {
+                    trial,
+                    attempt,
+                    kind,
+                    key,
+                    value,
+                }));
             }
             Entry::Artifact { kind, name, path } => {
-                told.push(Told::Change(Change::Artifact { trial, attempt, kind, name, path }));
+                told.push(Told::Change(Change::Artifact {
+                    trial,
+                    attempt,
+                    kind,
+                    name,
+                    path,
+                }));
             }
             Entry::Warning { code, message } => told.push(Told::Change(self.warning(&code, message))),
             Entry::NotStarted { class, reason } => self.end(outcome::not_started(&class, &reason), told),

@@ -26,7 +26,10 @@ pub(super) struct Launcher {
 impl Launcher {
     /// The folder of an attempt that is about to be created.
     pub(super) fn folder_of(&self, trial: u64, attempt: u32, nonce: &str) -> PathBuf {
-        self.folder.join("trials").join(trial.to_string()).join(format!("{attempt}-{nonce}"))
+        self.folder
+            .join("trials")
+            .join(trial.to_string())
+            .join(format!("{attempt}-{nonce}"))
     }
 
     /// Run id that scripts see: the sweep's own for single runs.
@@ -57,10 +60,11 @@ impl Launcher {
             interpreter: self.preparation.interpreter.clone(),
             attempt_folder: attempt.folder.clone(),
             data: IndexMap::new(),
-            workspace: self.folder.parent().and_then(Path::file_name).map_or_else(
-                || "overdrive".into(),
-                |name| name.to_string_lossy().into_owned(),
-            ),
+            workspace: self
+                .folder
+                .parent()
+                .and_then(Path::file_name)
+                .map_or_else(|| "overdrive".into(), |name| name.to_string_lossy().into_owned()),
             target_type: "local".into(),
             shim: self.preparation.shim,
         };
@@ -69,7 +73,13 @@ impl Launcher {
         env.extend(plan.env);
         let primary = self.experiment.metric.as_ref().map(|metric| metric.name.clone());
         let mut metric_names: Vec<String> = primary.iter().cloned().collect();
-        metric_names.extend(self.experiment.metrics.iter().filter(|name| Some(*name) != primary.as_ref()).cloned());
+        metric_names.extend(
+            self.experiment
+                .metrics
+                .iter()
+                .filter(|name| Some(*name) != primary.as_ref())
+                .cloned(),
+        );
         Ok(AttemptSpec {
             sweep: self.sweep.clone(),
             experiment: self.experiment.name.clone(),

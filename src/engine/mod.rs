@@ -30,8 +30,8 @@ use drive::Driver;
 use launch::Launcher;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 /// How many progress events wait for a slow reader before they are dropped.
@@ -124,7 +124,10 @@ impl Engine {
         let row = store.sweep(&sweep)?;
         if row.state.is_terminal() {
             writer.release()?;
-            return Err(EngineError::Ended { sweep, state: row.state.word() });
+            return Err(EngineError::Ended {
+                sweep,
+                state: row.state.word(),
+            });
         }
         // Without it everything still works, a little later each time.
         let _ = bell.open();
@@ -136,7 +139,12 @@ impl Engine {
             .name("controller".into())
             .spawn(move || driver.run())
             .map_err(|error| EngineError::Thread(error.to_string()))?;
-        Ok(Self { sweep, thread, control: Control { commands, bell }, progress: Some(progress) })
+        Ok(Self {
+            sweep,
+            thread,
+            control: Control { commands, bell },
+            progress: Some(progress),
+        })
     }
 
     /// Id of the sweep.
@@ -176,7 +184,10 @@ impl Engine {
 /// What the controller must know of an experiment.
 pub fn settings(experiment: &Experiment) -> Settings {
     Settings {
-        goal: experiment.metric.as_ref().map_or(Goal::Minimize, |metric| metric.goal),
+        goal: experiment
+            .metric
+            .as_ref()
+            .map_or(Goal::Minimize, |metric| metric.goal),
         limits: experiment.limits,
         abort_after_initial_failures: experiment.abort_after_initial_failures,
         max_retries: experiment.max_retries,
@@ -204,8 +215,10 @@ fn restored(experiment: &Experiment, setup: &Setup, writer: &SweepWriter) -> Res
     let sampler = sampler::build(&experiment.sampler, space, settings.goal)?;
     let policy = policy::build(&experiment.policy, settings.goal);
     snapshot.history.inherited.clone_from(&setup.inherited);
-    Controller::restore(settings, sampler, policy, snapshot)
-        .map_err(|source| EngineError::Restore { sweep: writer.sweep().to_owned(), source })
+    Controller::restore(settings, sampler, policy, snapshot).map_err(|source| EngineError::Restore {
+        sweep: writer.sweep().to_owned(),
+        source,
+    })
 }
 
 fn driver(
@@ -220,7 +233,10 @@ fn driver(
     let experiment = store.experiment(&sweep)?;
     let preparation = match store.preparation(&sweep)? {
         Some(document) => serde_json::from_value(document).unwrap_or_default(),
-        None => setup.preparation.clone().ok_or_else(|| EngineError::Unprepared(sweep.clone()))?,
+        None => setup
+            .preparation
+            .clone()
+            .ok_or_else(|| EngineError::Unprepared(sweep.clone()))?,
     };
     let controller = restored(&experiment, &setup, &writer)?;
     let mut targets = setup.targets;
@@ -228,14 +244,25 @@ fn driver(
         targets.insert(0, Arc::new(LocalTarget::new(options, Arc::clone(bell))));
     }
     if targets.is_empty() {
-        return Err(EngineError::NoTarget(experiment.targets.first().cloned().unwrap_or_default()));
+        return Err(EngineError::NoTarget(
+            experiment.targets.first().cloned().unwrap_or_default(),
+        ));
     }
-    let names: HashMap<String, usize> =
-        targets.iter().enumerate().map(|(index, target)| (target.name().to_owned(), index)).collect();
+    let names: HashMap<String, usize> = targets
+        .iter()
+        .enumerate()
+        .map(|(index, target)| (target.name().to_owned(), index))
+        .collect();
     let clock = store.sweep_clock(&sweep)?;
     let stamp = store.clock().stamp();
     let base = stamp.since(&clock.created, clock.now_ms);
-    let launcher = Launcher { sweep, experiment, preparation, folder, doorbell: bell.path().to_owned() };
+    let launcher = Launcher {
+        sweep,
+        experiment,
+        preparation,
+        folder,
+        doorbell: bell.path().to_owned(),
+    };
     Ok(Driver::new(
         writer,
         controller,
@@ -252,5 +279,11 @@ fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Too few only means that fewer trials run at a time.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
 }

@@ -8,13 +8,24 @@ const LINE: usize = 300;
 
 /// The outcome of a script's end.
 pub(super) fn of(exit: &Exit) -> Outcome {
-    let failed = |class, message| Outcome::Failed { class, exit_code: exit.code, signal: exit.signal, message };
+    let failed = |class, message| Outcome::Failed {
+        class,
+        exit_code: exit.code,
+        signal: exit.signal,
+        message,
+    };
     match (exit.ended_by.as_deref(), exit.code) {
         (Some("cancel"), _) => Outcome::Canceled,
         (Some("timeout"), _) => failed(FailureClass::TimeLimit, "its time limit was reached".into()),
-        (Some("oom"), _) => failed(FailureClass::OutOfMemory, with_line("killed for lack of memory", &exit.tail)),
+        (Some("oom"), _) => failed(
+            FailureClass::OutOfMemory,
+            with_line("killed for lack of memory", &exit.tail),
+        ),
         (_, Some(0)) => Outcome::Completed,
-        (_, Some(code)) => failed(FailureClass::Script, with_line(&format!("exit {code}"), &exit.tail)),
+        (_, Some(code)) => failed(
+            FailureClass::Script,
+            with_line(&format!("exit {code}"), &exit.tail),
+        ),
         (_, None) => {
             let what = match exit.signal {
                 Some(signal) => format!("ended by {}", signal_name(signal)),
@@ -37,8 +48,17 @@ pub(super) fn lost(proof: &str) -> Outcome {
 
 /// The attempt's end when its script was never started. `class` is the journal's.
 pub(super) fn not_started(class: &str, reason: &str) -> Outcome {
-    let class = if class == "setup" { FailureClass::Setup } else { FailureClass::Infrastructure };
-    Outcome::Failed { class, exit_code: None, signal: None, message: format!("could not be started: {reason}") }
+    let class = if class == "setup" {
+        FailureClass::Setup
+    } else {
+        FailureClass::Infrastructure
+    };
+    Outcome::Failed {
+        class,
+        exit_code: None,
+        signal: None,
+        message: format!("could not be started: {reason}"),
+    }
 }
 
 fn with_line(what: &str, tail: &[String]) -> String {
@@ -54,16 +74,21 @@ fn telling_line(tail: &[String]) -> Option<&str> {
     let exception = tail
         .iter()
         .rposition(|line| line.trim_start().starts_with("Traceback (most recent call last)"))
-        .and_then(|at| lines().skip(at + 1).find(|line| !line.is_empty() && !line.starts_with([' ', '\t'])));
-    exception.or_else(|| {
-        let named = |line: &&str| {
-            let name = line.split(':').next().unwrap_or_default();
-            !name.contains(' ') && (name.ends_with("Error") || name.ends_with("Exception"))
-        };
-        lines().rev().find(named)
-    })
-    .or_else(|| lines().rev().find(|line| !line.trim().is_empty()))
-    .map(str::trim)
+        .and_then(|at| {
+            lines()
+                .skip(at + 1)
+                .find(|line| !line.is_empty() && !line.starts_with([' ', '\t']))
+        });
+    exception
+        .or_else(|| {
+            let named = |line: &&str| {
+                let name = line.split(':').next().unwrap_or_default();
+                !name.contains(' ') && (name.ends_with("Error") || name.ends_with("Exception"))
+            };
+            lines().rev().find(named)
+        })
+        .or_else(|| lines().rev().find(|line| !line.trim().is_empty()))
+        .map(str::trim)
 }
 
 fn signal_name(signal: i32) -> String {
@@ -123,9 +148,15 @@ mod tests {
         ];
         assert_eq!(
             message(of(&exit(Some(1), None, None, &tail))),
-            (FailureClass::Script, "exit 1: ModuleNotFoundError: No module named 'torch'".into())
+            (
+                FailureClass::Script,
+                "exit 1: ModuleNotFoundError: No module named 'torch'".into()
+            )
         );
-        assert_eq!(message(of(&exit(Some(2), None, None, &["usage: train", "  "]))).1, "exit 2: usage: train");
+        assert_eq!(
+            message(of(&exit(Some(2), None, None, &["usage: train", "  "]))).1,
+            "exit 2: usage: train"
+        );
         assert_eq!(message(of(&exit(Some(3), None, None, &[]))).1, "exit 3");
     }
 
@@ -133,8 +164,14 @@ mod tests {
     fn every_end_has_its_class() {
         assert_eq!(of(&exit(Some(0), None, None, &["bye"])), Outcome::Completed);
         assert_eq!(of(&exit(None, Some(15), Some("cancel"), &[])), Outcome::Canceled);
-        assert_eq!(message(of(&exit(None, Some(9), Some("timeout"), &[]))).0, FailureClass::TimeLimit);
-        assert_eq!(message(of(&exit(None, Some(9), Some("oom"), &[]))).0, FailureClass::OutOfMemory);
+        assert_eq!(
+            message(of(&exit(None, Some(9), Some("timeout"), &[]))).0,
+            FailureClass::TimeLimit
+        );
+        assert_eq!(
+            message(of(&exit(None, Some(9), Some("oom"), &[]))).0,
+            FailureClass::OutOfMemory
+        );
         assert_eq!(
             message(of(&exit(None, Some(11), None, &[]))),
             (FailureClass::Script, "ended by signal 11 (SIGSEGV)".into())

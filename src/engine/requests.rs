@@ -59,7 +59,10 @@ impl Driver {
                 if entry.state.is_terminal() {
                     Ok(Event::Rerun { trial })
                 } else {
-                    Err(format!("trial {trial} has not ended: it is {}", entry.state.word()))
+                    Err(format!(
+                        "trial {trial} has not ended: it is {}",
+                        entry.state.word()
+                    ))
                 }
             }
         }

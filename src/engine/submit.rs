@@ -30,11 +30,19 @@ pub(super) struct Submission {
 
 impl Submission {
     pub(super) fn new(assignment: Assignment) -> Self {
-        Self { assignment, due: 0, delay: FIRST_DELAY_MS }
+        Self {
+            assignment,
+            due: 0,
+            delay: FIRST_DELAY_MS,
+        }
     }
 
     fn later(self, now: u64) -> Self {
-        Self { due: now + self.delay, delay: (self.delay * 2).min(LAST_DELAY_MS), ..self }
+        Self {
+            due: now + self.delay,
+            delay: (self.delay * 2).min(LAST_DELAY_MS),
+            ..self
+        }
     }
 }
 
@@ -42,8 +50,12 @@ impl Driver {
     /// Tries again what could not be submitted.
     pub(super) fn submissions(&mut self) -> Result<(), EngineError> {
         let now = self.now();
-        let due: Vec<Key> =
-            self.waiting.iter().filter(|(_, submission)| submission.due <= now).map(|(key, _)| *key).collect();
+        let due: Vec<Key> = self
+            .waiting
+            .iter()
+            .filter(|(_, submission)| submission.due <= now)
+            .map(|(key, _)| *key)
+            .collect();
         for key in due {
             if let Some(submission) = self.waiting.remove(&key) {
                 self.submit(key, submission)?;
@@ -54,17 +66,29 @@ impl Driver {
 
     /// Starts a runner for an attempt that is on record.
     pub(super) fn submit(&mut self, key: Key, submission: Submission) -> Result<(), EngineError> {
-        let Some(follower) = self.followers.get(&key) else { return Ok(()) };
-        let Some(target) = self.targets.get(follower.target).map(Arc::clone) else { return Ok(()) };
+        let Some(follower) = self.followers.get(&key) else {
+            return Ok(());
+        };
+        let Some(target) = self.targets.get(follower.target).map(Arc::clone) else {
+            return Ok(());
+        };
         let attempt = follower.attempt.clone();
-        let spec = match self.launcher.spec(&attempt, &follower.nonce, &submission.assignment) {
+        let spec = match self
+            .launcher
+            .spec(&attempt, &follower.nonce, &submission.assignment)
+        {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),
         };
         let submitted = match write_spec(&attempt.folder, &spec) {
             Ok(()) => target.submit(&attempt, &spec),
-            Err(error) if error.kind() == ErrorKind::StorageFull || error.kind() == ErrorKind::QuotaExceeded => {
-                Err(TargetError::Exhausted { target: target.name().to_owned(), resource: "disk space".into() })
+            Err(error)
+                if error.kind() == ErrorKind::StorageFull || error.kind() == ErrorKind::QuotaExceeded =>
+            {
+                Err(TargetError::Exhausted {
+                    target: target.name().to_owned(),
+                    resource: "disk space".into(),
+                })
             }
             Err(error) => Err(TargetError::Refused {
                 target: target.name().to_owned(),
@@ -90,7 +114,11 @@ impl Driver {
                     let running = self.followers.len().saturating_sub(self.waiting.len() + 1).max(1);
                     self.squeezed = Some((now + SQUEEZE_MS, running as u64));
                     let message = format!("{error}; {running} at a time for now");
-                    self.show(Progress::Warning { trial: Some(key.0), code: "exhausted".into(), message });
+                    self.show(Progress::Warning {
+                        trial: Some(key.0),
+                        code: "exhausted".into(),
+                        message,
+                    });
                 }
                 self.waiting.insert(key, submission.later(now));
                 Ok(())
@@ -110,13 +138,20 @@ impl Driver {
     /// Asks runners to end what was cancelled; repeated until it is done.
     pub(super) fn deliver_cancels(&mut self) {
         let now = self.now();
-        let due: Vec<Key> = self.cancels.iter().filter(|(_, due)| **due <= now).map(|(key, _)| *key).collect();
+        let due: Vec<Key> = self
+            .cancels
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(key, _)| *key)
+            .collect();
         for key in due {
             let Some(follower) = self.followers.get(&key) else {
                 self.cancels.remove(&key);
                 continue;
             };
-            let Some(target) = self.targets.get(follower.target).map(Arc::clone) else { continue };
+            let Some(target) = self.targets.get(follower.target).map(Arc::clone) else {
+                continue;
+            };
             let attempt = follower.attempt.clone();
             if self.waiting.contains_key(&key) {
                 // No runner of ours exists; one of an earlier controller may be about to claim.
@@ -157,11 +192,21 @@ impl Driver {
     /// The target with the most room for one more attempt.
     pub(super) fn least_used(&self) -> usize {
         let used = |index: usize| {
-            u64::try_from(self.followers.values().filter(|follower| follower.target == index).count()).unwrap_or(0)
+            u64::try_from(
+                self.followers
+                    .values()
+                    .filter(|follower| follower.target == index)
+                    .count(),
+            )
+            .unwrap_or(0)
         };
         (0..self.targets.len())
             .max_by_key(|index| {
-                let slots = self.targets.get(*index).and_then(|target| target.slots()).unwrap_or(u64::MAX);
+                let slots = self
+                    .targets
+                    .get(*index)
+                    .and_then(|target| target.slots())
+                    .unwrap_or(u64::MAX);
                 (slots.saturating_sub(used(*index)), std::cmp::Reverse(*index))
             })
             .unwrap_or(0)

@@ -5,6 +5,7 @@
 //!
 //! A new sampler is one file here and one row in [`REGISTRY`]; the contract suite in `tests/it/contract` then runs on it.
 
+pub mod bayesian;
 pub mod grid;
 pub mod random;
 pub mod rng;
@@ -169,6 +170,30 @@ pub const REGISTRY: &[Registration] = &[
         build: |spec, domain, _| {
             known_options("grid", spec, &[])?;
             Ok(Box::new(grid::Grid::new(domain)?))
+        },
+    },
+    Registration {
+        kind: "bayesian",
+        aliases: &["bayesianoptimization", "bayesian_optimization", "gp"],
+        summary: "Gaussian process over mixed and conditional spaces, expected improvement",
+        build: |spec, domain, goal| {
+            known_options("bayesian", spec, &["initial_trials"])?;
+            let initial = match spec.options.get("initial_trials") {
+                None => None,
+                Some(value) => match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
+                    Some(n) if n >= 2 => Some(n),
+                    _ => {
+                        return Err(option_error(
+                            "bayesian",
+                            "initial_trials",
+                            "expected an integer of at least 2",
+                        ));
+                    }
+                },
+            };
+            Ok(Box::new(bayesian::Bayesian::new(
+                domain, spec.seed, goal, initial,
+            )))
         },
     },
 ];

@@ -50,7 +50,10 @@ impl Store {
         Ok(SweepWriter {
             store: Arc::clone(self),
             lease,
-            goal: experiment.metric.as_ref().map_or(Goal::Minimize, |metric| metric.goal),
+            goal: experiment
+                .metric
+                .as_ref()
+                .map_or(Goal::Minimize, |metric| metric.goal),
             metric: experiment.metric.as_ref().map(|metric| metric.name.clone()),
             limits: experiment.limits,
             naming: Naming::of(experiment),

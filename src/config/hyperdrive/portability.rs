@@ -129,7 +129,11 @@ pub(super) fn advise_bayesian(
     if limits.max_total < wanted {
         found
             .warning("bayesian-budget", sampling.span, "few runs for bayesian sampling")
-            .label(format!("{} runs for {dimensions} parameters", limits.max_total))
+            .label(format!(
+                "{} runs for {dimensions} parameter{}",
+                limits.max_total,
+                if dimensions == 1 { "" } else { "s" }
+            ))
             .help(format!(
                 "the rule of thumb is 20 runs per parameter, here  max_total_runs: {wanted}"
             ));

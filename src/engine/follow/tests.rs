@@ -5,12 +5,22 @@ use crate::controller::FailureClass;
 use crate::journal::{Channel, Writer};
 
 fn follower(taken: u64) -> Follower {
-    let attempt = AttemptRef { trial: 3, attempt: 1, folder: "/nowhere".into() };
+    let attempt = AttemptRef {
+        trial: 3,
+        attempt: 1,
+        folder: "/nowhere".into(),
+    };
     Follower::new(attempt, "00".into(), 0, Some("loss".into()), taken)
 }
 
 fn metric(name: &str, value: f64) -> Entry {
-    Entry::Metric { name: name.into(), value, step: None, channel: Channel::Report, at_ms: 9 }
+    Entry::Metric {
+        name: name.into(),
+        value,
+        step: None,
+        channel: Channel::Report,
+        at_ms: 9,
+    }
 }
 
 fn journal(entries: &[Entry]) -> Vec<u8> {
@@ -39,7 +49,14 @@ fn primary_reports_are_events_and_the_rest_are_rows() {
     follower(0).take(0, &bytes, &mut told);
     assert_eq!(values(&told), [1.0]);
     assert_eq!(told.len(), 4);
-    assert_eq!(told[3], Told::Change(Change::Followed { trial: 3, attempt: 1, next: 3 }));
+    assert_eq!(
+        told[3],
+        Told::Change(Change::Followed {
+            trial: 3,
+            attempt: 1,
+            next: 3
+        })
+    );
 }
 
 #[test]
@@ -77,13 +94,20 @@ fn a_torn_tail_costs_nothing_that_was_acknowledged() {
     follower.settle(0, "runner 7 is gone", &mut told);
     assert_eq!(values(&told), [1.0]);
     match told.last() {
-        Some(Told::Event(Event::Exited { outcome: Outcome::Failed { class, message, .. }, .. })) => {
+        Some(Told::Event(Event::Exited {
+            outcome: Outcome::Failed { class, message, .. },
+            ..
+        })) => {
             assert_eq!(*class, FailureClass::Infrastructure);
             assert_eq!(message, "the runner was lost: runner 7 is gone");
         }
         other => panic!("{other:?}"),
     }
-    assert!(!told.iter().any(|told| matches!(told, Told::Change(Change::Warning { .. }))));
+    assert!(
+        !told
+            .iter()
+            .any(|told| matches!(told, Told::Change(Change::Warning { .. })))
+    );
 }
 
 #[test]
@@ -98,7 +122,11 @@ fn damage_in_the_middle_is_waited_for_then_named() {
     let wanted = usize::try_from(follower.wanted()).unwrap();
     follower.take(SUSPECT_MS, &bytes[wanted..], &mut told);
     assert!(values(&told).len() >= 7, "{:?}", values(&told));
-    assert!(told.iter().any(|told| matches!(told, Told::Change(Change::Warning { code, .. }) if code == "journal-damaged")));
+    assert!(
+        told.iter().any(
+            |told| matches!(told, Told::Change(Change::Warning { code, .. }) if code == "journal-damaged")
+        )
+    );
 }
 
 #[test]
@@ -118,7 +146,13 @@ fn the_end_is_told_once() {
     let mut follower = follower(0);
     follower.take(0, &bytes, &mut told);
     follower.settle(0, "gone", &mut told);
-    let ends = told.iter().filter(|told| matches!(told, Told::Event(Event::Exited { .. }))).count();
+    let ends = told
+        .iter()
+        .filter(|told| matches!(told, Told::Event(Event::Exited { .. })))
+        .count();
     assert_eq!(ends, 1);
-    assert!(told.iter().any(|told| matches!(told, Told::Change(Change::Warning { code, .. }) if code == "survivors")));
+    assert!(
+        told.iter()
+            .any(|told| matches!(told, Told::Change(Change::Warning { code, .. }) if code == "survivors"))
+    );
 }

@@ -31,14 +31,20 @@ impl Bell {
         hash.update(b"\0");
         hash.update(sweep.as_bytes());
         let name: String = hash.finalize().to_hex().chars().take(20).collect();
-        let folders = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some(std::env::temp_dir())];
+        let folders = [
+            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+            Some(std::env::temp_dir()),
+        ];
         let path = folders
             .into_iter()
             .flatten()
             .map(|folder| folder.join(format!("overdrive-{name}")))
             .find(|path| path.as_os_str().len() <= PATH_MAX && path.parent().is_some_and(Path::is_dir))
             .unwrap_or_else(|| Path::new("/tmp").join(format!("overdrive-{name}")));
-        Self { socket: OnceLock::new(), path }
+        Self {
+            socket: OnceLock::new(),
+            path,
+        }
     }
 
     /// Begins to listen, in the place of whoever did before. To be called by the one who leads the sweep.

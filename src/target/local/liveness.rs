@@ -15,7 +15,11 @@ impl Started {
     pub(super) fn new(child: Child) -> Self {
         // The child is not waited for yet, so that its id cannot be another's.
         let identity = i32::try_from(child.id()).ok().and_then(|pid| {
-            Some(Identity { pid, start_ticks: start_ticks(pid)?, ..Identity::own() })
+            Some(Identity {
+                pid,
+                start_ticks: start_ticks(pid)?,
+                ..Identity::own()
+            })
         });
         Self { child, identity }
     }
@@ -50,7 +54,10 @@ pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Optio
             Some(started) => {
                 if started.has_ended() && claim(folder).is_none() {
                     let pid = started.identity.as_ref().map_or(0, |identity| identity.pid);
-                    Liveness::Dead(format!("runner {pid} ended before it claimed the attempt{}", last_words(folder)))
+                    Liveness::Dead(format!(
+                        "runner {pid} ended before it claimed the attempt{}",
+                        last_words(folder)
+                    ))
                 } else {
                     Liveness::Alive
                 }

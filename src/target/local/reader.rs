@@ -31,7 +31,9 @@ impl Readers {
             let file = File::open(folder.join("journal"))?;
             self.open.insert(folder.to_owned(), (file, 0));
         }
-        let Some((file, used)) = self.open.get_mut(folder) else { return Ok(Vec::new()) };
+        let Some((file, used)) = self.open.get_mut(folder) else {
+            return Ok(Vec::new());
+        };
         *used = self.round;
         // The size says how much to ask for: mostly nothing, and then no buffer is needed.
         let length = file.metadata()?.len().saturating_sub(offset);
@@ -59,7 +61,11 @@ impl Readers {
     }
 
     fn close_oldest(&mut self) {
-        let oldest = self.open.iter().min_by_key(|(_, (_, used))| *used).map(|(folder, _)| folder.clone());
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, (_, used))| *used)
+            .map(|(folder, _)| folder.clone());
         if let Some(folder) = oldest {
             self.open.remove(&folder);
         }

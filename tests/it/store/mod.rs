@@ -49,25 +49,44 @@ pub fn experiment() -> Experiment {
 }
 
 pub fn origin() -> Origin {
-    Origin { sampler: "random".into(), method: "independent draw".into(), predicted: None, notes: Vec::new() }
+    Origin {
+        sampler: "random".into(),
+        method: "independent draw".into(),
+        predicted: None,
+        notes: Vec::new(),
+    }
 }
 
 pub fn assignment(lr: f64, momentum: f64) -> Assignment {
-    Assignment { values: vec![Some(Value::Float(lr)), Some(Value::Float(momentum))] }
+    Assignment {
+        values: vec![Some(Value::Float(lr)), Some(Value::Float(momentum))],
+    }
 }
 
 pub fn observation(value: f64, step: Option<i64>) -> Observation {
-    Observation { value, step, elapsed_ms: 5 }
+    Observation {
+        value,
+        step,
+        elapsed_ms: 5,
+    }
 }
 
 /// A store with one sweep, led by this process.
 pub fn led(folder: &Path, id: &str) -> SweepWriter {
     let store = Arc::new(Store::open(folder).unwrap());
-    store.create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None).unwrap();
+    store
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
+        .unwrap();
+    store
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
+        .unwrap();
     store.writer(id, None, false).unwrap()
 }
 
 pub fn records(writer: &mut SweepWriter, now: u64, records: impl IntoIterator<Item = Record>) {
-    let changes: Vec<_> = records.into_iter().map(|record| (now, Change::Record(record))).collect();
+    let changes: Vec<_> = records
+        .into_iter()
+        .map(|record| (now, Change::Record(record)))
+        .collect();
     writer.apply(&changes, Durability::Process).unwrap();
 }

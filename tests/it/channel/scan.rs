@@ -1,0 +1,1 @@
+//! Files of other tools, read at the end of a trial.
