@@ -1,4 +1,4 @@
-//! The `overdrive` binary: all of it is in [`overdrive::cli`], but for the runner.
+//! The `overdrive` binary: all of it is in [`overdrive::cli`], but for runners.
 
 use std::process::ExitCode;
 

@@ -122,7 +122,10 @@ pub fn observation(value: f64, step: Option<i64>) -> Observation {
 pub fn led(folder: &Path, id: &str) -> SweepWriter {
     let store = Arc::new(Store::open(folder).unwrap());
     store
-        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id))
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
+        .unwrap();
+    store
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
         .unwrap();
     store.writer(id, None, false).unwrap()
 }
