@@ -8,8 +8,8 @@ mod tune;
 
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
 pub use ml::{
-    AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, OutputFormat, RunCommand,
-    Scope, SubmitHyperdrive, SubmitScript,
+    AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
+    OutputFormat, RunCommand, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 
@@ -18,7 +18,12 @@ use std::path::PathBuf;
 
 /// Tunes the hyperparameters of a training script: runs hdconfig.yml and sweep-job files unchanged, with unchanged scripts.
 #[derive(Debug, Parser)]
-#[command(name = "overdrive", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "overdrive",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -68,7 +73,14 @@ pub struct Globals {
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub color: ColorChoice,
     /// How progress is shown on standard error.
-    #[arg(long, global = true, value_enum, value_name = "HOW", env = "OVERDRIVE_PROGRESS", default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "HOW",
+        env = "OVERDRIVE_PROGRESS",
+        default_value_t
+    )]
     pub progress: ProgressChoice,
     /// Print the result only.
     #[arg(short, long, global = true)]
@@ -163,7 +175,9 @@ pub struct AskTell {
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  overdrive completions bash > ~/.local/share/bash-completion/completions/overdrive")]
+#[command(
+    after_help = "Example:\n  overdrive completions bash > ~/.local/share/bash-completion/completions/overdrive"
+)]
 pub struct Completions {
     /// Shell.
     #[arg(value_enum)]

@@ -19,7 +19,12 @@ pub struct CliError {
 impl CliError {
     /// An error with the given exit code.
     pub fn new(exit: u8, slug: &'static str, message: impl Into<String>) -> Self {
-        Self { exit, slug, message: message.into(), help: Vec::new() }
+        Self {
+            exit,
+            slug,
+            message: message.into(),
+            help: Vec::new(),
+        }
     }
 
     /// Wrong usage or configuration.
@@ -39,7 +44,12 @@ impl CliError {
 
     /// An exit code whose message was already shown.
     pub fn silent(exit: u8) -> Self {
-        Self { exit, slug: "", message: String::new(), help: Vec::new() }
+        Self {
+            exit,
+            slug: "",
+            message: String::new(),
+            help: Vec::new(),
+        }
     }
 
     /// Adds a line of help.

@@ -23,7 +23,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("OVERDRIVE_HOME", "state folder, as --home"),
     ("OVERDRIVE_PROGRESS", "as --progress"),
     ("NO_COLOR", "not empty: no colour (--color wins)"),
-    ("FORCE_COLOR, CLICOLOR_FORCE", "not empty and not 0: colour even into a pipe"),
+    (
+        "FORCE_COLOR, CLICOLOR_FORCE",
+        "not empty and not 0: colour even into a pipe",
+    ),
     ("CLICOLOR", "0: no colour"),
     ("COLUMNS", "width of the output in characters"),
     ("CI", "not empty: plain lines instead of the live block"),
@@ -46,22 +49,37 @@ pub fn screen(command: &Command, long: bool) -> String {
     if let Some(second) = second {
         let _ = writeln!(text, "{second}");
     }
-    let _ = writeln!(text, "\nUsage: overdrive <COMMAND> [OPTIONS]\n\nStart here\n{START}\n");
+    let _ = writeln!(
+        text,
+        "\nUsage: overdrive <COMMAND> [OPTIONS]\n\nStart here\n{START}\n"
+    );
     for (group, names) in GROUPS {
         let _ = writeln!(text, "{group}");
         for name in *names {
-            let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string).unwrap_or_default();
+            let about = command
+                .find_subcommand(name)
+                .and_then(Command::get_about)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let _ = writeln!(text, "  {name:<12} {about}");
         }
     }
-    let _ = writeln!(text, "\nOptions: -h, --help (more), -V, --json, --home, --color, --progress, -q, -v");
+    let _ = writeln!(
+        text,
+        "\nOptions: -h, --help (more), -V, --json, --home, --color, --progress, -q, -v"
+    );
     if long {
         let _ = writeln!(text, "\nOptions of every command");
         for arg in command.get_arguments().filter(|arg| arg.is_global_set()) {
-            let short = arg.get_short().map_or("    ".to_owned(), |short| format!("-{short}, "));
+            let short = arg
+                .get_short()
+                .map_or("    ".to_owned(), |short| format!("-{short}, "));
             let flag = arg.get_long().map(|long| format!("--{long}")).unwrap_or_default();
             let value = if arg.get_action().takes_values() {
-                arg.get_value_names().and_then(<[_]>::first).map(|name| format!(" <{name}>")).unwrap_or_default()
+                arg.get_value_names()
+                    .and_then(<[_]>::first)
+                    .map(|name| format!(" <{name}>"))
+                    .unwrap_or_default()
             } else {
                 String::new()
             };
@@ -76,7 +94,10 @@ pub fn screen(command: &Command, long: bool) -> String {
         for (code, meaning) in exit::TABLE {
             let _ = writeln!(text, "  {code:<4} {meaning}");
         }
-        let _ = writeln!(text, "\n`overdrive COMMAND --help` tells more; `overdrive man COMMAND` is its manual page.");
+        let _ = writeln!(
+            text,
+            "\n`overdrive COMMAND --help` tells more; `overdrive man COMMAND` is its manual page."
+        );
     }
     text
 }
@@ -85,7 +106,12 @@ fn wrap_once(text: &str, width: usize) -> (&str, Option<&str>) {
     if text.len() <= width {
         return (text, None);
     }
-    let cut = text.char_indices().take_while(|(index, _)| *index <= width).filter(|(_, c)| *c == ' ').last().map(|(index, _)| index);
+    let cut = text
+        .char_indices()
+        .take_while(|(index, _)| *index <= width)
+        .filter(|(_, c)| *c == ' ')
+        .last()
+        .map(|(index, _)| index);
     match cut {
         Some(cut) => (text.get(..cut).unwrap_or(text), text.get(cut + 1..)),
         None => (text, None),
@@ -99,7 +125,10 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group() {
         let command = Cli::command();
-        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
         let mut all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
         grouped.sort_unstable();
         all.sort_unstable();

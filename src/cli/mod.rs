@@ -27,7 +27,11 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     // Called through a link named `az`, the program takes the lines of the Azure command line as they are.
-    let called = arguments.first().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "az");
+    let called = arguments
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == "az");
     if called {
         arguments.insert(1, "az".into());
     }

@@ -80,7 +80,10 @@ impl Surroundings {
             clicolor: variable("CLICOLOR"),
             term: variable("TERM"),
             ci: variable("CI"),
-            locale: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty()),
+            locale: ["LC_ALL", "LC_CTYPE", "LANG"]
+                .into_iter()
+                .filter_map(variable)
+                .find(|value| !value.is_empty()),
             terminal_out: std::io::stdout().is_terminal(),
             terminal_err: std::io::stderr().is_terminal(),
         }
@@ -89,7 +92,11 @@ impl Surroundings {
     /// Whether a stream is coloured: flag, `NO_COLOR`, `FORCE_COLOR`/`CLICOLOR_FORCE`, `CLICOLOR=0`, `TERM=dumb`, terminal.
     pub fn colour(&self, choice: ColorChoice, terminal: bool) -> bool {
         let set = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
-        let forced = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty() && value != "0");
+        let forced = |value: &Option<String>| {
+            value
+                .as_deref()
+                .is_some_and(|value| !value.is_empty() && value != "0")
+        };
         match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -107,22 +114,33 @@ impl Surroundings {
         match &self.locale {
             Some(locale) => {
                 let locale = locale.to_ascii_lowercase();
-                if locale.contains("utf-8") || locale.contains("utf8") { Glyphs::Unicode } else { Glyphs::Ascii }
+                if locale.contains("utf-8") || locale.contains("utf8") {
+                    Glyphs::Unicode
+                } else {
+                    Glyphs::Ascii
+                }
             }
-            None if self.terminal_err && matches!(self.term.as_deref(), Some("linux" | "dumb") | None) => Glyphs::Ascii,
+            None if self.terminal_err && matches!(self.term.as_deref(), Some("linux" | "dumb") | None) => {
+                Glyphs::Ascii
+            }
             None => Glyphs::Unicode,
         }
     }
 
     /// How progress is shown.
     pub fn progress(&self, choice: ProgressChoice, quiet: bool) -> Progress {
-        let ci = self.ci.as_deref().is_some_and(|value| !value.is_empty() && value != "false" && value != "0");
+        let ci = self
+            .ci
+            .as_deref()
+            .is_some_and(|value| !value.is_empty() && value != "false" && value != "0");
         match choice {
             ProgressChoice::Live => Progress::Live,
             ProgressChoice::Lines => Progress::Lines,
             ProgressChoice::None => Progress::None,
             ProgressChoice::Auto if quiet => Progress::None,
-            ProgressChoice::Auto if self.terminal_err && self.term.as_deref() != Some("dumb") && !ci => Progress::Live,
+            ProgressChoice::Auto if self.terminal_err && self.term.as_deref() != Some("dumb") && !ci => {
+                Progress::Live
+            }
             ProgressChoice::Auto => Progress::Lines,
         }
     }
@@ -188,7 +206,8 @@ impl Output {
     /// # Errors
     /// As [`Self::text`].
     pub fn document(&self, document: &Value) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(document).map_err(|error| CliError::failed("json", error.to_string()))?;
+        let text = serde_json::to_string_pretty(document)
+            .map_err(|error| CliError::failed("json", error.to_string()))?;
         self.text(&text)
     }
 
@@ -211,7 +230,11 @@ impl Output {
             return;
         }
         let text = error.to_string();
-        let text = if self.colour_err { paint_error(&text, error.slug) } else { text };
+        let text = if self.colour_err {
+            paint_error(&text, error.slug)
+        } else {
+            text
+        };
         self.complain(&text);
         if self.json {
             let _ = self.document(&error.document());
@@ -228,14 +251,26 @@ fn paint_error(text: &str, slug: &str) -> String {
 }
 
 fn columns() -> Option<usize> {
-    env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|width| (20..=10_000).contains(width))
+    env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|width| (20..=10_000).contains(width))
 }
 
 /// Width and height of the terminal in cells: `COLUMNS`, else what the terminal says, else 80 x 24.
 pub fn size() -> (usize, usize) {
-    let told = rustix::termios::tcgetwinsize(std::io::stderr()).or_else(|_| rustix::termios::tcgetwinsize(std::io::stdout())).ok();
-    let width = columns().or(told.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0)).unwrap_or(80);
-    let height = told.map(|size| usize::from(size.ws_row)).filter(|height| *height > 0).unwrap_or(24);
+    let told = rustix::termios::tcgetwinsize(std::io::stderr())
+        .or_else(|_| rustix::termios::tcgetwinsize(std::io::stdout()))
+        .ok();
+    let width = columns()
+        .or(told
+            .map(|size| usize::from(size.ws_col))
+            .filter(|width| *width > 0))
+        .unwrap_or(80);
+    let height = told
+        .map(|size| usize::from(size.ws_row))
+        .filter(|height| *height > 0)
+        .unwrap_or(24);
     (width, height)
 }
 
@@ -249,33 +284,78 @@ mod tests {
 
     #[test]
     fn colour_order() {
-        let base = Surroundings { terminal_out: true, ..Surroundings::default() };
+        let base = Surroundings {
+            terminal_out: true,
+            ..Surroundings::default()
+        };
         assert!(base.colour(ColorChoice::Auto, true));
         assert!(!base.colour(ColorChoice::Auto, false));
-        let no = Surroundings { no_color: some("1"), force_color: some("1"), ..base.clone() };
+        let no = Surroundings {
+            no_color: some("1"),
+            force_color: some("1"),
+            ..base.clone()
+        };
         assert!(!no.colour(ColorChoice::Auto, true));
         assert!(no.colour(ColorChoice::Always, false));
-        let empty = Surroundings { no_color: some(""), force_color: some("1"), ..base.clone() };
+        let empty = Surroundings {
+            no_color: some(""),
+            force_color: some("1"),
+            ..base.clone()
+        };
         assert!(empty.colour(ColorChoice::Auto, false));
-        let zero = Surroundings { clicolor_force: some("0"), clicolor: some("0"), ..base.clone() };
+        let zero = Surroundings {
+            clicolor_force: some("0"),
+            clicolor: some("0"),
+            ..base.clone()
+        };
         assert!(!zero.colour(ColorChoice::Auto, true));
-        let dumb = Surroundings { term: some("dumb"), ..base };
+        let dumb = Surroundings {
+            term: some("dumb"),
+            ..base
+        };
         assert!(!dumb.colour(ColorChoice::Auto, true));
     }
 
     #[test]
     fn progress_is_live_only_on_a_real_terminal() {
-        let terminal = Surroundings { terminal_err: true, term: some("xterm"), ..Surroundings::default() };
+        let terminal = Surroundings {
+            terminal_err: true,
+            term: some("xterm"),
+            ..Surroundings::default()
+        };
         assert_eq!(terminal.progress(ProgressChoice::Auto, false), Progress::Live);
         assert_eq!(terminal.progress(ProgressChoice::Auto, true), Progress::None);
-        assert_eq!(Surroundings { ci: some("true"), ..terminal.clone() }.progress(ProgressChoice::Auto, false), Progress::Lines);
-        assert_eq!(Surroundings { term: some("dumb"), ..terminal }.progress(ProgressChoice::Auto, false), Progress::Lines);
-        assert_eq!(Surroundings::default().progress(ProgressChoice::Auto, false), Progress::Lines);
+        assert_eq!(
+            Surroundings {
+                ci: some("true"),
+                ..terminal.clone()
+            }
+            .progress(ProgressChoice::Auto, false),
+            Progress::Lines
+        );
+        assert_eq!(
+            Surroundings {
+                term: some("dumb"),
+                ..terminal
+            }
+            .progress(ProgressChoice::Auto, false),
+            Progress::Lines
+        );
+        assert_eq!(
+            Surroundings::default().progress(ProgressChoice::Auto, false),
+            Progress::Lines
+        );
     }
 
     #[test]
     fn glyphs_by_locale() {
-        let with = |locale: &str| Surroundings { locale: some(locale), ..Surroundings::default() }.glyphs();
+        let with = |locale: &str| {
+            Surroundings {
+                locale: some(locale),
+                ..Surroundings::default()
+            }
+            .glyphs()
+        };
         assert_eq!(with("en_US.UTF-8"), Glyphs::Unicode);
         assert_eq!(with("C.utf8"), Glyphs::Unicode);
         assert_eq!(with("C"), Glyphs::Ascii);

@@ -469,14 +469,22 @@ impl Composer<'_> {
                     .error("syntax", span, format!("no value may start with `{character}`"))
                     .help(format!("a text that starts with `{character}` needs quotes"));
             }
-            _ => {
-                self.found
-                    .error(
-                        "syntax",
-                        span,
-                        format!("this is not YAML: {}", error.info().to_lowercase()),
-                    )
-                    .label("the reader stopped here");
+            kind => {
+                let bracket = open_bracket(self.text.get(..at).unwrap_or_default());
+                let diagnostic = self.found.error(
+                    "syntax",
+                    span,
+                    format!("this is not YAML: {}", error.info().to_lowercase()),
+                );
+                diagnostic.label("the reader stopped here");
+                if let Some((bracket, letter)) = bracket {
+                    diagnostic.also(
+                        Span::new(bracket, bracket + 1),
+                        format!("`{letter}` is opened here and not closed"),
+                    );
+                } else if matches!(kind, ErrorKind::MappingValueNotAllowed) {
+                    diagnostic.help("a text with `: ` in it needs quotes");
+                }
             }
         }
     }
@@ -487,6 +495,31 @@ impl Composer<'_> {
             .label("YAML takes blanks only")
             .help("replace each tab by the blanks of the line above");
     }
+}
+
+/// The innermost `[` or `{` that is not closed in `text`; quoted texts and comments are skipped.
+fn open_bracket(text: &str) -> Option<(usize, char)> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let mut before = '\n';
+    let mut comment = false;
+    for (at, letter) in text.char_indices() {
+        match (comment, quote, letter) {
+            (true, _, '\n') => comment = false,
+            (true, ..) => {}
+            (false, Some(mark), _) if letter == mark && before != '\\' => quote = None,
+            (false, Some(_), _) => {}
+            (false, None, '#') if before.is_whitespace() => comment = true,
+            (false, None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(letter),
+            (false, None, '[' | '{') => open.push((at, letter)),
+            (false, None, ']' | '}') => {
+                open.pop();
+            }
+            _ => {}
+        }
+        before = letter;
+    }
+    open.pop()
 }
 
 #[cfg(test)]

@@ -93,15 +93,13 @@ impl<'a> Fields<'a> {
             }
             None => {
                 // Point at the key that was probably meant, else at the place where the map starts.
-                let typo = self.misspelt(key);
-                let diagnostic = found.error(
-                    "missing-key",
-                    self.start(),
-                    format!("`{key}` is missing{}", self.inside()),
-                );
-                if let Some(entry) = typo {
-                    diagnostic.also(entry.key_span, format!("unknown key; did you mean `{key}`?"));
-                }
+                let message = format!("`{key}` is missing{}", self.inside());
+                match self.misspelt(key) {
+                    Some(typo) => found
+                        .error("missing-key", typo.key_span, message)
+                        .suggest(typo.key_span, key),
+                    None => found.error("missing-key", self.start(), message),
+                };
                 None
             }
         }

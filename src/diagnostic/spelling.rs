@@ -4,7 +4,9 @@
 const SYNONYMS: &[(&str, &str)] = &[
     ("max", "maximize"),
     ("maximise", "maximize"),
+    ("maximum", "maximize"),
     ("min", "minimize"),
+    ("minimum", "minimize"),
     ("minimise", "minimize"),
     ("maxtotaljobs", "max_total_runs"),
     ("maxtotaltrials", "max_total_runs"),
@@ -51,14 +53,14 @@ fn folded(word: &str) -> String {
 }
 
 /// The candidate that `word` most probably stands for: equal but for case and separators, else within a Damerau-Levenshtein
-/// distance of `max(1, len / 3)`; the nearest wins, then the first.
+/// distance of `max(1, len / 3)`, `len` being that of the longer one; the nearest wins, then the first.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long values are no misspellings, and the distance is quadratic.
     if word.len() > 100 {
         return None;
     }
     let wanted = folded(word);
-    let limit = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let other = folded(candidate);
@@ -66,6 +68,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             return Some(candidate);
         }
         let distance = strsim::damerau_levenshtein(&wanted, &other);
+        let limit = (length.max(other.chars().count()) / 3).max(1);
         if distance <= limit
             && distance < other.chars().count()
             && best.is_none_or(|(least, _)| distance < least)

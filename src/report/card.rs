@@ -61,7 +61,10 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
     let mut out = Vec::new();
     let (sign, look) = style::sweep_sign(sweep.state, glyphs);
     let name = sweep.display_name.as_deref().unwrap_or(&sweep.experiment);
-    let mut title = Line(vec![Span::new(format!("{sign} {}", text::printable(name)), Look::Bold)]);
+    let mut title = Line(vec![Span::new(
+        format!("{sign} {}", text::printable(name)),
+        Look::Bold,
+    )]);
     title.push(format!("  {}", sweep.state.word()), look);
     if let Some(reason) = &sweep.reason {
         title.push(format!(": {}", text::printable(reason)), Look::Plain);
@@ -73,7 +76,14 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
         && saved > 0
     {
         let share = 100.0 * saved as f64 / all.max(1) as f64;
-        out.push(fact("policy", format!("saved {} of {} reports ({share:.0} %)", number::count(saved), number::count(all))));
+        out.push(fact(
+            "policy",
+            format!(
+                "saved {} of {} reports ({share:.0} %)",
+                number::count(saved),
+                number::count(all)
+            ),
+        ));
     }
     out.push(fact("time", number::duration(sweep.duration_ms)));
     if let Some(outputs) = &facts.outputs {
@@ -93,10 +103,20 @@ fn fact(name: &str, value: impl Into<String>) -> Line {
 
 fn best(sweep: &SweepRow, facts: &Facts, glyphs: Glyphs) -> Vec<Line> {
     let Some(best) = &sweep.best else {
-        let Some(metric) = &sweep.metric else { return Vec::new() };
-        let mut lines = vec![fact("best", format!("none: no trial reported `{}`", text::printable(metric)))];
+        let Some(metric) = &sweep.metric else {
+            return Vec::new();
+        };
+        let mut lines = vec![fact(
+            "best",
+            format!("none: no trial reported `{}`", text::printable(metric)),
+        )];
         if !facts.other_metrics.is_empty() {
-            let names: Vec<String> = facts.other_metrics.iter().take(12).map(|name| format!("`{}`", text::printable(name))).collect();
+            let names: Vec<String> = facts
+                .other_metrics
+                .iter()
+                .take(12)
+                .map(|name| format!("`{}`", text::printable(name)))
+                .collect();
             let nearest = nearest(metric, &facts.other_metrics)
                 .map(|name| format!("; did you mean `{}`?", text::printable(name)))
                 .unwrap_or_default();
@@ -110,7 +130,10 @@ fn best(sweep: &SweepRow, facts: &Facts, glyphs: Glyphs) -> Vec<Line> {
         Some(Goal::Maximize) => " (max)",
         None => "",
     };
-    let mut line = Line(vec![Span::new(format!("  {:<9}", format!("{} best", glyphs.best())), Look::Bold)]);
+    let mut line = Line(vec![Span::new(
+        format!("  {:<9}", format!("{} best", glyphs.best())),
+        Look::Bold,
+    )]);
     line.push(format!("{metric} {}", number::real(best.value)), Look::Bold);
     let step = best.step.map(|step| format!(", step {step}")).unwrap_or_default();
     line.push(format!("{goal}  trial {}{step}", best.trial), Look::Plain);
@@ -124,13 +147,21 @@ fn best(sweep: &SweepRow, facts: &Facts, glyphs: Glyphs) -> Vec<Line> {
 /// The candidate nearest to `word`: equal but for case, else within a third of its length by Damerau-Levenshtein.
 pub fn nearest<'a>(word: &str, candidates: &'a [String]) -> Option<&'a String> {
     let lower = word.to_lowercase();
-    if let Some(same) = candidates.iter().find(|candidate| candidate.to_lowercase() == lower) {
+    if let Some(same) = candidates
+        .iter()
+        .find(|candidate| candidate.to_lowercase() == lower)
+    {
         return Some(same);
     }
     let limit = (word.chars().count() / 3).max(1);
     candidates
         .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -139,12 +170,29 @@ pub fn nearest<'a>(word: &str, candidates: &'a [String]) -> Option<&'a String> {
 fn trials(sweep: &SweepRow, glyphs: Glyphs) -> Line {
     let counts = counts(sweep);
     let mut line = Line(vec![Span::new(format!("  {:<9}", "trials"), Look::Dim)]);
-    line.push(format!("{} {} Completed", glyphs.pick("✓", "+"), number::count(counts.completed)), Look::Plain);
+    line.push(
+        format!(
+            "{} {} Completed",
+            glyphs.pick("✓", "+"),
+            number::count(counts.completed)
+        ),
+        Look::Plain,
+    );
     for (count, sign, word, look) in [
-        (counts.stopped, glyphs.pick("■", "#"), "stopped by the policy", Look::Yellow),
+        (
+            counts.stopped,
+            glyphs.pick("■", "#"),
+            "stopped by the policy",
+            Look::Yellow,
+        ),
         (counts.canceled, glyphs.pick("■", "#"), "Canceled", Look::Dim),
         (counts.failed, glyphs.pick("✗", "x"), "Failed", Look::Failure),
-        (counts.running + counts.starting, glyphs.pick("●", "*"), "still running", Look::Cyan),
+        (
+            counts.running + counts.starting,
+            glyphs.pick("●", "*"),
+            "still running",
+            Look::Cyan,
+        ),
     ] {
         if count > 0 {
             line.push("  ", Look::Plain);
@@ -155,10 +203,16 @@ fn trials(sweep: &SweepRow, glyphs: Glyphs) -> Line {
 }
 
 fn next(sweep: &SweepRow, facts: &Facts) -> Vec<Line> {
-    let id = if facts.short_id.is_empty() { &sweep.sweep } else { &facts.short_id };
+    let id = if facts.short_id.is_empty() {
+        &sweep.sweep
+    } else {
+        &facts.short_id
+    };
     let mut commands = Vec::new();
     match sweep.state {
-        SweepState::Failed => commands.push((format!("overdrive logs {id}.0"), "the output of the first trial")),
+        SweepState::Failed => {
+            commands.push((format!("overdrive logs {id}.0"), "the output of the first trial"))
+        }
         SweepState::Running | SweepState::Paused | SweepState::CancelRequested => {
             commands.push((format!("overdrive resume {id}"), "go on"));
         }
@@ -170,14 +224,24 @@ fn next(sweep: &SweepRow, facts: &Facts) -> Vec<Line> {
     }
     if sweep.state.is_terminal() && sweep.best.is_some() {
         let file = sweep.file.as_deref().map(short_path).unwrap_or("FILE");
-        commands.push((format!("overdrive run {file} --resume-from {id}"), "go on from here with more trials"));
+        commands.push((
+            format!("overdrive run {file} --resume-from {id}"),
+            "go on from here with more trials",
+        ));
     }
-    let widest = commands.iter().map(|(command, _)| text::width(command)).max().unwrap_or(0);
+    let widest = commands
+        .iter()
+        .map(|(command, _)| text::width(command))
+        .max()
+        .unwrap_or(0);
     commands
         .into_iter()
         .enumerate()
         .map(|(index, (command, meaning))| {
-            let mut line = Line(vec![Span::new(format!("  {:<9}", if index == 0 { "next" } else { "" }), Look::Dim)]);
+            let mut line = Line(vec![Span::new(
+                format!("  {:<9}", if index == 0 { "next" } else { "" }),
+                Look::Dim,
+            )]);
             line.push(text::pad_right(&command, widest), Look::Plain);
             line.push(format!("  {meaning}"), Look::Dim);
             line

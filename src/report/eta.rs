@@ -28,13 +28,21 @@ pub fn forecast(durations_ms: &[u64], remaining: f64, concurrent: u64) -> Option
     let count = sorted.len() as f64;
     let median = median(&sorted);
     let mean = sorted.iter().sum::<f64>() / count;
-    let variance = sorted.iter().map(|duration| (duration - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let variance = sorted
+        .iter()
+        .map(|duration| (duration - mean).powi(2))
+        .sum::<f64>()
+        / (count - 1.0);
     let remaining = remaining.max(0.0);
     let lanes = (concurrent.max(1) as f64).min(remaining.max(1.0));
     let middle = remaining * median / lanes;
     let spread = Z90 * (remaining * variance + remaining * remaining * variance / count).sqrt() / lanes;
     let round = |value: f64| value.max(0.0).round() as u64;
-    Some(Eta { middle_ms: round(middle), low_ms: round(middle - spread), high_ms: round(middle + spread) })
+    Some(Eta {
+        middle_ms: round(middle),
+        low_ms: round(middle - spread),
+        high_ms: round(middle + spread),
+    })
 }
 
 fn median(sorted: &[f64]) -> f64 {
@@ -77,7 +85,11 @@ impl Smooth {
         };
         self.last = Some((now_ms, smooth));
         let [middle, low, high] = smooth.map(|value| value.round() as u64);
-        Some(Eta { middle_ms: middle, low_ms: low, high_ms: high })
+        Some(Eta {
+            middle_ms: middle,
+            low_ms: low,
+            high_ms: high,
+        })
     }
 }
 
@@ -88,7 +100,14 @@ mod tests {
     #[test]
     fn equal_durations_have_no_range() {
         let eta = forecast(&[10_000, 10_000, 10_000], 8.0, 4).unwrap();
-        assert_eq!(eta, Eta { middle_ms: 20_000, low_ms: 20_000, high_ms: 20_000 });
+        assert_eq!(
+            eta,
+            Eta {
+                middle_ms: 20_000,
+                low_ms: 20_000,
+                high_ms: 20_000
+            }
+        );
         assert_eq!(forecast(&[1, 2], 8.0, 4), None);
     }
 
@@ -107,9 +126,16 @@ mod tests {
     #[test]
     fn smoothing_follows_slowly_and_counts_down() {
         let mut smooth = Smooth::default();
-        let first = Eta { middle_ms: 100_000, low_ms: 90_000, high_ms: 110_000 };
+        let first = Eta {
+            middle_ms: 100_000,
+            low_ms: 90_000,
+            high_ms: 110_000,
+        };
         assert_eq!(smooth.feed(0, Some(first)), Some(first));
-        let jumped = Eta { middle_ms: 50_000, ..first };
+        let jumped = Eta {
+            middle_ms: 50_000,
+            ..first
+        };
         let next = smooth.feed(100, Some(jumped)).unwrap();
         assert!(next.middle_ms > 98_000, "{next:?}");
         assert_eq!(smooth.feed(200, None), None);

@@ -38,8 +38,12 @@ pub enum ImportanceError {
 ///
 /// # Errors
 /// [`ImportanceError::TooFew`] below ten trials.
-pub fn importance(trials: &[(&IndexMap<String, Value>, f64)], goal: Goal) -> Result<Vec<Importance>, ImportanceError> {
-    let mut ranked: Vec<&(&IndexMap<String, Value>, f64)> = trials.iter().filter(|(_, value)| value.is_finite()).collect();
+pub fn importance(
+    trials: &[(&IndexMap<String, Value>, f64)],
+    goal: Goal,
+) -> Result<Vec<Importance>, ImportanceError> {
+    let mut ranked: Vec<&(&IndexMap<String, Value>, f64)> =
+        trials.iter().filter(|(_, value)| value.is_finite()).collect();
     if ranked.len() < TRIALS_MIN {
         return Err(ImportanceError::TooFew(ranked.len()));
     }
@@ -57,8 +61,14 @@ pub fn importance(trials: &[(&IndexMap<String, Value>, f64)], goal: Goal) -> Res
     let mut out: Vec<Importance> = names
         .into_iter()
         .map(|name| {
-            let values: Vec<Option<&Value>> = ranked.iter().map(|(parameters, _)| parameters.get(name)).collect();
-            Importance { parameter: name.clone(), share: divergence(&values, good) }
+            let values: Vec<Option<&Value>> = ranked
+                .iter()
+                .map(|(parameters, _)| parameters.get(name))
+                .collect();
+            Importance {
+                parameter: name.clone(),
+                share: divergence(&values, good),
+            }
         })
         .collect();
     let total: f64 = out.iter().map(|entry| entry.share).sum();
@@ -77,7 +87,10 @@ fn divergence(ranked: &[Option<&Value>], good: usize) -> f64 {
     if all.len() < 2 || best.is_empty() {
         return 0.0;
     }
-    let numbers: Option<Vec<f64>> = all.iter().map(|value| value.as_f64().filter(|number| number.is_finite())).collect();
+    let numbers: Option<Vec<f64>> = all
+        .iter()
+        .map(|value| value.as_f64().filter(|number| number.is_finite()))
+        .collect();
     match numbers {
         Some(numbers) => {
             let best: Vec<f64> = best.iter().filter_map(|value| value.as_f64()).collect();
@@ -90,7 +103,9 @@ fn divergence(ranked: &[Option<&Value>], good: usize) -> f64 {
 fn numeric(mut all: Vec<f64>, mut best: Vec<f64>) -> f64 {
     let (low, high) = extremes(&all);
     if low > 0.0 && high / low > 100.0 {
-        all.iter_mut().chain(&mut best).for_each(|value| *value = value.ln());
+        all.iter_mut()
+            .chain(&mut best)
+            .for_each(|value| *value = value.ln());
     }
     let (low, high) = extremes(&all);
     if high <= low {
@@ -124,24 +139,42 @@ fn categorical(all: &[&Value], best: &[&Value]) -> f64 {
 }
 
 fn extremes(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)))
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(*value), high.max(*value))
+        })
 }
 
 /// Gaussian kernel density on `grid`, normalised to sum 1 there; Scott's bandwidth, at least one grid cell.
 fn density(points: &[f64], grid: &[f64]) -> Vec<f64> {
     let count = points.len() as f64;
     let mean = points.iter().sum::<f64>() / count;
-    let deviation = (points.iter().map(|point| (point - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0)).sqrt();
-    let bandwidth = (1.059 * deviation * count.powf(-0.2)).max(0.5 / (GRID - 1) as f64 * 2.0).max(0.02);
-    let mut out: Vec<f64> =
-        grid.iter().map(|at| points.iter().map(|point| (-0.5 * ((at - point) / bandwidth).powi(2)).exp()).sum::<f64>() + 1e-12).collect();
+    let deviation =
+        (points.iter().map(|point| (point - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0)).sqrt();
+    let bandwidth = (1.059 * deviation * count.powf(-0.2))
+        .max(0.5 / (GRID - 1) as f64 * 2.0)
+        .max(0.02);
+    let mut out: Vec<f64> = grid
+        .iter()
+        .map(|at| {
+            points
+                .iter()
+                .map(|point| (-0.5 * ((at - point) / bandwidth).powi(2)).exp())
+                .sum::<f64>()
+                + 1e-12
+        })
+        .collect();
     let total: f64 = out.iter().sum();
     out.iter_mut().for_each(|value| *value /= total);
     out
 }
 
 fn pearson(best: &[f64], all: &[f64]) -> f64 {
-    best.iter().zip(all).map(|(best, all)| all * (best / all - 1.0).powi(2)).sum()
+    best.iter()
+        .zip(all)
+        .map(|(best, all)| all * (best / all - 1.0).powi(2))
+        .sum()
 }
 
 #[cfg(test)]
@@ -168,7 +201,10 @@ mod tests {
     #[test]
     fn the_parameter_that_decides_leads() {
         let trials = trials(100);
-        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials.iter().map(|(parameters, value)| (parameters, *value)).collect();
+        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials
+            .iter()
+            .map(|(parameters, value)| (parameters, *value))
+            .collect();
         let out = importance(&rows, Goal::Minimize).unwrap();
         assert_eq!(out[0].parameter, "x");
         assert!(out[0].share > 0.7, "{out:?}");
@@ -178,7 +214,10 @@ mod tests {
     #[test]
     fn few_trials_say_so() {
         let trials = trials(9);
-        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials.iter().map(|(parameters, value)| (parameters, *value)).collect();
+        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials
+            .iter()
+            .map(|(parameters, value)| (parameters, *value))
+            .collect();
         assert_eq!(importance(&rows, Goal::Minimize), Err(ImportanceError::TooFew(9)));
     }
 
@@ -188,7 +227,10 @@ mod tests {
         for (parameters, _) in &mut trials {
             parameters.insert("constant".into(), Value::Int(3));
         }
-        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials.iter().map(|(parameters, value)| (parameters, *value)).collect();
+        let rows: Vec<(&IndexMap<String, Value>, f64)> = trials
+            .iter()
+            .map(|(parameters, value)| (parameters, *value))
+            .collect();
         let out = importance(&rows, Goal::Minimize).unwrap();
         assert_eq!(out.last().unwrap().parameter, "constant");
         assert_eq!(out.last().unwrap().share, 0.0);

@@ -79,7 +79,10 @@ impl Counts {
     pub fn add(&mut self, state: TrialState, cause: Option<&CancelCause>) {
         let slot = match state {
             TrialState::Queued | TrialState::Preparing => &mut self.starting,
-            TrialState::Running | TrialState::Paused | TrialState::NotResponding | TrialState::CancelRequested => &mut self.running,
+            TrialState::Running
+            | TrialState::Paused
+            | TrialState::NotResponding
+            | TrialState::CancelRequested => &mut self.running,
             TrialState::Completed => &mut self.completed,
             TrialState::Failed => &mut self.failed,
             TrialState::Canceled if cause == Some(&CancelCause::Policy) => &mut self.stopped,
@@ -138,14 +141,20 @@ pub fn frame(state: &LiveState, width: usize, height: usize, glyphs: Glyphs, col
         let shown = state.rows.len().min(room);
         lines.extend(rows(state, shown, left, width >= 100, wide, glyphs));
         if state.rows.len() > shown {
-            lines.push(Line(vec![Span::new(format!("  +{} more running", state.rows.len() - shown), Look::Dim)]));
+            lines.push(Line(vec![Span::new(
+                format!("  +{} more running", state.rows.len() - shown),
+                Look::Dim,
+            )]));
         }
     }
     if wide {
         lines = beside(lines, aside(state, glyphs), left, glyphs);
     }
     lines.truncate(height.saturating_sub(1).max(1));
-    lines.iter().map(|line| line.clipped(width, glyphs).render(colour)).collect()
+    lines
+        .iter()
+        .map(|line| line.clipped(width, glyphs).render(colour))
+        .collect()
 }
 
 fn header(state: &LiveState, width: usize) -> Line {
@@ -165,8 +174,19 @@ fn header(state: &LiveState, width: usize) -> Line {
 
 fn progress(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
     let counts = &state.counts;
-    let share = if state.total == 0 { 0.0 } else { counts.ended() as f64 / state.total as f64 };
-    let mut facts = Line(vec![Span::new(format!("  {}/{}", number::count(counts.ended()), number::count(state.total)), Look::Bold)]);
+    let share = if state.total == 0 {
+        0.0
+    } else {
+        counts.ended() as f64 / state.total as f64
+    };
+    let mut facts = Line(vec![Span::new(
+        format!(
+            "  {}/{}",
+            number::count(counts.ended()),
+            number::count(state.total)
+        ),
+        Look::Bold,
+    )]);
     let shown = [
         (counts.running, glyphs.pick("●", "*"), "running", Look::Cyan),
         (counts.starting, glyphs.pick("◌", "."), "starting", Look::Dim),
@@ -181,7 +201,11 @@ fn progress(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
         }
     }
     // The bar gives way to the counts.
-    let mut line = Line::plain(style::bar(share, width.saturating_sub(facts.width()).clamp(8, 30), glyphs));
+    let mut line = Line::plain(style::bar(
+        share,
+        width.saturating_sub(facts.width()).clamp(8, 30),
+        glyphs,
+    ));
     line.0.extend(facts.0);
     line
 }
@@ -198,7 +222,10 @@ fn best(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
     };
     let left = match &state.best {
         Some(best) => {
-            let mut line = Line(vec![Span::new(format!("{} best {}", glyphs.best(), number::real(best.value)), Look::Bold)]);
+            let mut line = Line(vec![Span::new(
+                format!("{} best {}", glyphs.best(), number::real(best.value)),
+                Look::Bold,
+            )]);
             line.push(format!("  trial {}", best.trial), Look::Plain);
             let arguments = text::short_arguments(&best.parameters);
             if !arguments.is_empty() {
@@ -231,7 +258,10 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
     let mut trial = Column::number("trial", 0);
     let mut word = Column::text("state", 0);
     let mut step = Column::number("step", 0);
-    let mut last = Column::number(text::clip(&text::printable(&state.metric), 14, glyphs.is_unicode()), 0);
+    let mut last = Column::number(
+        text::clip(&text::printable(&state.metric), 14, glyphs.is_unicode()),
+        0,
+    );
     let mut best = Column::number("best", 1);
     let mut time = Column::number("time", 2);
     let mut curve = Column::text("curve", 6);
@@ -242,7 +272,12 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
         .parameters
         .iter()
         .take(names)
-        .map(|name| (name.clone(), Column::text(text::clip(&text::printable(name), 16, glyphs.is_unicode()), 3)))
+        .map(|name| {
+            (
+                name.clone(),
+                Column::text(text::clip(&text::printable(name), 16, glyphs.is_unicode()), 3),
+            )
+        })
         .collect();
     for row in state.rows.iter().take(shown) {
         trial.push(row.trial.to_string());
@@ -262,7 +297,9 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
         left.push(row.left_ms.map_or("-".into(), number::clock));
         margin.push(row.margin.map_or("-".into(), number::signed));
         for (name, column) in &mut parameters {
-            column.push(row.parameters.get(name).map_or(String::new(), |value| text::clip(&number::value(value), 16, glyphs.is_unicode())));
+            column.push(row.parameters.get(name).map_or(String::new(), |value| {
+                text::clip(&number::value(value), 16, glyphs.is_unicode())
+            }));
         }
     }
     let mut columns = vec![trial, word, step, last, best];
@@ -281,18 +318,32 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
 }
 
 fn aside(state: &LiveState, glyphs: Glyphs) -> Vec<Line> {
-    let mut lines = vec![Line(vec![Span::new(format!("best so far over {} ended trials", state.counts.ended()), Look::Dim)])];
-    lines.extend(style::braille(&state.best_so_far, ASIDE, 6, glyphs).into_iter().map(Line::plain));
+    let mut lines = vec![Line(vec![Span::new(
+        format!("best so far over {} ended trials", state.counts.ended()),
+        Look::Dim,
+    )])];
+    lines.extend(
+        style::braille(&state.best_so_far, ASIDE, 6, glyphs)
+            .into_iter()
+            .map(Line::plain),
+    );
     if !state.top.is_empty() {
         lines.push(Line(vec![Span::new("best ended trials", Look::Dim)]));
     }
     for (trial, value, parameters) in state.top.iter().take(5) {
-        let line = Line::plain(format!("{trial:>5}  {:>10}  {}", number::real(*value), text::short_arguments(parameters)));
+        let line = Line::plain(format!(
+            "{trial:>5}  {:>10}  {}",
+            number::real(*value),
+            text::short_arguments(parameters)
+        ));
         lines.push(line.clipped(ASIDE, glyphs));
     }
     for (name, taken, slots) in &state.targets {
         let slots = slots.map_or(String::new(), |slots| format!("/{slots}"));
-        lines.push(Line(vec![Span::new(format!("{}  {taken}{slots} slots", text::printable(name)), Look::Dim)]));
+        lines.push(Line(vec![Span::new(
+            format!("{}  {taken}{slots} slots", text::printable(name)),
+            Look::Dim,
+        )]));
     }
     lines
 }
@@ -300,7 +351,12 @@ fn aside(state: &LiveState, glyphs: Glyphs) -> Vec<Line> {
 fn beside(left: Vec<Line>, right: Vec<Line>, width: usize, glyphs: Glyphs) -> Vec<Line> {
     (0..left.len().max(right.len()))
         .map(|index| {
-            let mut line = left.get(index).cloned().unwrap_or_default().clipped(width, glyphs).padded(width);
+            let mut line = left
+                .get(index)
+                .cloned()
+                .unwrap_or_default()
+                .clipped(width, glyphs)
+                .padded(width);
             line.push(glyphs.pick(" │ ", " | "), Look::Dim);
             line.0.extend(right.get(index).cloned().unwrap_or_default().0);
             line

@@ -3,6 +3,7 @@
 //! Pure: rows in, text or bytes out. Nothing here reads the store, the clock or the terminal.
 
 pub mod card;
+pub mod diagnostic;
 pub mod document;
 pub mod eta;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod live;
 pub mod number;
 pub mod overview;
 pub mod plot;
+pub mod search;
 pub mod style;
 pub mod table;
 pub mod text;

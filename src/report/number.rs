@@ -17,7 +17,10 @@ pub fn real(number: f64) -> String {
     }
     // The exponent after rounding to four digits decides, so that 9.99996 becomes 10.00.
     let scientific = format!("{number:.3e}");
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let exponent: i32 = scientific
+        .split_once('e')
+        .and_then(|(_, exponent)| exponent.parse().ok())
+        .unwrap_or(0);
     if (-4..7).contains(&exponent) {
         let decimals = usize::try_from((3 - exponent).max(0)).unwrap_or(0);
         format!("{number:.decimals$}")
@@ -28,7 +31,11 @@ pub fn real(number: f64) -> String {
 
 /// A signed difference: `+0.0572`, four decimals at most and at least the digits that tell it from zero.
 pub fn signed(number: f64) -> String {
-    if number.is_finite() && number >= 0.0 { format!("+{}", real(number)) } else { real(number) }
+    if number.is_finite() && number >= 0.0 {
+        format!("+{}", real(number))
+    } else {
+        real(number)
+    }
 }
 
 /// A parameter's value, short: reals with four digits, the rest as the script gets it.
@@ -56,7 +63,9 @@ pub fn count(number: u64) -> String {
 pub fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
-        0..10 if !milliseconds.is_multiple_of(1000) => format!("{:.1} s", (milliseconds as f64 / 1000.0).min(9.9)),
+        0..10 if !milliseconds.is_multiple_of(1000) => {
+            format!("{:.1} s", (milliseconds as f64 / 1000.0).min(9.9))
+        }
         0..60 => format!("{seconds} s"),
         60..86_400 => clock(milliseconds),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
@@ -66,13 +75,22 @@ pub fn duration(milliseconds: u64) -> String {
 /// A duration as a clock of at least minutes: `0:21`, `3:07`, `1:04:12`.
 pub fn clock(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
-    if seconds < 3600 { format!("{}:{:02}", seconds / 60, seconds % 60) } else { long_clock(milliseconds) }
+    if seconds < 3600 {
+        format!("{}:{:02}", seconds / 60, seconds % 60)
+    } else {
+        long_clock(milliseconds)
+    }
 }
 
 /// A duration as a clock with hours: `0:04:12`.
 pub fn long_clock(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds % 3600 / 60, seconds % 60)
+    format!(
+        "{}:{:02}:{:02}",
+        seconds / 3600,
+        seconds % 3600 / 60,
+        seconds % 60
+    )
 }
 
 /// A rough duration for forecasts: `40 s`, `6 min`, `2.5 h`, `3 d`.
@@ -92,7 +110,10 @@ pub fn rough(milliseconds: u64) -> String {
 /// A stored time (ISO 8601 UTC) in the local zone: `2026-11-24 06:12:01`; the text itself if it is no time.
 pub fn local_time(stored: &str) -> String {
     match stored.parse::<jiff::Timestamp>() {
-        Ok(time) => time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(time) => time
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string(),
         Err(_) => crate::report::text::printable(stored),
     }
 }
@@ -100,7 +121,10 @@ pub fn local_time(stored: &str) -> String {
 /// The clock part of [`local_time`]: `06:12:01`.
 pub fn local_clock(stored: &str) -> String {
     match stored.parse::<jiff::Timestamp>() {
-        Ok(time) => time.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string(),
+        Ok(time) => time
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .strftime("%H:%M:%S")
+            .to_string(),
         Err(_) => crate::report::text::printable(stored),
     }
 }

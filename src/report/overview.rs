@@ -21,20 +21,41 @@ pub fn sweeps(rows: &[SweepRow], width: Option<usize>, glyphs: Glyphs) -> Vec<Li
     let mut metric = Column::text("metric", 3);
     let mut created = Column::text("created", 5);
     let mut time = Column::number("time", 6);
-    let mut file = Column { least: 16, ..Column::text("file", 7) };
+    let mut file = Column {
+        least: 16,
+        ..Column::text("file", 7)
+    };
     for row in rows {
         id.push(text::printable(&row.sweep));
         let (sign, look) = style::sweep_sign(row.state, glyphs);
         state.push_span(Span::new(format!("{sign} {}", row.state.word()), look));
-        name.push(text::clip(&text::printable(row.display_name.as_deref().unwrap_or(&row.experiment)), 24, glyphs.is_unicode()));
+        name.push(text::clip(
+            &text::printable(row.display_name.as_deref().unwrap_or(&row.experiment)),
+            24,
+            glyphs.is_unicode(),
+        ));
         done.push(format!("{}/{}", card::counts(row).ended(), row.max_total_runs));
-        best.push(row.best.as_ref().map_or("-".into(), |best| number::real(best.value)));
-        metric.push(row.metric.as_deref().map(|metric| text::clip(&text::printable(metric), 20, glyphs.is_unicode())).unwrap_or_default());
+        best.push(
+            row.best
+                .as_ref()
+                .map_or("-".into(), |best| number::real(best.value)),
+        );
+        metric.push(
+            row.metric
+                .as_deref()
+                .map(|metric| text::clip(&text::printable(metric), 20, glyphs.is_unicode()))
+                .unwrap_or_default(),
+        );
         created.push(number::local_time(&row.created));
         time.push(number::duration(row.duration_ms));
         file.push(row.file.as_deref().map(text::printable).unwrap_or_default());
     }
-    table::lines(vec![id, state, name, done, best, metric, created, time, file], 0, width, glyphs)
+    table::lines(
+        vec![id, state, name, done, best, metric, created, time, file],
+        0,
+        width,
+        glyphs,
+    )
 }
 
 /// How trials are ordered in a table.
@@ -73,7 +94,10 @@ pub fn trials(sweep: &SweepRow, rows: &[TrialRow], width: Option<usize>, glyphs:
     let mut time = Column::number("time", 3);
     let mut attempts = Column::number("attempts", 6);
     let mut target = Column::text("target", 7);
-    let mut why = Column { least: 16, ..Column::text("why", 5) };
+    let mut why = Column {
+        least: 16,
+        ..Column::text("why", 5)
+    };
     let mut names: Vec<String> = Vec::new();
     for row in rows {
         for name in row.parameters.keys() {
@@ -96,14 +120,30 @@ pub fn trials(sweep: &SweepRow, rows: &[TrialRow], width: Option<usize>, glyphs:
         trial.push(row.trial.to_string());
         let (sign, look) = style::state_sign(row.state, row.cause.as_ref(), glyphs);
         let sign = if is_best { glyphs.best() } else { sign };
-        state.push_span(Span::new(format!("{sign} {}", row.state.word()), if is_best { Look::Bold } else { look }));
-        best.push_span(Span::new(row.best.map_or("-".into(), number::real), if is_best { Look::Bold } else { Look::Plain }));
+        state.push_span(Span::new(
+            format!("{sign} {}", row.state.word()),
+            if is_best { Look::Bold } else { look },
+        ));
+        best.push_span(Span::new(
+            row.best.map_or("-".into(), number::real),
+            if is_best { Look::Bold } else { Look::Plain },
+        ));
         step.push(row.reports.to_string());
         time.push(row.duration_ms.map_or("-".into(), number::duration));
-        attempts.push(if retried { row.attempts.to_string() } else { String::new() });
-        target.push(if one_target { String::new() } else { row.target.clone().unwrap_or_default() });
+        attempts.push(if retried {
+            row.attempts.to_string()
+        } else {
+            String::new()
+        });
+        target.push(if one_target {
+            String::new()
+        } else {
+            row.target.clone().unwrap_or_default()
+        });
         for (name, column) in &mut parameters {
-            column.push(row.parameters.get(name).map_or(String::new(), |value| text::clip(&number::value(value), 20, glyphs.is_unicode())));
+            column.push(row.parameters.get(name).map_or(String::new(), |value| {
+                text::clip(&number::value(value), 20, glyphs.is_unicode())
+            }));
         }
         why.push(match row.state {
             TrialState::Canceled => lines::cancel_facts(sweep, row),
@@ -118,7 +158,13 @@ pub fn trials(sweep: &SweepRow, rows: &[TrialRow], width: Option<usize>, glyphs:
 }
 
 /// One trial: its facts, then its attempts.
-pub fn trial(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], metrics: &BTreeMap<String, (u64, f64)>, glyphs: Glyphs) -> Vec<Line> {
+pub fn trial(
+    sweep: &SweepRow,
+    row: &TrialRow,
+    attempts: &[AttemptRow],
+    metrics: &BTreeMap<String, (u64, f64)>,
+    glyphs: Glyphs,
+) -> Vec<Line> {
     let (sign, look) = style::state_sign(row.state, row.cause.as_ref(), glyphs);
     let mut title = Line(vec![Span::new(format!("{sign} trial {}", row.trial), Look::Bold)]);
     title.push(format!("  {}", row.state.word()), look);
@@ -141,19 +187,41 @@ pub fn trial(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], metrics:
     fact("run id", text::printable(&row.run_id));
     fact("parameters", text::arguments(&row.parameters));
     if let Some(metric) = &sweep.metric {
-        let at = row.best_interval.map(|interval| format!(" at report {interval} of {}", row.reports)).unwrap_or_default();
-        fact(&text::clip(&text::printable(metric), 11, glyphs.is_unicode()), row.best.map_or("-".into(), |best| format!("{}{at}", number::real(best))));
+        let at = row
+            .best_interval
+            .map(|interval| format!(" at report {interval} of {}", row.reports))
+            .unwrap_or_default();
+        fact(
+            &text::clip(&text::printable(metric), 11, glyphs.is_unicode()),
+            row.best
+                .map_or("-".into(), |best| format!("{}{at}", number::real(best))),
+        );
     }
     for (name, (points, last)) in metrics {
         if Some(name) != sweep.metric.as_ref() {
-            fact(&text::clip(&text::printable(name), 11, glyphs.is_unicode()), format!("{} (last of {points})", number::real(*last)));
+            fact(
+                &text::clip(&text::printable(name), 11, glyphs.is_unicode()),
+                format!("{} (last of {points})", number::real(*last)),
+            );
         }
     }
     fact("time", row.duration_ms.map(number::duration).unwrap_or_default());
-    fact("started", row.started.as_deref().map(number::local_time).unwrap_or_default());
-    fact("ended", row.ended.as_deref().map(number::local_time).unwrap_or_default());
-    fact("target", row.target.as_deref().map(text::printable).unwrap_or_default());
-    fact("folder", row.folder.as_deref().map(text::printable).unwrap_or_default());
+    fact(
+        "started",
+        row.started.as_deref().map(number::local_time).unwrap_or_default(),
+    );
+    fact(
+        "ended",
+        row.ended.as_deref().map(number::local_time).unwrap_or_default(),
+    );
+    fact(
+        "target",
+        row.target.as_deref().map(text::printable).unwrap_or_default(),
+    );
+    fact(
+        "folder",
+        row.folder.as_deref().map(text::printable).unwrap_or_default(),
+    );
     for attempt in attempts {
         let ended = match &attempt.outcome {
             None => "not ended".to_owned(),
@@ -161,10 +229,22 @@ pub fn trial(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], metrics:
             Some(crate::controller::Outcome::Canceled) => "canceled".to_owned(),
             Some(crate::controller::Outcome::Failed { message, .. }) => text::printable(message),
         };
-        let superseded = if attempt.superseded { ", replaced by a later attempt" } else { "" };
-        fact(&format!("attempt {}", attempt.attempt), format!("{ended}{superseded}"));
+        let superseded = if attempt.superseded {
+            ", replaced by a later attempt"
+        } else {
+            ""
+        };
+        fact(
+            &format!("attempt {}", attempt.attempt),
+            format!("{ended}{superseded}"),
+        );
         if let Some(argv) = &attempt.argv {
-            let words: Vec<String> = argv.iter().map(|word| shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned())).collect();
+            let words: Vec<String> = argv
+                .iter()
+                .map(|word| {
+                    shlex::try_quote(word).map_or_else(|_| word.clone(), |quoted| quoted.into_owned())
+                })
+                .collect();
             fact("", text::printable(&words.join(" ")));
         }
     }

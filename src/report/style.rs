@@ -62,7 +62,10 @@ pub struct Span {
 impl Span {
     /// A piece of text.
     pub fn new(text: impl Into<String>, look: Look) -> Self {
-        Self { text: text.into(), look }
+        Self {
+            text: text.into(),
+            look,
+        }
     }
 
     /// A piece of plain text.
@@ -191,7 +194,11 @@ pub fn sparkline(values: &[f64], cells: usize, glyphs: Glyphs) -> String {
     const ASCII: [char; 5] = ['_', '.', '-', '=', '#'];
     let levels: &[char] = if glyphs.is_unicode() { &UNICODE } else { &ASCII };
     let finite = values.iter().copied().filter(|value| value.is_finite());
-    let (low, high) = finite.clone().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) = finite
+        .clone()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
     if low > high || cells == 0 {
         return String::new();
     }
@@ -200,11 +207,19 @@ pub fn sparkline(values: &[f64], cells: usize, glyphs: Glyphs) -> String {
         .map(|bucket| {
             // The last value of a bucket: the right end of the curve is always the newest report.
             let end = ((bucket + 1) * values.len()).div_ceil(buckets).min(values.len());
-            let value = values.get(..end).and_then(<[f64]>::last).copied().unwrap_or(f64::NAN);
+            let value = values
+                .get(..end)
+                .and_then(<[f64]>::last)
+                .copied()
+                .unwrap_or(f64::NAN);
             if !value.is_finite() {
                 return ' ';
             }
-            let share = if high > low { (value - low) / (high - low) } else { 1.0 };
+            let share = if high > low {
+                (value - low) / (high - low)
+            } else {
+                1.0
+            };
             let index = (share * (levels.len() - 1) as f64).round() as usize;
             levels.get(index).copied().unwrap_or(' ')
         })
@@ -213,23 +228,46 @@ pub fn sparkline(values: &[f64], cells: usize, glyphs: Glyphs) -> String {
 
 /// A bar of `cells` characters, `share` of it filled.
 pub fn bar(share: f64, cells: usize, glyphs: Glyphs) -> String {
-    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let share = if share.is_finite() {
+        share.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     let full = (share * cells as f64).round() as usize;
-    format!("{}{}", glyphs.pick("█", "#").repeat(full), glyphs.pick("░", ".").repeat(cells.saturating_sub(full)))
+    format!(
+        "{}{}",
+        glyphs.pick("█", "#").repeat(full),
+        glyphs.pick("░", ".").repeat(cells.saturating_sub(full))
+    )
 }
 
 /// A chart of `values` over their index in braille dots: `rows` lines of `cells` characters; ASCII draws one `*` per column.
 pub fn braille(values: &[f64], cells: usize, rows: usize, glyphs: Glyphs) -> Vec<String> {
-    let finite: Vec<(usize, f64)> = values.iter().copied().enumerate().filter(|(_, value)| value.is_finite()).collect();
-    let (low, high) = finite.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, value)| (low.min(*value), high.max(*value)));
+    let finite: Vec<(usize, f64)> = values
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(_, value)| value.is_finite())
+        .collect();
+    let (low, high) = finite
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, value)| {
+            (low.min(*value), high.max(*value))
+        });
     let (across, down) = if glyphs.is_unicode() { (2, 4) } else { (1, 1) };
     let (wide, tall) = (cells * across, rows * down);
     let mut grid = vec![0u8; cells * rows];
     if low <= high && wide > 0 && tall > 0 {
         for column in 0..wide {
             let index = column * values.len() / wide;
-            let Some(value) = values.get(index).filter(|value| value.is_finite()) else { continue };
-            let share = if high > low { (value - low) / (high - low) } else { 0.5 };
+            let Some(value) = values.get(index).filter(|value| value.is_finite()) else {
+                continue;
+            };
+            let share = if high > low {
+                (value - low) / (high - low)
+            } else {
+                0.5
+            };
             let row = tall - 1 - ((share * (tall - 1) as f64).round() as usize).min(tall - 1);
             let bit = match (column % across, row % down) {
                 (0, 0) => 0x01,

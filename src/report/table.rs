@@ -21,12 +21,21 @@ pub struct Column {
 impl Column {
     /// A column of text.
     pub fn text(title: impl Into<String>, leaves: u8) -> Self {
-        Self { title: title.into(), right: false, leaves, least: 0, cells: Vec::new() }
+        Self {
+            title: title.into(),
+            right: false,
+            leaves,
+            least: 0,
+            cells: Vec::new(),
+        }
     }
 
     /// A column of numbers.
     pub fn number(title: impl Into<String>, leaves: u8) -> Self {
-        Self { right: true, ..Self::text(title, leaves) }
+        Self {
+            right: true,
+            ..Self::text(title, leaves)
+        }
     }
 
     /// Appends a plain cell.
@@ -40,7 +49,12 @@ impl Column {
     }
 
     fn width(&self) -> usize {
-        self.cells.iter().map(|cell| text::width(&cell.text)).chain([text::width(&self.title)]).max().unwrap_or(0)
+        self.cells
+            .iter()
+            .map(|cell| text::width(&cell.text))
+            .chain([text::width(&self.title)])
+            .max()
+            .unwrap_or(0)
     }
 
     fn is_empty(&self) -> bool {
@@ -55,7 +69,11 @@ pub fn lines(mut columns: Vec<Column>, indent: usize, width: Option<usize>, glyp
     if let Some(width) = width {
         shrink(&mut columns, indent, width, glyphs);
         while total(&columns, indent) > width {
-            let first = columns.iter().enumerate().filter(|(_, column)| column.leaves > 0).max_by_key(|(index, column)| (column.leaves, *index));
+            let first = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, column)| column.leaves > 0)
+                .max_by_key(|(index, column)| (column.leaves, *index));
             let Some((index, _)) = first else { break };
             columns.remove(index);
         }
@@ -63,10 +81,16 @@ pub fn lines(mut columns: Vec<Column>, indent: usize, width: Option<usize>, glyp
     let widths: Vec<usize> = columns.iter().map(Column::width).collect();
     let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or(0);
     let mut out = Vec::with_capacity(rows + 1);
-    let header = columns.iter().map(|column| Span::new(column.title.clone(), Look::Dim)).collect::<Vec<_>>();
+    let header = columns
+        .iter()
+        .map(|column| Span::new(column.title.clone(), Look::Dim))
+        .collect::<Vec<_>>();
     out.push(row(&columns, &widths, &header, indent));
     for index in 0..rows {
-        let cells: Vec<Span> = columns.iter().map(|column| column.cells.get(index).cloned().unwrap_or_default()).collect();
+        let cells: Vec<Span> = columns
+            .iter()
+            .map(|column| column.cells.get(index).cloned().unwrap_or_default())
+            .collect();
         out.push(row(&columns, &widths, &cells, indent));
     }
     match width {
@@ -79,7 +103,9 @@ pub fn lines(mut columns: Vec<Column>, indent: usize, width: Option<usize>, glyp
 fn shrink(columns: &mut [Column], indent: usize, width: usize, glyphs: Glyphs) {
     for index in 0..columns.len() {
         let over = total(columns, indent).saturating_sub(width);
-        let Some(column) = columns.get_mut(index) else { return };
+        let Some(column) = columns.get_mut(index) else {
+            return;
+        };
         if over == 0 || column.least == 0 {
             continue;
         }
@@ -132,13 +158,22 @@ mod tests {
 
     #[test]
     fn numbers_stand_right_and_empty_columns_go() {
-        let text: Vec<String> = lines(table(), 2, None, Glyphs::Unicode).iter().map(|line| line.render(false)).collect();
-        assert_eq!(text, ["  name   value  note", "  alpha    1.0  first", "  b      10.25"]);
+        let text: Vec<String> = lines(table(), 2, None, Glyphs::Unicode)
+            .iter()
+            .map(|line| line.render(false))
+            .collect();
+        assert_eq!(
+            text,
+            ["  name   value  note", "  alpha    1.0  first", "  b      10.25"]
+        );
     }
 
     #[test]
     fn columns_leave_by_priority() {
-        let text: Vec<String> = lines(table(), 0, Some(14), Glyphs::Unicode).iter().map(|line| line.render(false)).collect();
+        let text: Vec<String> = lines(table(), 0, Some(14), Glyphs::Unicode)
+            .iter()
+            .map(|line| line.render(false))
+            .collect();
         assert_eq!(text, ["name   value", "alpha    1.0", "b      10.25"]);
     }
 }

@@ -57,7 +57,8 @@ fn colour_sequence(text: &str) -> Option<&str> {
 }
 
 fn is_hostile(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
 }
 
 /// The text cut to `cells`, with `…` (or `~` without Unicode) in the last cell if something was cut.
@@ -97,7 +98,11 @@ pub fn pad_left(text: &str, cells: usize) -> String {
 pub fn arguments<'a>(parameters: impl IntoIterator<Item = (&'a String, &'a crate::space::Value)>) -> String {
     let mut words = Vec::new();
     for (name, value) in parameters {
-        let flag = if name.starts_with('-') { name.clone() } else { format!("--{name}") };
+        let flag = if name.starts_with('-') {
+            name.clone()
+        } else {
+            format!("--{name}")
+        };
         words.push(quote(&flag));
         words.push(quote(&value.to_string()));
     }
@@ -105,10 +110,16 @@ pub fn arguments<'a>(parameters: impl IntoIterator<Item = (&'a String, &'a crate
 }
 
 /// The same with four digits, for a narrow place.
-pub fn short_arguments<'a>(parameters: impl IntoIterator<Item = (&'a String, &'a crate::space::Value)>) -> String {
+pub fn short_arguments<'a>(
+    parameters: impl IntoIterator<Item = (&'a String, &'a crate::space::Value)>,
+) -> String {
     let mut words = Vec::new();
     for (name, value) in parameters {
-        words.push(if name.starts_with('-') { printable(name) } else { format!("--{}", printable(name)) });
+        words.push(if name.starts_with('-') {
+            printable(name)
+        } else {
+            format!("--{}", printable(name))
+        });
         words.push(crate::report::number::value(value));
     }
     words.join(" ")

@@ -84,14 +84,19 @@ pub(crate) struct Naming {
 
 impl Naming {
     pub(crate) fn of(experiment: Experiment) -> Self {
-        Self { parameters: experiment.space.parameters.len(), experiment }
+        Self {
+            parameters: experiment.space.parameters.len(),
+            experiment,
+        }
     }
 
     pub(crate) fn name(&self, assignment: &Assignment) -> IndexMap<String, Value> {
         let space = &self.experiment.space;
         let named = || {
             let active = space.parameters.iter().zip(&assignment.values);
-            active.filter_map(|(parameter, value)| Some((parameter.name.clone(), value.clone()?))).collect()
+            active
+                .filter_map(|(parameter, value)| Some((parameter.name.clone(), value.clone()?)))
+                .collect()
         };
         if self.experiment.launch.parameters.is_empty() {
             return named();

@@ -135,11 +135,18 @@ impl Fold<'_> {
 
     /// Brings the table of series up to the counters.
     pub(super) fn flush_series(&mut self) -> Result<(), StoreError> {
-        let mut statement =
-            self.transaction.prepare_cached("INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("INSERT OR REPLACE INTO series VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for ((trial, metric, attempt), (points, behind)) in &mut self.counters.series {
             if *behind {
-                statement.execute(params![self.sweep, signed(*trial), metric, attempt, signed(*points)])?;
+                statement.execute(params![
+                    self.sweep,
+                    signed(*trial),
+                    metric,
+                    attempt,
+                    signed(*points)
+                ])?;
                 *behind = false;
             }
         }

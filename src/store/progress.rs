@@ -30,7 +30,9 @@ impl Fold<'_> {
     /// Brings the tables up to what the writer holds in memory.
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         self.flush_series()?;
-        let Some((progress, stored)) = &self.counters.progress else { return Ok(()) };
+        let Some((progress, stored)) = &self.counters.progress else {
+            return Ok(());
+        };
         if progress == stored {
             return Ok(());
         }
@@ -56,7 +58,12 @@ impl Fold<'_> {
     }
 
     fn best(&self, incumbent: Option<Incumbent>) -> Result<(), StoreError> {
-        let Some(Incumbent { trial, value, interval }) = incumbent else {
+        let Some(Incumbent {
+            trial,
+            value,
+            interval,
+        }) = incumbent
+        else {
             return self.run(
                 "UPDATE sweep SET best_trial = NULL, best_value = NULL, best_interval = NULL, best_step = NULL, \
                  best_parameters = NULL WHERE key = ?1",
@@ -66,10 +73,16 @@ impl Fold<'_> {
         let row: Option<(String, Option<i64>)> = self
             .transaction
             .prepare_cached("SELECT assignment, best_step FROM trial WHERE sweep = ?1 AND number = ?2")?
-            .query_row(params![self.sweep, signed(trial)], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![self.sweep, signed(trial)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
-        let Some((assignment, step)) = row else { return Ok(()) };
-        let parameters = self.naming.name(&read_assignment(&assignment, self.naming.parameters)?);
+        let Some((assignment, step)) = row else {
+            return Ok(());
+        };
+        let parameters = self
+            .naming
+            .name(&read_assignment(&assignment, self.naming.parameters)?);
         self.run(
             "UPDATE sweep SET best_trial = ?2, best_value = ?3, best_interval = ?4, best_step = ?5, best_parameters = ?6 \
              WHERE key = ?1",

@@ -16,7 +16,10 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub fn snapshot(&self, sweep: &str) -> Result<Snapshot, StoreError> {
         let experiment = self.experiment(sweep)?;
-        let goal = experiment.metric.as_ref().map_or(Goal::Minimize, |metric| metric.goal);
+        let goal = experiment
+            .metric
+            .as_ref()
+            .map_or(Goal::Minimize, |metric| metric.goal);
         let parameters = experiment.space.parameters.len();
         let connection = self.connection();
         let sorted = self.sorted();
@@ -37,13 +40,19 @@ impl Store {
                 .map_err(sorted)?;
             let mut rows = statement.query([key]).map_err(sorted)?;
             while let Some(row) = rows.next().map_err(sorted)? {
-                let text = |index| row.get_ref(index).and_then(|value| Ok(value.as_str()?)).map_err(sorted);
+                let text = |index| {
+                    row.get_ref(index)
+                        .and_then(|value| Ok(value.as_str()?))
+                        .map_err(sorted)
+                };
                 history.trials.push(Trial {
                     number: unsigned(row.get(0)?),
                     assignment: read_assignment(text(1)?, parameters)?,
                     state: codec::trial_state(text(2)?),
                     series: Series::default(),
-                    cause: row.get::<_, Option<String>>(3)?.and_then(|word| codec::cause(&word)),
+                    cause: row
+                        .get::<_, Option<String>>(3)?
+                        .and_then(|word| codec::cause(&word)),
                 });
                 attempts.push(AttemptState {
                     created: row.get(4)?,
@@ -56,13 +65,17 @@ impl Store {
             let superseded: HashSet<(i64, i64)> = reading
                 .prepare_cached("SELECT trial, number FROM attempt WHERE sweep = ?1 AND superseded = 1")
                 .and_then(|mut statement| {
-                    statement.query_map([key], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+                    statement
+                        .query_map([key], |row| Ok((row.get(0)?, row.get(1)?)))?
+                        .collect()
                 })
                 .map_err(sorted)?;
             let name: Option<i64> = reading
                 .prepare_cached("SELECT key FROM metric WHERE sweep = ?1 AND name = ?2")
                 .and_then(|mut statement| {
-                    statement.query_row(params![key, metric.name], |row| row.get(0)).optional()
+                    statement
+                        .query_row(params![key, metric.name], |row| row.get(0))
+                        .optional()
                 })
                 .map_err(sorted)?;
             let mut statement = reading
@@ -77,7 +90,10 @@ impl Store {
                 if superseded.contains(&(trial, attempt)) {
                     continue;
                 }
-                if let Some(entry) = usize::try_from(trial).ok().and_then(|index| history.trials.get_mut(index)) {
+                if let Some(entry) = usize::try_from(trial)
+                    .ok()
+                    .and_then(|index| history.trials.get_mut(index))
+                {
                     entry.series.push(goal, number(row.get(2)?));
                 }
             }
@@ -85,13 +101,20 @@ impl Store {
         let enqueued = reading
             .prepare_cached("SELECT assignment FROM enqueued WHERE sweep = ?1 ORDER BY key")
             .and_then(|mut statement| {
-                statement.query_map([key], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+                statement
+                    .query_map([key], |row| row.get::<_, String>(0))?
+                    .collect::<Result<Vec<_>, _>>()
             })
             .map_err(sorted)?
             .iter()
             .map(|text| read_assignment(text, parameters))
             .collect::<Result<VecDeque<_>, _>>()?;
-        Ok(Snapshot { progress, history, attempts, enqueued })
+        Ok(Snapshot {
+            progress,
+            history,
+            attempts,
+            enqueued,
+        })
     }
 
     /// Trials of an ended sweep as data for another one (`resume_from`): terminal ones only.
@@ -100,6 +123,11 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub fn ended_trials(&self, sweep: &str) -> Result<Vec<Trial>, StoreError> {
         let snapshot = self.snapshot(sweep)?;
-        Ok(snapshot.history.trials.into_iter().filter(|trial| trial.state.is_terminal()).collect())
+        Ok(snapshot
+            .history
+            .trials
+            .into_iter()
+            .filter(|trial| trial.state.is_terminal())
+            .collect())
     }
 }

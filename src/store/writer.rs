@@ -50,7 +50,10 @@ impl Store {
         Ok(SweepWriter {
             store: Arc::clone(self),
             lease,
-            goal: experiment.metric.as_ref().map_or(Goal::Minimize, |metric| metric.goal),
+            goal: experiment
+                .metric
+                .as_ref()
+                .map_or(Goal::Minimize, |metric| metric.goal),
             metric: experiment.metric.as_ref().map(|metric| metric.name.clone()),
             limits: experiment.limits,
             naming: Naming::of(experiment),
@@ -168,6 +171,21 @@ impl SweepWriter {
         if unsynced || now.saturating_sub(self.renewed) >= RENEW_EVERY_MS {
             self.apply(&[], Durability::Process)?;
         }
+        Ok(())
+    }
+
+    /// Where others ring after leaving a request.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn set_doorbell(&mut self, path: &Path) -> Result<(), StoreError> {
+        self.store
+            .writing()?
+            .execute(
+                "UPDATE lease SET doorbell = ?3 WHERE sweep = ?1 AND nonce = ?2",
+                params![self.lease.key, self.lease.nonce, path.to_string_lossy()],
+            )
+            .map_err(self.store.sorted())?;
         Ok(())
     }
 

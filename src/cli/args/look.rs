@@ -108,7 +108,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Progress, Self::Curves, Self::Parallel, Self::Slices, Self::Importance];
+    pub const ALL: [Self; 5] = [
+        Self::Progress,
+        Self::Curves,
+        Self::Parallel,
+        Self::Slices,
+        Self::Importance,
+    ];
 
     /// The word, as typed and as the stem of the default file name.
     pub fn word(self) -> &'static str {

@@ -30,16 +30,33 @@ pub struct MlGlobals {
     #[arg(short = 'g', long = "resource-group", global = true, value_name = "NAME")]
     pub resource_group: Option<String>,
     /// Subscription; accepted, has no effect.
-    #[arg(long = "subscription-id", alias = "subscription", global = true, value_name = "ID")]
+    #[arg(
+        long = "subscription-id",
+        alias = "subscription",
+        global = true,
+        value_name = "ID"
+    )]
     pub subscription: Option<String>,
     /// How the result is printed.
-    #[arg(short = 'o', long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(
+        short = 'o',
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t
+    )]
     pub output: OutputFormat,
     /// JMESPath expression on the result.
     #[arg(long, global = true, value_name = "JMESPATH")]
     pub query: Option<String>,
     /// Also write the result as JSON to this file, which must not exist.
-    #[arg(short = 't', long = "output-metadata-file", global = true, value_name = "FILE")]
+    #[arg(
+        short = 't',
+        long = "output-metadata-file",
+        global = true,
+        value_name = "FILE"
+    )]
     pub output_metadata_file: Option<PathBuf>,
     /// Show everything that happens.
     #[arg(long, global = true)]
@@ -158,13 +175,19 @@ pub struct SubmitScript {
     #[arg(long = "async")]
     pub detached: bool,
     /// Script and its arguments; everything after the script belongs to it.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "SCRIPT ARGS")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "SCRIPT ARGS"
+    )]
     pub rest: Vec<String>,
 }
 
 /// Arguments of `run submit-hyperdrive`.
 #[derive(Debug, Clone, Args)]
-#[command(override_usage = "overdrive ml run submit-hyperdrive --hyperdrive-configuration-name <FILE>\n           [OPTIONS] [SCRIPT ARGS]...")]
+#[command(
+    override_usage = "overdrive ml run submit-hyperdrive --hyperdrive-configuration-name <FILE>\n           [OPTIONS] [SCRIPT ARGS]..."
+)]
 pub struct SubmitHyperdrive {
     /// hdconfig.yml.
     #[arg(long = "hyperdrive-configuration-name", value_name = "FILE")]

@@ -23,7 +23,12 @@ pub struct Run {
     #[arg(value_name = "SCRIPT")]
     pub script: Option<String>,
     /// Run configuration: a name or a file.
-    #[arg(short = 'c', long = "run-configuration", alias = "run-configuration-name", value_name = "RUNCONFIG")]
+    #[arg(
+        short = 'c',
+        long = "run-configuration",
+        alias = "run-configuration-name",
+        value_name = "RUNCONFIG"
+    )]
     pub run_configuration: Option<String>,
     /// Folder of the training code; default: the folder of FILE or what FILE says.
     #[arg(long, value_name = "DIR")]

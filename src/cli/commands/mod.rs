@@ -34,7 +34,10 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Cancel(arguments) => steer::cancel(&arguments, globals, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
-        other => Err(CliError::failed("not-built", format!("{other:?} is not part of this build"))),
+        other => Err(CliError::failed(
+            "not-built",
+            format!("{other:?} is not part of this build"),
+        )),
     }
 }
 

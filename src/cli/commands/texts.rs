@@ -21,7 +21,11 @@ pub(super) fn man(arguments: &Man, output: &Output) -> Result<u8, CliError> {
         for (name, page) in &pages {
             std::fs::write(folder.join(name), page)?;
         }
-        output.note(&format!("{} manual pages written to {}", pages.len(), folder.display()));
+        output.note(&format!(
+            "{} manual pages written to {}",
+            pages.len(),
+            folder.display()
+        ));
         return Ok(exit::OK);
     }
     let mut wanted = String::from("overdrive");
@@ -35,7 +39,10 @@ pub(super) fn man(arguments: &Man, output: &Output) -> Result<u8, CliError> {
             output.bytes(page)?;
             Ok(exit::OK)
         }
-        None => Err(CliError::not_found("unknown-command", format!("no command is called `{}`", arguments.command.join(" ")))
-            .help("`overdrive -h` lists the commands")),
+        None => Err(CliError::not_found(
+            "unknown-command",
+            format!("no command is called `{}`", arguments.command.join(" ")),
+        )
+        .help("`overdrive -h` lists the commands")),
     }
 }

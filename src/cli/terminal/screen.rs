@@ -18,7 +18,9 @@ static HIDDEN: AtomicBool = AtomicBool::new(false);
 /// Gives the cursor back if a screen hid it. Called on drop, on panic and before the process ends by a signal.
 pub fn restore() {
     if HIDDEN.swap(false, Ordering::SeqCst) {
-        let _ = std::io::stderr().lock().write_all(format!("{END}{SHOW}").as_bytes());
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(format!("{END}{SHOW}").as_bytes());
     }
 }
 
@@ -63,7 +65,11 @@ impl<W: Write> Screen<W> {
     }
 
     fn back(&self) -> String {
-        if self.height == 0 { "\r".into() } else { format!("\r\x1b[{}A", self.height) }
+        if self.height == 0 {
+            "\r".into()
+        } else {
+            format!("\r\x1b[{}A", self.height)
+        }
     }
 
     /// Takes the block away and gives the cursor back.
@@ -97,7 +103,9 @@ mod tests {
         struct Writes(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
         impl Write for Writes {
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.borrow_mut().push(String::from_utf8(bytes.to_vec()).unwrap());
+                self.0
+                    .borrow_mut()
+                    .push(String::from_utf8(bytes.to_vec()).unwrap());
                 Ok(bytes.len())
             }
             fn flush(&mut self) -> std::io::Result<()> {
@@ -112,7 +120,10 @@ mod tests {
         let writes = writes.borrow();
         assert_eq!(writes[0], HIDE);
         assert_eq!(writes[1], format!("{BEGIN}\ra\x1b[K\nb\x1b[K\n\x1b[J{END}"));
-        assert_eq!(writes[2], format!("{BEGIN}\r\x1b[2Aevent\x1b[K\nc\x1b[K\n\x1b[J{END}"));
+        assert_eq!(
+            writes[2],
+            format!("{BEGIN}\r\x1b[2Aevent\x1b[K\nc\x1b[K\n\x1b[J{END}")
+        );
         assert_eq!(writes[3], format!("\r\x1b[1A\x1b[J{SHOW}"));
         assert_eq!(writes.len(), 4);
     }

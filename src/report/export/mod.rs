@@ -44,7 +44,14 @@ pub struct MetricRow {
 impl MetricRow {
     /// The row of a stored point.
     pub fn new(trial: u64, name: &str, point: MetricPoint) -> Self {
-        Self { trial, name: name.to_owned(), seq: point.seq, step: point.step, elapsed_ms: point.elapsed_ms, value: point.value }
+        Self {
+            trial,
+            name: name.to_owned(),
+            seq: point.seq,
+            step: point.step,
+            elapsed_ms: point.elapsed_ms,
+            value: point.value,
+        }
     }
 }
 
@@ -94,23 +101,41 @@ impl Table {
     /// The table of trials: fixed columns, then one per parameter called `param:<name>`.
     pub fn of_trials(rows: &[TrialRow]) -> Self {
         let text = |of: &dyn Fn(&TrialRow) -> Option<String>| Cells::Text(rows.iter().map(of).collect());
-        let int = |of: &dyn Fn(&TrialRow) -> Option<u64>| Cells::Int(rows.iter().map(|row| of(row).and_then(|value| i64::try_from(value).ok())).collect());
+        let int = |of: &dyn Fn(&TrialRow) -> Option<u64>| {
+            Cells::Int(
+                rows.iter()
+                    .map(|row| of(row).and_then(|value| i64::try_from(value).ok()))
+                    .collect(),
+            )
+        };
         let mut columns = vec![
             ("trial".to_owned(), int(&|row| Some(row.trial))),
             ("run_id".to_owned(), text(&|row| Some(row.run_id.clone()))),
             ("state".to_owned(), text(&|row| Some(row.state.word().to_owned()))),
             ("reason".to_owned(), text(&|row| row.reason.clone())),
-            ("best".to_owned(), Cells::Real(rows.iter().map(|row| row.best).collect())),
+            (
+                "best".to_owned(),
+                Cells::Real(rows.iter().map(|row| row.best).collect()),
+            ),
             ("best_interval".to_owned(), int(&|row| row.best_interval)),
-            ("last".to_owned(), Cells::Real(rows.iter().map(|row| row.last.map(|point| point.value)).collect())),
+            (
+                "last".to_owned(),
+                Cells::Real(rows.iter().map(|row| row.last.map(|point| point.value)).collect()),
+            ),
             ("reports".to_owned(), int(&|row| Some(row.reports))),
             ("attempts".to_owned(), int(&|row| Some(u64::from(row.attempts)))),
             ("created".to_owned(), text(&|row| Some(row.created.clone()))),
             ("started".to_owned(), text(&|row| row.started.clone())),
             ("ended".to_owned(), text(&|row| row.ended.clone())),
             ("duration_ms".to_owned(), int(&|row| row.duration_ms)),
-            ("stopped_by".to_owned(), text(&|row| row.stop.as_ref().map(|stop| stop.policy.clone()))),
-            ("sampler".to_owned(), text(&|row| Some(row.origin.sampler.clone()))),
+            (
+                "stopped_by".to_owned(),
+                text(&|row| row.stop.as_ref().map(|stop| stop.policy.clone())),
+            ),
+            (
+                "sampler".to_owned(),
+                text(&|row| Some(row.origin.sampler.clone())),
+            ),
             ("target".to_owned(), text(&|row| row.target.clone())),
             ("folder".to_owned(), text(&|row| row.folder.clone())),
         ];
@@ -123,7 +148,10 @@ impl Table {
             }
         }
         for name in names {
-            let values: Vec<Option<&Value>> = rows.iter().map(|row| row.parameters.get(name).filter(|value| **value != Value::Null)).collect();
+            let values: Vec<Option<&Value>> = rows
+                .iter()
+                .map(|row| row.parameters.get(name).filter(|value| **value != Value::Null))
+                .collect();
             columns.push((format!("param:{name}"), parameter(&values)));
         }
         Self { columns }
@@ -131,15 +159,26 @@ impl Table {
 
     /// The table of metric points.
     pub fn of_metrics(rows: &[MetricRow]) -> Self {
-        let int = |of: &dyn Fn(&MetricRow) -> u64| Cells::Int(rows.iter().map(|row| i64::try_from(of(row)).ok()).collect());
+        let int = |of: &dyn Fn(&MetricRow) -> u64| {
+            Cells::Int(rows.iter().map(|row| i64::try_from(of(row)).ok()).collect())
+        };
         Self {
             columns: vec![
                 ("trial".to_owned(), int(&|row| row.trial)),
-                ("name".to_owned(), Cells::Text(rows.iter().map(|row| Some(row.name.clone())).collect())),
+                (
+                    "name".to_owned(),
+                    Cells::Text(rows.iter().map(|row| Some(row.name.clone())).collect()),
+                ),
                 ("seq".to_owned(), int(&|row| row.seq)),
-                ("step".to_owned(), Cells::Int(rows.iter().map(|row| Some(row.step)).collect())),
+                (
+                    "step".to_owned(),
+                    Cells::Int(rows.iter().map(|row| Some(row.step)).collect()),
+                ),
                 ("elapsed_ms".to_owned(), int(&|row| row.elapsed_ms)),
-                ("value".to_owned(), Cells::Real(rows.iter().map(|row| Some(row.value)).collect())),
+                (
+                    "value".to_owned(),
+                    Cells::Real(rows.iter().map(|row| Some(row.value)).collect()),
+                ),
             ],
         }
     }
@@ -164,7 +203,9 @@ impl Table {
         for row in 0..self.len() {
             writer.write_record(self.columns.iter().map(|(_, cells)| cells.text(row)))?;
         }
-        writer.into_inner().map_err(|error| ExportError::Csv(error.into_error().into()))
+        writer
+            .into_inner()
+            .map_err(|error| ExportError::Csv(error.into_error().into()))
     }
 
     /// The table as a Parquet file.
@@ -204,7 +245,12 @@ fn parameter(values: &[Option<&Value>]) -> Cells {
                 .collect(),
         );
     }
-    Cells::Text(values.iter().map(|value| value.map(ToString::to_string)).collect())
+    Cells::Text(
+        values
+            .iter()
+            .map(|value| value.map(ToString::to_string))
+            .collect(),
+    )
 }
 
 /// Rows as one JSON document `{schema_version, items, next}`.

@@ -11,8 +11,16 @@ use parquet::schema::types::Type;
 use std::sync::Arc;
 
 pub(super) fn write(table: &Table) -> Result<Vec<u8>, ExportError> {
-    let fields = table.columns.iter().map(|(name, cells)| field(name, cells)).collect::<Result<Vec<_>, _>>()?;
-    let schema = Arc::new(Type::group_type_builder("overdrive").with_fields(fields).build()?);
+    let fields = table
+        .columns
+        .iter()
+        .map(|(name, cells)| field(name, cells))
+        .collect::<Result<Vec<_>, _>>()?;
+    let schema = Arc::new(
+        Type::group_type_builder("overdrive")
+            .with_fields(fields)
+            .build()?,
+    );
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(format!("overdrive {}", env!("CARGO_PKG_VERSION")))
@@ -20,7 +28,9 @@ pub(super) fn write(table: &Table) -> Result<Vec<u8>, ExportError> {
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
     for (_, cells) in &table.columns {
-        let Some(mut column) = group.next_column()? else { break };
+        let Some(mut column) = group.next_column()? else {
+            break;
+        };
         fill(column.untyped(), cells)?;
         column.close()?;
     }
@@ -37,7 +47,9 @@ fn field(name: &str, cells: &Cells) -> Result<Arc<Type>, ParquetError> {
     };
     let mut builder = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
     if physical == Physical::BYTE_ARRAY {
-        builder = builder.with_logical_type(Some(LogicalType::String)).with_converted_type(ConvertedType::UTF8);
+        builder = builder
+            .with_logical_type(Some(LogicalType::String))
+            .with_converted_type(ConvertedType::UTF8);
     }
     Ok(Arc::new(builder.build()?))
 }
@@ -60,7 +72,11 @@ fn fill(writer: &mut ColumnWriter<'_>, cells: &Cells) -> Result<(), ParquetError
             writer.write_batch(&values, Some(&levels(cells)), None)?;
         }
         (ColumnWriter::ByteArrayColumnWriter(writer), Cells::Text(cells)) => {
-            let values: Vec<ByteArray> = cells.iter().flatten().map(|cell| ByteArray::from(cell.as_str())).collect();
+            let values: Vec<ByteArray> = cells
+                .iter()
+                .flatten()
+                .map(|cell| ByteArray::from(cell.as_str()))
+                .collect();
             writer.write_batch(&values, Some(&levels(cells)), None)?;
         }
         _ => return Err(ParquetError::General("a column changed its type".into())),

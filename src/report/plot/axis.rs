@@ -18,7 +18,11 @@ impl Axis {
     /// widened by 4 % so that no mark lies on the frame.
     pub fn over(values: impl Iterator<Item = f64>, log: bool, count: usize) -> Self {
         let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-        let (mut low, mut high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+        let (mut low, mut high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(*value), high.max(*value))
+            });
         if low > high {
             (low, high) = (0.0, 1.0);
         }
@@ -26,14 +30,30 @@ impl Axis {
         if log {
             (low, high) = (low.log10(), high.log10());
         }
-        let pad = if high > low { 0.04 * (high - low) } else { (low.abs() * 0.05).max(0.5) };
+        let pad = if high > low {
+            0.04 * (high - low)
+        } else {
+            (low.abs() * 0.05).max(0.5)
+        };
         Self::exactly(low - pad, high + pad, log, count)
     }
 
     /// An axis whose ends are `low` and `high` (logarithms to base 10 if `log`).
     pub fn exactly(low: f64, high: f64, log: bool, count: usize) -> Self {
-        let ticks = if log { log_ticks(low, high, count) } else { ticks(low, high, count).into_iter().map(|tick| (tick, label(tick))).collect() };
-        Self { low, high, log, ticks }
+        let ticks = if log {
+            log_ticks(low, high, count)
+        } else {
+            ticks(low, high, count)
+                .into_iter()
+                .map(|tick| (tick, label(tick)))
+                .collect()
+        };
+        Self {
+            low,
+            high,
+            log,
+            ticks,
+        }
     }
 
     /// Place of a value, 0 at the low end, 1 at the high end; `None` if it has none (not finite, not positive on a logarithmic axis).
@@ -52,16 +72,25 @@ pub fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     }
     let raw = span / count as f64;
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= raw * 0.999).unwrap_or(power);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= raw * 0.999)
+        .unwrap_or(power);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
-    (first..=last.min(first.saturating_add(100))).map(|index| index as f64 * step).collect()
+    (first..=last.min(first.saturating_add(100)))
+        .map(|index| index as f64 * step)
+        .collect()
 }
 
 fn log_ticks(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let decades = high - low;
     if decades < 1.0 {
-        return ticks(10f64.powf(low), 10f64.powf(high), count).into_iter().map(|tick| (tick, label(tick))).collect();
+        return ticks(10f64.powf(low), 10f64.powf(high), count)
+            .into_iter()
+            .map(|tick| (tick, label(tick)))
+            .collect();
     }
     let every = (decades / count.max(1) as f64).ceil().max(1.0);
     let mut out = Vec::new();
@@ -85,7 +114,11 @@ fn label(value: f64) -> String {
     }
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text.len() > 9 { number::real(value) } else { text.to_owned() }
+    if text.len() > 9 {
+        number::real(value)
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +138,13 @@ mod tests {
     fn logarithmic_axes_need_positive_values() {
         let axis = Axis::over([1e-4, 1e-1].into_iter(), true, 5);
         assert!(axis.log);
-        assert_eq!(axis.ticks.iter().map(|(_, label)| label.as_str()).collect::<Vec<_>>(), ["0.0001", "0.001", "0.01", "0.1"]);
+        assert_eq!(
+            axis.ticks
+                .iter()
+                .map(|(_, label)| label.as_str())
+                .collect::<Vec<_>>(),
+            ["0.0001", "0.001", "0.01", "0.1"]
+        );
         assert!(!Axis::over([0.0, 1.0].into_iter(), true, 5).log);
         assert_eq!(axis.place(-1.0), None);
     }

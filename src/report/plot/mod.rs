@@ -52,15 +52,20 @@ pub struct Data {
 impl Data {
     /// The best trial.
     pub fn best(&self) -> Option<&Point> {
-        self.trials.iter().filter(|point| finite(point.value).is_some()).reduce(|best, point| match (point.value, best.value) {
-            (Some(a), Some(b)) if self.goal.better(a, b) => point,
-            _ => best,
-        })
+        self.trials
+            .iter()
+            .filter(|point| finite(point.value).is_some())
+            .reduce(|best, point| match (point.value, best.value) {
+                (Some(a), Some(b)) if self.goal.better(a, b) => point,
+                _ => best,
+            })
     }
 
     /// Trials with a finite value.
     pub fn valued(&self) -> impl Iterator<Item = (&Point, f64)> {
-        self.trials.iter().filter_map(|point| finite(point.value).map(|value| (point, value)))
+        self.trials
+            .iter()
+            .filter_map(|point| finite(point.value).map(|value| (point, value)))
     }
 }
 

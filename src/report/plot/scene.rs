@@ -12,7 +12,10 @@ pub struct Colour {
 impl Colour {
     /// An opaque colour, `0xRRGGBB`.
     pub const fn hex(rgb: u32) -> Self {
-        Self { rgb: [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8], alpha: 1.0 }
+        Self {
+            rgb: [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8],
+            alpha: 1.0,
+        }
     }
 
     /// The same colour with another opacity.
@@ -94,10 +97,16 @@ impl Palette {
 
     /// The colour at `share` (0 worst, 1 best) of the sequence.
     pub fn rank(&self, share: f64) -> Colour {
-        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        let share = if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
         let place = share * (self.sequence.len() - 1) as f64;
         let index = (place.floor() as usize).min(self.sequence.len() - 2);
-        let (Some(low), Some(high)) = (self.sequence.get(index), self.sequence.get(index + 1)) else { return self.muted };
+        let (Some(low), Some(high)) = (self.sequence.get(index), self.sequence.get(index + 1)) else {
+            return self.muted;
+        };
         let part = place - index as f64;
         let mut rgb = [0; 3];
         for (out, (low, high)) in rgb.iter_mut().zip(low.rgb.iter().zip(high.rgb)) {
@@ -187,11 +196,30 @@ pub struct Scene {
 impl Scene {
     /// Appends a straight line.
     pub fn line(&mut self, from: (f64, f64), to: (f64, f64), colour: Colour, width: f64) {
-        self.items.push(Item::Path { points: vec![from, to], colour, width, dashed: false });
+        self.items.push(Item::Path {
+            points: vec![from, to],
+            colour,
+            width,
+            dashed: false,
+        });
     }
 
     /// Appends a text.
-    pub fn text(&mut self, at: (f64, f64), text: impl Into<String>, size: f64, colour: Colour, anchor: Anchor) {
-        self.items.push(Item::Text { at, text: text.into(), size, colour, anchor, upwards: false });
+    pub fn text(
+        &mut self,
+        at: (f64, f64),
+        text: impl Into<String>,
+        size: f64,
+        colour: Colour,
+        anchor: Anchor,
+    ) {
+        self.items.push(Item::Text {
+            at,
+            text: text.into(),
+            size,
+            colour,
+            anchor,
+            upwards: false,
+        });
     }
 }

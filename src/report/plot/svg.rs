@@ -12,7 +12,11 @@ pub fn write(scene: &Scene) -> String {
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" font-family="system-ui, 'DejaVu Sans', sans-serif">"#
     );
     let _ = writeln!(out, "<title>{}</title>", escape(&scene.caption));
-    let _ = writeln!(out, r#"<rect width="{width}" height="{height}" fill="{}"/>"#, scene.ground.css());
+    let _ = writeln!(
+        out,
+        r#"<rect width="{width}" height="{height}" fill="{}"/>"#,
+        scene.ground.css()
+    );
     for item in &scene.items {
         mark(&mut out, item);
     }
@@ -22,8 +26,16 @@ pub fn write(scene: &Scene) -> String {
 
 fn mark(out: &mut String, item: &Item) {
     match item {
-        Item::Path { points, colour, width, dashed } => {
-            let places: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", short(*x), short(*y))).collect();
+        Item::Path {
+            points,
+            colour,
+            width,
+            dashed,
+        } => {
+            let places: Vec<String> = points
+                .iter()
+                .map(|(x, y)| format!("{},{}", short(*x), short(*y)))
+                .collect();
             let dash = if *dashed { r#" stroke-dasharray="4 3""# } else { "" };
             let _ = writeln!(
                 out,
@@ -34,15 +46,34 @@ fn mark(out: &mut String, item: &Item) {
                 short(*width)
             );
         }
-        Item::Circle { at: (x, y), radius, colour, hollow } => {
+        Item::Circle {
+            at: (x, y),
+            radius,
+            colour,
+            hollow,
+        } => {
             let paint = if *hollow {
-                format!(r#"fill="none" stroke="{}" stroke-width="1.5"{}"#, colour.css(), opacity("stroke-opacity", *colour))
+                format!(
+                    r#"fill="none" stroke="{}" stroke-width="1.5"{}"#,
+                    colour.css(),
+                    opacity("stroke-opacity", *colour)
+                )
             } else {
                 format!(r#"fill="{}"{}"#, colour.css(), opacity("fill-opacity", *colour))
             };
-            let _ = writeln!(out, r#"<circle cx="{}" cy="{}" r="{}" {paint}/>"#, short(*x), short(*y), short(*radius));
+            let _ = writeln!(
+                out,
+                r#"<circle cx="{}" cy="{}" r="{}" {paint}/>"#,
+                short(*x),
+                short(*y),
+                short(*radius)
+            );
         }
-        Item::Rect { at: (x, y), size: (width, height), colour } => {
+        Item::Rect {
+            at: (x, y),
+            size: (width, height),
+            colour,
+        } => {
             let _ = writeln!(
                 out,
                 r#"<rect x="{}" y="{}" width="{}" height="{}" fill="{}"{}/>"#,
@@ -54,13 +85,24 @@ fn mark(out: &mut String, item: &Item) {
                 opacity("fill-opacity", *colour)
             );
         }
-        Item::Text { at: (x, y), text, size, colour, anchor, upwards } => {
+        Item::Text {
+            at: (x, y),
+            text,
+            size,
+            colour,
+            anchor,
+            upwards,
+        } => {
             let anchor = match anchor {
                 Anchor::Start => "",
                 Anchor::Middle => r#" text-anchor="middle""#,
                 Anchor::End => r#" text-anchor="end""#,
             };
-            let turn = if *upwards { format!(r#" transform="rotate(-90 {} {})""#, short(*x), short(*y)) } else { String::new() };
+            let turn = if *upwards {
+                format!(r#" transform="rotate(-90 {} {})""#, short(*x), short(*y))
+            } else {
+                String::new()
+            };
             let _ = writeln!(
                 out,
                 r#"<text x="{}" y="{}" font-size="{}" fill="{}"{anchor}{turn}>{}</text>"#,
@@ -75,7 +117,11 @@ fn mark(out: &mut String, item: &Item) {
 }
 
 fn opacity(name: &str, colour: Colour) -> String {
-    if colour.alpha < 1.0 { format!(r#" {name}="{}""#, short(colour.alpha)) } else { String::new() }
+    if colour.alpha < 1.0 {
+        format!(r#" {name}="{}""#, short(colour.alpha))
+    } else {
+        String::new()
+    }
 }
 
 /// Two decimals at most: a hundredth of a pixel is invisible, and files stay small.

@@ -17,15 +17,20 @@ pub fn visible_devices() -> Vec<String> {
         .stderr(Stdio::null())
         .output();
     match listed {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).lines().flat_map(split).collect()
-        }
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .flat_map(split)
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn split(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty() && *entry != "-1").map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty() && *entry != "-1")
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

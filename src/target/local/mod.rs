@@ -27,6 +27,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// How long processes that a lost runner left behind may take to end once killed.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How the local target is set up.
 #[derive(Clone, Debug)]
 pub struct LocalOptions {
@@ -68,13 +71,18 @@ struct State {
     /// Runners that ended and whose entry in the process table was not yet cleared.
     ended: Vec<Child>,
     readers: Readers,
+    claims: HashMap<PathBuf, Option<Identity>>,
     devices: HashMap<PathBuf, usize>,
 }
 
 impl LocalTarget {
     /// A target that is woken by `bell`.
     pub fn new(options: LocalOptions, bell: Arc<Bell>) -> Self {
-        Self { options, bell, state: Mutex::new(State::default()) }
+        Self {
+            options,
+            bell,
+            state: Mutex::new(State::default()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,7 +90,10 @@ impl LocalTarget {
     }
 
     fn refused(&self, reason: String) -> TargetError {
-        TargetError::Refused { target: self.options.name.clone(), reason }
+        TargetError::Refused {
+            target: self.options.name.clone(),
+            reason,
+        }
     }
 
     /// Sorts a failure to start: what is short for now, and what is wrong for good.
@@ -94,7 +105,10 @@ impl LocalTarget {
             Some(Errno::NOSPC | Errno::DQUOT) => "disk space",
             _ => return self.refused(format!("{what}: {error}")),
         };
-        TargetError::Exhausted { target: self.options.name.clone(), resource: resource.into() }
+        TargetError::Exhausted {
+            target: self.options.name.clone(),
+            resource: resource.into(),
+        }
     }
 
     /// The least used device, taken for the attempt.
@@ -110,6 +124,10 @@ impl LocalTarget {
 impl ComputeTarget for LocalTarget {
     fn name(&self) -> &str {
         &self.options.name
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn slots(&self) -> Option<u64> {
@@ -155,28 +173,44 @@ impl ComputeTarget for LocalTarget {
     fn follow(&self, cursors: &[(AttemptRef, u64)]) -> Result<Vec<Chunk>, TargetError> {
         let mut guard = self.state();
         let state = &mut *guard;
-        state.ended.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        state
+            .ended
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let mut chunks = Vec::with_capacity(cursors.len());
         for (attempt, offset) in cursors {
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
-            let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder));
+            let known = state.claims.entry(attempt.folder.clone()).or_default();
+            let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder), known);
             let bytes = match state.readers.read(&attempt.folder, *offset) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
                 Err(error) => {
                     let reason = format!("journal of trial {}: {error}", attempt.trial);
-                    chunks.push(Chunk { attempt: attempt.clone(), bytes: Vec::new(), liveness: Liveness::Unknown(reason) });
+                    chunks.push(Chunk {
+                        attempt: attempt.clone(),
+                        bytes: Vec::new(),
+                        liveness: Liveness::Unknown(reason),
+                    });
                     continue;
                 }
             };
-            chunks.push(Chunk { attempt: attempt.clone(), bytes, liveness });
+            chunks.push(Chunk {
+                attempt: attempt.clone(),
+                bytes,
+                liveness,
+            });
         }
         Ok(chunks)
     }
 
     fn cancel(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
         let path = attempt.folder.join("cancel");
-        match OpenOptions::new().create(true).append(true).mode(0o600).open(&path) {
+        match OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+        {
             Ok(_) => {
                 bell::ring(&attempt.folder.join("bell"));
                 Ok(())
@@ -193,18 +227,37 @@ impl ComputeTarget for LocalTarget {
         let mut guard = self.state();
         let state = &mut *guard;
         state.readers.forget(&attempt.folder);
+        state.claims.remove(&attempt.folder);
         state.devices.remove(&attempt.folder);
         if let Some(started) = state.started.remove(&attempt.folder) {
             state.ended.push(started.child);
         }
-        state.ended.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        state
+            .ended
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    fn reopen(&self, attempt: &AttemptRef) {
+        self.state().readers.forget(&attempt.folder);
+    }
+
+    fn end_orphans(&self, _: &AttemptRef, nonce: &str) {
+        crate::runner::end_orphans(nonce, ORPHAN_PATIENCE);
     }
 
     fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
         let path = attempt.folder.join("claim");
-        let own = Identity { pid: 0, start_ticks: 0, ..Identity::own() };
+        let own = Identity {
+            pid: 0,
+            start_ticks: 0,
+            ..Identity::own()
+        };
         let create = || -> std::io::Result<()> {
-            let mut file: File = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let mut file: File = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
             std::io::Write::write_all(&mut file, &serde_json::to_vec(&own)?)
         };
         match create() {

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 /// Most journals open at a time; beyond it the one not read for longest is closed.
 const OPEN_MAX: usize = 256;
 
-/// Most bytes taken from one journal in one round, so that a flood does not starve the others.
-const ROUND_BYTES: usize = 4 << 20;
+/// Most bytes taken from one journal in one round, so that a flood neither starves the others nor
+/// makes one commit long.
+const ROUND_BYTES: usize = 256 << 10;
 
 /// Open journals by folder.
 #[derive(Default)]
@@ -30,7 +31,9 @@ impl Readers {
             let file = File::open(folder.join("journal"))?;
             self.open.insert(folder.to_owned(), (file, 0));
         }
-        let Some((file, used)) = self.open.get_mut(folder) else { return Ok(Vec::new()) };
+        let Some((file, used)) = self.open.get_mut(folder) else {
+            return Ok(Vec::new());
+        };
         *used = self.round;
         // The size says how much to ask for: mostly nothing, and then no buffer is needed.
         let length = file.metadata()?.len().saturating_sub(offset);
@@ -58,7 +61,11 @@ impl Readers {
     }
 
     fn close_oldest(&mut self) {
-        let oldest = self.open.iter().min_by_key(|(_, (_, used))| *used).map(|(folder, _)| folder.clone());
+        let oldest = self
+            .open
+            .iter()
+            .min_by_key(|(_, (_, used))| *used)
+            .map(|(folder, _)| folder.clone());
         if let Some(folder) = oldest {
             self.open.remove(&folder);
         }

@@ -5,10 +5,21 @@ use std::process::Stdio;
 
 pub fn overdrive() -> Command {
     let mut command = Command::cargo_bin("overdrive").unwrap();
-    for name in ["OVERDRIVE_HOME", "OVERDRIVE_PROGRESS", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "CI"] {
+    for name in [
+        "OVERDRIVE_HOME",
+        "OVERDRIVE_PROGRESS",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "CLICOLOR_FORCE",
+        "CLICOLOR",
+        "CI",
+    ] {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("COLUMNS", "100");
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env("COLUMNS", "100");
     command
 }
 
@@ -24,10 +35,18 @@ fn run(arguments: &[&str], folder: &std::path::Path) -> (i32, String, String) {
 #[test]
 fn help_screens() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, arguments) in [("brief", &["-h"][..]), ("long", &["--help"]), ("run", &["run", "--help"]), ("ml_submit", &["ml", "run", "submit-hyperdrive", "-h"])] {
+    for (name, arguments) in [
+        ("brief", &["-h"][..]),
+        ("long", &["--help"]),
+        ("run", &["run", "--help"]),
+        ("ml_submit", &["ml", "run", "submit-hyperdrive", "-h"]),
+    ] {
         let (code, out, err) = run(arguments, folder.path());
         assert_eq!((code, err.as_str()), (0, ""), "{name}");
-        assert!(out.lines().all(|line| line.chars().count() <= 100), "{name}: {out}");
+        assert!(
+            out.lines().all(|line| line.chars().count() <= 100),
+            "{name}: {out}"
+        );
         insta::assert_snapshot!(format!("help_{name}"), out);
     }
     let (_, brief, _) = run(&["-h"], folder.path());
@@ -68,7 +87,10 @@ fn the_reference_is_what_the_program_says() {
         std::fs::write(&path, &fresh).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == fresh, "docs/reference/cli.md is out of date: OVERDRIVE_UPDATE_DOCS=1 cargo test --test it cli::binary::the_reference");
+    assert!(
+        kept == fresh,
+        "docs/reference/cli.md is out of date: OVERDRIVE_UPDATE_DOCS=1 cargo test --test it cli::binary::the_reference"
+    );
 }
 
 #[test]

@@ -13,27 +13,63 @@ fn data(trials: u64) -> Data {
     let points = (0..trials)
         .map(|trial| {
             let lr = 1e-4 * 1.2f64.powi(trial as i32);
-            let value = if trial == 4 { None } else { Some(0.9 - (lr.ln() + 5.0).abs() * 0.05) };
+            let value = if trial == 4 {
+                None
+            } else {
+                Some(0.9 - (lr.ln() + 5.0).abs() * 0.05)
+            };
             Point {
                 trial,
-                state: if trial % 3 == 1 { TrialState::Canceled } else { TrialState::Completed },
+                state: if trial % 3 == 1 {
+                    TrialState::Canceled
+                } else {
+                    TrialState::Completed
+                },
                 cause: (trial % 3 == 1).then_some(CancelCause::Policy),
                 value,
                 parameters: [
                     ("--lr".to_owned(), Value::Float(lr)),
-                    ("--opt <b>".to_owned(), Value::Str(if trial % 2 == 0 { "adam" } else { "sgd" }.into())),
+                    (
+                        "--opt <b>".to_owned(),
+                        Value::Str(if trial % 2 == 0 { "adam" } else { "sgd" }.into()),
+                    ),
                 ]
                 .into_iter()
                 .collect(),
-                curve: value.map(|value| (0..5).map(|step| (f64::from(step), if step == 2 && trial == 3 { f64::NAN } else { value * f64::from(step) / 5.0 })).collect()).unwrap_or_default(),
+                curve: value
+                    .map(|value| {
+                        (0..5)
+                            .map(|step| {
+                                (
+                                    f64::from(step),
+                                    if step == 2 && trial == 3 {
+                                        f64::NAN
+                                    } else {
+                                        value * f64::from(step) / 5.0
+                                    },
+                                )
+                            })
+                            .collect()
+                    })
+                    .unwrap_or_default(),
             }
         })
         .collect();
-    Data { name: "digits & co".into(), metric: "Accuracy".into(), goal: Goal::Maximize, trials: points, log: false }
+    Data {
+        name: "digits & co".into(),
+        metric: "Accuracy".into(),
+        goal: Goal::Maximize,
+        trials: points,
+        log: false,
+    }
 }
 
 fn scenes(data: &Data, canvas: &Canvas) -> Vec<Scene> {
-    let rows: Vec<_> = data.trials.iter().filter_map(|point| point.value.map(|value| (&point.parameters, value))).collect();
+    let rows: Vec<_> = data
+        .trials
+        .iter()
+        .filter_map(|point| point.value.map(|value| (&point.parameters, value)))
+        .collect();
     let shares = importance(&rows, data.goal);
     let shares = shares.as_deref().map_err(ToString::to_string);
     vec![
@@ -48,7 +84,11 @@ fn scenes(data: &Data, canvas: &Canvas) -> Vec<Scene> {
 #[test]
 fn every_kind_is_well_formed_svg_and_png() {
     for palette in [Palette::LIGHT, Palette::DARK] {
-        let canvas = Canvas { width: 640.0, height: 400.0, palette };
+        let canvas = Canvas {
+            width: 640.0,
+            height: 400.0,
+            palette,
+        };
         for (data, least) in [(data(40), 5), (data(3), 1), (data(0), 1)] {
             for scene in scenes(&data, &canvas) {
                 let svg = plot::svg::write(&scene);
@@ -89,30 +129,51 @@ fn well_formed(svg: &str) -> usize {
 
 #[test]
 fn the_best_trial_stands_on_top_of_the_progress() {
-    let canvas = Canvas { width: 640.0, height: 400.0, palette: Palette::LIGHT };
+    let canvas = Canvas {
+        width: 640.0,
+        height: 400.0,
+        palette: Palette::LIGHT,
+    };
     let data = data(40);
     let scene = plot::progress(&data, &canvas);
     let best = data.best().unwrap();
-    assert!(scene.caption.contains(&format!("trial {} of 40", best.trial)), "{}", scene.caption);
-    let circles = scene.items.iter().filter(|item| matches!(item, plot::Item::Circle { .. })).count();
+    assert!(
+        scene.caption.contains(&format!("trial {} of 40", best.trial)),
+        "{}",
+        scene.caption
+    );
+    let circles = scene
+        .items
+        .iter()
+        .filter(|item| matches!(item, plot::Item::Circle { .. }))
+        .count();
     assert_eq!(circles, 39);
 }
 
 #[test]
 fn exports_read_back() {
-    let trials = [rows::trial(0, TrialState::Completed), rows::stopped(3), rows::failed(5)];
+    let trials = [
+        rows::trial(0, TrialState::Completed),
+        rows::stopped(3),
+        rows::failed(5),
+    ];
     let table = Table::of_trials(&trials);
     let csv = table.csv().unwrap();
     let mut reader = csv::Reader::from_reader(csv.as_slice());
     let header = reader.headers().unwrap().clone();
     let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(records.len(), 3);
-    let cell = |row: usize, name: &str| records[row][header.iter().position(|column| column == name).unwrap()].to_owned();
+    let cell = |row: usize, name: &str| {
+        records[row][header.iter().position(|column| column == name).unwrap()].to_owned()
+    };
     assert_eq!(cell(0, "param:--lr"), "0.0123");
     assert_eq!(cell(1, "param:--width"), "16");
     assert_eq!(cell(1, "stopped_by"), "Bandit");
     assert_eq!(cell(2, "best"), "");
-    assert_eq!(cell(2, "reason"), "exit 1: ModuleNotFoundError: No module named 'torch'");
+    assert_eq!(
+        cell(2, "reason"),
+        "exit 1: ModuleNotFoundError: No module named 'torch'"
+    );
 
     let document: serde_json::Value = serde_json::from_slice(&json(&trials).unwrap()).unwrap();
     assert_eq!(document["items"].as_array().unwrap().len(), 3);
@@ -130,10 +191,21 @@ fn exports_read_back() {
 
 #[test]
 fn metrics_keep_what_is_not_finite() {
-    let point = |seq, value| MetricPoint { seq, step: seq as i64 * 10, elapsed_ms: 5, value };
-    let rows = [MetricRow::new(1, "loss", point(0, 0.1 + 0.2)), MetricRow::new(1, "loss", point(1, f64::NAN))];
+    let point = |seq, value| MetricPoint {
+        seq,
+        step: seq as i64 * 10,
+        elapsed_ms: 5,
+        value,
+    };
+    let rows = [
+        MetricRow::new(1, "loss", point(0, 0.1 + 0.2)),
+        MetricRow::new(1, "loss", point(1, f64::NAN)),
+    ];
     let csv = String::from_utf8(Table::of_metrics(&rows).csv().unwrap()).unwrap();
-    assert_eq!(csv, "trial,name,seq,step,elapsed_ms,value\n1,loss,0,0,5,0.30000000000000004\n1,loss,1,10,5,nan\n");
+    assert_eq!(
+        csv,
+        "trial,name,seq,step,elapsed_ms,value\n1,loss,0,0,5,0.30000000000000004\n1,loss,1,10,5,nan\n"
+    );
     let document: serde_json::Value = serde_json::from_slice(&json(&rows).unwrap()).unwrap();
     assert_eq!(document["items"][1]["value"], "NaN");
 }

@@ -12,11 +12,21 @@ use overdrive::space::Value;
 use overdrive::store::row::{Best, SweepRow, TrialRow};
 
 pub fn parameters(lr: f64, width: i64) -> IndexMap<String, Value> {
-    [("--lr".to_owned(), Value::Float(lr)), ("--width".to_owned(), Value::Int(width))].into_iter().collect()
+    [
+        ("--lr".to_owned(), Value::Float(lr)),
+        ("--width".to_owned(), Value::Int(width)),
+    ]
+    .into_iter()
+    .collect()
 }
 
 pub fn best() -> Best {
-    Best { trial: 19, value: 0.973_123_4, step: Some(39), parameters: parameters(0.003_123_9, 128) }
+    Best {
+        trial: 19,
+        value: 0.973_123_4,
+        step: Some(39),
+        parameters: parameters(0.003_123_9, 128),
+    }
 }
 
 pub fn sweep(state: SweepState) -> SweepRow {
@@ -37,7 +47,13 @@ pub fn sweep(state: SweepState) -> SweepRow {
         created: "2026-11-24T06:12:01Z".into(),
         ended: Some("2026-11-24T06:27:31Z".into()),
         duration_ms: 930_000,
-        trials: [("Completed".to_owned(), 54), ("Canceled".to_owned(), 9), ("Failed".to_owned(), 1)].into_iter().collect(),
+        trials: [
+            ("Completed".to_owned(), 54),
+            ("Canceled".to_owned(), 9),
+            ("Failed".to_owned(), 1),
+        ]
+        .into_iter()
+        .collect(),
         stopped_by_policy: 9,
         best: Some(best()),
         tags: IndexMap::new(),
@@ -50,7 +66,11 @@ pub fn origin() -> Origin {
     Origin {
         sampler: "bayesian".into(),
         method: "largest log-EI of 1,412 candidates".into(),
-        predicted: Some(Prediction { mean: 0.95, low: 0.91, high: 0.97 }),
+        predicted: Some(Prediction {
+            mean: 0.95,
+            low: 0.91,
+            high: 0.97,
+        }),
         notes: vec!["3 pending trials were fantasised at their means".into()],
     }
 }
@@ -93,9 +113,13 @@ pub fn stopped(number: u64) -> TrialRow {
             policy: "Bandit".into(),
             value: Some(0.612),
             threshold: Some(0.8474),
-            operands: [("best".to_owned(), 0.9321), ("slack_factor".to_owned(), 0.1), ("threshold".to_owned(), 0.8474)]
-                .into_iter()
-                .collect(),
+            operands: [
+                ("best".to_owned(), 0.9321),
+                ("slack_factor".to_owned(), 0.1),
+                ("threshold".to_owned(), 0.8474),
+            ]
+            .into_iter()
+            .collect(),
             inequality: "0.6120 < 0.8474 (best 0.9321 / 1.1)".into(),
         }),
         ..trial(number, TrialState::Canceled)
@@ -113,7 +137,15 @@ pub fn failed(number: u64) -> TrialRow {
     }
 }
 
-fn row(trial: u64, state: TrialState, step: i64, last: f64, curve: &[f64], margin: Option<f64>, seconds: u64) -> LiveRow {
+fn row(
+    trial: u64,
+    state: TrialState,
+    step: i64,
+    last: f64,
+    curve: &[f64],
+    margin: Option<f64>,
+    seconds: u64,
+) -> LiveRow {
     LiveRow {
         trial,
         state,
@@ -139,17 +171,39 @@ pub fn live() -> LiveState {
         elapsed_ms: 252_000,
         limit_ms: Some(6_000_000),
         total: 64,
-        counts: Counts { running: 3, starting: 1, completed: 17, stopped: 9, canceled: 0, failed: 1 },
+        counts: Counts {
+            running: 3,
+            starting: 1,
+            completed: 17,
+            stopped: 9,
+            canceled: 0,
+            failed: 1,
+        },
         best: Some(best()),
-        eta: Some(Eta { middle_ms: 330_000, low_ms: 240_000, high_ms: 480_000 }),
+        eta: Some(Eta {
+            middle_ms: 330_000,
+            low_ms: 240_000,
+            high_ms: 480_000,
+        }),
         rows: vec![
-            row(28, TrialState::Running, 14, 0.9412, &[0.41, 0.62, 0.75, 0.84, 0.9, 0.93, 0.9418, 0.9412], Some(0.0572), 21),
+            row(
+                28,
+                TrialState::Running,
+                14,
+                0.9412,
+                &[0.41, 0.62, 0.75, 0.84, 0.9, 0.93, 0.9418, 0.9412],
+                Some(0.0572),
+                21,
+            ),
             row(29, TrialState::Running, 3, 0.712, &[0.4, 0.61, 0.712], None, 5),
             row(30, TrialState::Running, 1, 0.448, &[0.448], Some(-0.02), 2),
             row(31, TrialState::Preparing, -1, 0.0, &[], None, 0),
         ],
         best_so_far: vec![0.81, 0.88, 0.9, 0.9321, 0.9321, 0.95, 0.9731, 0.9731],
-        top: vec![(19, 0.9731234, parameters(0.0031239, 128)), (7, 0.9683, parameters(0.003301, 64))],
+        top: vec![
+            (19, 0.9731234, parameters(0.0031239, 128)),
+            (7, 0.9683, parameters(0.003301, 64)),
+        ],
         targets: vec![("local".into(), 4, Some(4))],
         parameters: vec!["--lr".into(), "--width".into()],
         notice: None,

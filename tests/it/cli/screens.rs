@@ -13,7 +13,11 @@ fn join(lines: &[String]) -> String {
 }
 
 fn plain(lines: &[Line]) -> String {
-    lines.iter().map(|line| line.render(false)).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| line.render(false))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -43,24 +47,41 @@ fn live_block_in_colour_differs_only_by_escapes() {
     let coloured = live::frame(&rows::live(), 80, 24, Glyphs::Unicode, true);
     assert!(join(&coloured).contains("\x1b[36m● Running"));
     let escapes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
-    let stripped: Vec<String> = coloured.iter().map(|line| escapes.replace_all(line, "").trim_end().to_owned()).collect();
-    assert_eq!(stripped, live::frame(&rows::live(), 80, 24, Glyphs::Unicode, false));
+    let stripped: Vec<String> = coloured
+        .iter()
+        .map(|line| escapes.replace_all(line, "").trim_end().to_owned())
+        .collect();
+    assert_eq!(
+        stripped,
+        live::frame(&rows::live(), 80, 24, Glyphs::Unicode, false)
+    );
 }
 
 #[test]
 fn live_block_fits_every_terminal() {
     let mut state = rows::live();
     let more = state.rows[0].clone();
-    state.rows.extend((32..52).map(|trial| live::LiveRow { trial, ..more.clone() }));
+    state.rows.extend((32..52).map(|trial| live::LiveRow {
+        trial,
+        ..more.clone()
+    }));
     state.name = "学习率 \x1b[31m a name that is far too long for anything, really".repeat(3);
     state.notice = Some("stopping: no new trials, cancelling 4; press again to leave them running".into());
     for width in [20, 40, 59, 60, 80, 99, 100, 120, 179, 180, 200, 300] {
         for height in [2, 5, 10, 24, 50] {
             for glyphs in [Glyphs::Unicode, Glyphs::Ascii] {
                 let lines = live::frame(&state, width, height, glyphs, false);
-                assert!(lines.len() < height.max(2), "{width}x{height}: {} lines", lines.len());
+                assert!(
+                    lines.len() < height.max(2),
+                    "{width}x{height}: {} lines",
+                    lines.len()
+                );
                 for line in &lines {
-                    assert!(text::width(line) <= width, "{width}x{height}: {} cells: {line}", text::width(line));
+                    assert!(
+                        text::width(line) <= width,
+                        "{width}x{height}: {} cells: {line}",
+                        text::width(line)
+                    );
                     assert!(!line.contains('\x1b'));
                 }
             }
@@ -95,7 +116,12 @@ fn final_card() {
         short_id: "HD_1f".into(),
         ..card::Facts::default()
     };
-    insta::assert_snapshot!(plain(&card::lines(&rows::sweep(SweepState::Completed), &facts, 100, Glyphs::Unicode)));
+    insta::assert_snapshot!(plain(&card::lines(
+        &rows::sweep(SweepState::Completed),
+        &facts,
+        100,
+        Glyphs::Unicode
+    )));
 }
 
 #[test]
@@ -112,7 +138,11 @@ fn final_card_without_the_metric() {
 
 #[test]
 fn saved_reports_are_counted_against_the_longest_completed_trial() {
-    let trials = [rows::trial(0, TrialState::Completed), rows::stopped(3), rows::failed(5)];
+    let trials = [
+        rows::trial(0, TrialState::Completed),
+        rows::stopped(3),
+        rows::failed(5),
+    ];
     assert_eq!(card::saved(trials.iter()), Some((34, 80)));
     assert_eq!(card::saved(trials[..1].iter()), None);
 }
@@ -122,7 +152,13 @@ fn plain_lines() {
     let sweep = rows::sweep(SweepState::Running);
     let clock = "06:12:01";
     let all = [
-        lines::started(clock, &sweep, "digits-mlp", "random seed 1234", "Bandit(slack_factor 0.1)"),
+        lines::started(
+            clock,
+            &sweep,
+            "digits-mlp",
+            "random seed 1234",
+            "Bandit(slack_factor 0.1)",
+        ),
         lines::ended(clock, &sweep, &rows::trial(0, TrialState::Completed), true),
         lines::ended(clock, &sweep, &rows::stopped(3), false),
         lines::ended(clock, &sweep, &rows::failed(5), false),
@@ -139,27 +175,53 @@ fn plain_lines() {
 
 #[test]
 fn why_a_trial_was_stopped() {
-    insta::assert_snapshot!(plain(&explain::story(&rows::sweep(SweepState::Running), &rows::stopped(3), &[])));
+    insta::assert_snapshot!(plain(&explain::story(
+        &rows::sweep(SweepState::Running),
+        &rows::stopped(3),
+        &[]
+    )));
 }
 
 #[test]
 fn why_a_trial_failed() {
-    let tail = ["Traceback (most recent call last):".to_owned(), "ModuleNotFoundError: No module named 'torch'".to_owned()];
-    insta::assert_snapshot!(plain(&explain::story(&rows::sweep(SweepState::Running), &rows::failed(5), &tail)));
+    let tail = [
+        "Traceback (most recent call last):".to_owned(),
+        "ModuleNotFoundError: No module named 'torch'".to_owned(),
+    ];
+    insta::assert_snapshot!(plain(&explain::story(
+        &rows::sweep(SweepState::Running),
+        &rows::failed(5),
+        &tail
+    )));
 }
 
 #[test]
 fn why_a_trial_was_suggested() {
-    insta::assert_snapshot!(plain(&explain::story(&rows::sweep(SweepState::Running), &rows::trial(7, TrialState::Completed), &[])));
+    insta::assert_snapshot!(plain(&explain::story(
+        &rows::sweep(SweepState::Running),
+        &rows::trial(7, TrialState::Completed),
+        &[]
+    )));
 }
 
 #[test]
 fn tables_of_list_and_show() {
-    let sweeps = [rows::sweep(SweepState::Completed), rows::sweep(SweepState::Running)];
-    let mut trials = vec![rows::trial(0, TrialState::Completed), rows::stopped(3), rows::failed(5), rows::trial(19, TrialState::Completed)];
+    let sweeps = [
+        rows::sweep(SweepState::Completed),
+        rows::sweep(SweepState::Running),
+    ];
+    let mut trials = vec![
+        rows::trial(0, TrialState::Completed),
+        rows::stopped(3),
+        rows::failed(5),
+        rows::trial(19, TrialState::Completed),
+    ];
     trials[3].best = Some(0.9731);
     overview::sort(&mut trials, overview::Order::Best, Goal::Maximize);
-    assert_eq!(trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(), [19, 0, 3, 5]);
+    assert_eq!(
+        trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
+        [19, 0, 3, 5]
+    );
     let mut text = String::new();
     for width in [80, 120, 200] {
         let list = overview::sweeps(&sweeps, Some(width), Glyphs::Unicode);
@@ -176,8 +238,18 @@ fn tables_of_list_and_show() {
 
 #[test]
 fn one_trial() {
-    let metrics: BTreeMap<String, (u64, f64)> = [("Accuracy".to_owned(), (40, 0.93)), ("loss".to_owned(), (40, 0.21))].into();
-    let lines = overview::trial(&rows::sweep(SweepState::Running), &rows::trial(0, TrialState::Completed), &[], &metrics, Glyphs::Unicode);
+    let metrics: BTreeMap<String, (u64, f64)> = [
+        ("Accuracy".to_owned(), (40, 0.93)),
+        ("loss".to_owned(), (40, 0.21)),
+    ]
+    .into();
+    let lines = overview::trial(
+        &rows::sweep(SweepState::Running),
+        &rows::trial(0, TrialState::Completed),
+        &[],
+        &metrics,
+        Glyphs::Unicode,
+    );
     insta::with_settings!({filters => vec![(r"2026-11-24 \d\d:\d\d:\d\d", "<time>")]}, {
         insta::assert_snapshot!(plain(&lines));
     });

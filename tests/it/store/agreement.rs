@@ -18,10 +18,15 @@ impl Sampler for Line {
     fn suggest(&mut self, number: u64, _: &History) -> Suggestion {
         let assignment = match number {
             25.. => return Suggestion::Exhausted("25 points are enough".into()),
-            n if n % 5 == 4 => Assignment { values: vec![super::assignment(0.5, 0.0).values[0].clone(), None] },
+            n if n % 5 == 4 => Assignment {
+                values: vec![super::assignment(0.5, 0.0).values[0].clone(), None],
+            },
             n => assignment(n as f64 / 25.0, 1.0 / (n + 1) as f64),
         };
-        Suggestion::Next(Box::new(Proposal { assignment, origin: origin() }))
+        Suggestion::Next(Box::new(Proposal {
+            assignment,
+            origin: origin(),
+        }))
     }
 }
 
@@ -57,7 +62,12 @@ impl Policy for Third {
                 policy: "Third".into(),
                 value: Some(0.1),
                 threshold: Some(0.5),
-                operands: [("threshold".to_owned(), 0.5), ("best".to_owned(), f64::NEG_INFINITY)].into_iter().collect(),
+                operands: [
+                    ("threshold".to_owned(), 0.5),
+                    ("best".to_owned(), f64::NEG_INFINITY),
+                ]
+                .into_iter()
+                .collect(),
                 inequality: "x < 0.5".into(),
             })
             .collect()
@@ -74,10 +84,20 @@ impl Policy for Third {
 
 fn random_event(rng: &mut Pcg64, controller: &Controller) -> Event {
     let created = controller.history().trials.len() as u64;
-    let trial = if created == 0 { 0 } else { rng.random_range(created.saturating_sub(6)..created) };
-    let attempt = controller.snapshot().attempts.get(trial as usize).map_or(0, |state| state.created.saturating_sub(1));
+    let trial = if created == 0 {
+        0
+    } else {
+        rng.random_range(created.saturating_sub(6)..created)
+    };
+    let attempt = controller
+        .snapshot()
+        .attempts
+        .get(trial as usize)
+        .map_or(0, |state| state.created.saturating_sub(1));
     match rng.random_range(0..100) {
-        0..8 => Event::SlotsChanged { slots: rng.random_range(1..5) },
+        0..8 => Event::SlotsChanged {
+            slots: rng.random_range(1..5),
+        },
         8..20 => Event::Claimed { trial, attempt },
         20..32 => Event::Started { trial, attempt },
         32..70 => {
@@ -87,26 +107,57 @@ fn random_event(rng: &mut Pcg64, controller: &Controller) -> Event {
                 _ => rng.random_range(0.0..1.0),
             };
             let step = rng.random_bool(0.5).then(|| rng.random_range(-3..9));
-            Event::Reported { trial, attempt, observation: Observation { value, step, elapsed_ms: rng.random_range(0..99) } }
+            Event::Reported {
+                trial,
+                attempt,
+                observation: Observation {
+                    value,
+                    step,
+                    elapsed_ms: rng.random_range(0..99),
+                },
+            }
         }
         70..86 => {
-            let failed = |class| Outcome::Failed { class, exit_code: Some(1), signal: None, message: "exit 1".into() };
+            let failed = |class| Outcome::Failed {
+                class,
+                exit_code: Some(1),
+                signal: None,
+                message: "exit 1".into(),
+            };
             let outcome = match rng.random_range(0..6) {
                 0..3 => Outcome::Completed,
                 3 => failed(FailureClass::Script),
                 4 => failed(FailureClass::Infrastructure),
                 _ => Outcome::Canceled,
             };
-            Event::Exited { trial, attempt, outcome }
+            Event::Exited {
+                trial,
+                attempt,
+                outcome,
+            }
         }
-        86..90 => Event::Unresponsive { trial, attempt, lost_contact: rng.random_bool(0.5) },
+        86..90 => Event::Unresponsive {
+            trial,
+            attempt,
+            lost_contact: rng.random_bool(0.5),
+        },
         90..92 => Event::CancelTrial { trial },
-        92 => Event::Pause { reason: "lunch".into() },
+        92 => Event::Pause {
+            reason: "lunch".into(),
+        },
         93..95 => Event::Resume,
-        95 => Event::Enqueue { assignment: assignment(0.25, 0.75) },
+        95 => Event::Enqueue {
+            assignment: assignment(0.25, 0.75),
+        },
         96 => Event::Rerun { trial },
-        97 => Event::SetLimits(Limits { max_total: rng.random_range(5..40), max_concurrent: 3, max_duration_ms: Some(9_000) }),
-        98 if rng.random_bool(0.1) => Event::CancelSweep { reason: "enough".into() },
+        97 => Event::SetLimits(Limits {
+            max_total: rng.random_range(5..40),
+            max_concurrent: 3,
+            max_duration_ms: Some(9_000),
+        }),
+        98 if rng.random_bool(0.1) => Event::CancelSweep {
+            reason: "enough".into(),
+        },
         _ => Event::Tick,
     }
 }
@@ -130,8 +181,12 @@ fn tables_and_fold_agree_after_every_commit() {
         let mut rng = Pcg64::seed_from_u64(seed);
         let id = format!("HD_{seed}");
         let mut writer = led(folder.path(), &id);
-        let mut controller =
-            Controller::new(settings.clone(), Box::new(Line), Box::new(Third::default()), vec![assignment(0.0, 0.0)]);
+        let mut controller = Controller::new(
+            settings.clone(),
+            Box::new(Line),
+            Box::new(Third::default()),
+            vec![assignment(0.0, 0.0)],
+        );
         let mut all: Vec<Record> = Vec::new();
         for commit in 0..60u64 {
             let mut changes = Vec::new();
@@ -145,14 +200,33 @@ fn tables_and_fold_agree_after_every_commit() {
             writer.apply(&changes, Durability::Process).unwrap();
             if commit % 10 == 9 {
                 let stored = writer.store().snapshot(&id).unwrap();
-                assert_eq!(text(&stored), text(&fold::fold(&settings, &all).unwrap()), "seed {seed} commit {commit}");
-                assert_eq!(text(&stored), text(controller.snapshot()), "seed {seed} commit {commit}");
+                assert_eq!(
+                    text(&stored),
+                    text(&fold::fold(&settings, &all).unwrap()),
+                    "seed {seed} commit {commit}"
+                );
+                assert_eq!(
+                    text(&stored),
+                    text(controller.snapshot()),
+                    "seed {seed} commit {commit}"
+                );
                 let row = writer.store().sweep(&id).unwrap();
                 assert_eq!(row.state, controller.state());
-                assert_eq!(row.best.map(|best| (best.trial, best.value)), controller.incumbent().map(|i| (i.trial, i.value)));
-                assert_eq!(row.trials.values().sum::<u64>(), controller.history().trials.len() as u64);
+                assert_eq!(
+                    row.best.map(|best| (best.trial, best.value)),
+                    controller.incumbent().map(|i| (i.trial, i.value))
+                );
+                assert_eq!(
+                    row.trials.values().sum::<u64>(),
+                    controller.history().trials.len() as u64
+                );
                 for (word, count) in &row.trials {
-                    let live = controller.history().trials.iter().filter(|trial| trial.state.word() == word).count();
+                    let live = controller
+                        .history()
+                        .trials
+                        .iter()
+                        .filter(|trial| trial.state.word() == word)
+                        .count();
                     assert_eq!(live as u64, *count, "{word}");
                 }
             }
@@ -162,7 +236,11 @@ fn tables_and_fold_agree_after_every_commit() {
     }
     let reader = Store::open_read_only(folder.path()).unwrap();
     let events = reader.events_since(None, 0, 1_000_000).unwrap();
-    assert!(events.iter().any(|event| event.kind == "observed" && event.data["value"] == "NaN"));
+    assert!(
+        events
+            .iter()
+            .any(|event| event.kind == "observed" && event.data["value"] == "NaN")
+    );
     assert!(events.iter().any(|event| event.kind == "stopped"));
     assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
 }
