@@ -92,6 +92,9 @@ pub struct Experiment {
 pub struct Launch {
     /// Absolute folder of the user's code; its snapshot is the working folder of every trial. `None` = empty folder.
     pub source_directory: Option<PathBuf>,
+    /// The only files of `source_directory` that belong to the code, relative to it; empty = all (v2 `code` may name one file).
+    #[serde(default)]
+    pub source_files: Vec<String>,
     /// The command before the parameters.
     pub command: Command,
     /// How parameters reach the script, in order.
@@ -106,6 +109,9 @@ pub struct Launch {
     /// v2 named outputs: a folder (or file path) per trial is made for each.
     #[serde(default)]
     pub outputs: Vec<String>,
+    /// Those of `outputs` that are a file, not a folder (`uri_file`).
+    #[serde(default)]
+    pub file_outputs: Vec<String>,
     /// Hard limit of one trial in milliseconds (`maxRunDurationSeconds`, `trial_timeout`).
     #[serde(default)]
     pub trial_timeout_ms: Option<u64>,
@@ -170,14 +176,19 @@ pub enum Shape {
         /// When it exists.
         condition: crate::space::Condition,
     },
-    /// A map per branch of a selector (v2 nested choice): the JSON of the chosen map with its inner values.
+    /// What a selector (v2 nested choice) chose: the shape of the chosen option.
     Branches {
         /// Index of the selector in the space.
         index: usize,
-        /// For each option: its entries by key.
-        options: Vec<IndexMap<String, Shape>>,
+        /// One shape per option of the selector: a record for a map, a literal for anything else.
+        options: Vec<Shape>,
     },
-    /// A plain constant inside a branch map.
+    /// A map; entries without a value are left out.
+    Record {
+        /// Its entries by key.
+        entries: IndexMap<String, Shape>,
+    },
+    /// A plain constant inside a branch.
     Literal {
         /// The value.
         value: Value,
@@ -191,8 +202,12 @@ pub struct DataBinding {
     pub name: String,
     /// What the script gets: an absolute path, a URI or the literal's text.
     pub value: String,
-    /// Environment variables to set to the value.
+    /// Environment variables to set to the value; the first is the one by which the file calls it.
     pub variables: Vec<String>,
+    /// How the data is consumed: v1 `direct`, `mount`, `download` (told to `run.input_datasets`), v2 `ro_mount`, `download`,
+    /// `direct`. An `http(s)` address that is not `direct` is to be fetched for the script.
+    #[serde(default)]
+    pub mechanism: Option<String>,
     /// Whether `value` is a path on the submitting machine (to be brought to remote targets).
     pub is_path: bool,
 }

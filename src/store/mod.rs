@@ -1,8 +1,42 @@
 //! The store: one SQLite file per project folder, the truth about all sweeps.
 //!
-//! One writing connection (the engine's), many readers (`list`, `show`, studio). Rows below are also the JSON of the CLI and the
-//! API: one shape everywhere.
+//! Every sweep has one writing process ([`SweepWriter`]: a lock, a lease, a nonce that each commit checks) and many readers
+//! (`list`, `show`, studio). Rows are also the JSON of the CLI and the API: one shape everywhere. Format, durability and the
+//! rules for network file systems: `docs/design/store.md`.
 
+mod ballast;
+mod bulk;
+mod change;
+mod codec;
+mod error;
+mod events;
+mod fold;
+mod lease;
+mod open;
+mod placement;
+mod points;
+mod progress;
+mod request;
 pub mod row;
+mod schema;
+mod series;
+mod snapshot;
+mod sweeps;
+mod trials;
+mod writer;
 
-pub use row::{AttemptRow, EventRow, MetricPoint, SweepRow, TrialRow};
+pub use ballast::BALLAST_BYTES;
+pub use bulk::{Curve, Score};
+pub use change::{Change, Durability};
+pub use error::StoreError;
+pub use lease::Leader;
+pub use open::{FILE, OpenOptions, STATE_FOLDER, Store};
+pub use placement::Placement;
+pub use request::{Request, RequestState};
+pub use row::{ArtifactRow, AttemptRow, EventRow, FactRow, MetricPoint, MetricSummary, SweepRow, TrialRow};
+pub use schema::APPLICATION_ID;
+pub use sweeps::{SweepClock, SweepFilter};
+pub use trials::{OpenAttempt, TrialOrder, TrialQuery};
+pub use writer::SweepWriter;
+
+use codec::signed;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// One sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SweepRow {
     /// `HD_<guid>` (or the run id of a single run).
     pub sweep: String,
@@ -60,11 +61,13 @@ pub struct SweepRow {
 
 /// The best trial of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Best {
     /// Trial number.
     pub trial: u64,
     /// Its best value.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub value: f64,
     /// Step (as the script gave it, else the interval - 1) at which it came.
     pub step: Option<i64>,
@@ -74,6 +77,7 @@ pub struct Best {
 
 /// One trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct TrialRow {
     /// Number.
     pub trial: u64,
@@ -118,6 +122,7 @@ pub struct TrialRow {
 
 /// One attempt of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct AttemptRow {
     /// Trial number.
     pub trial: u64,
@@ -139,6 +144,7 @@ pub struct AttemptRow {
 
 /// One point of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct MetricPoint {
     /// 0-based count of points of that metric by the trial.
     pub seq: u64,
@@ -148,11 +154,13 @@ pub struct MetricPoint {
     pub elapsed_ms: u64,
     /// Value.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub value: f64,
 }
 
 /// One line of a sweep's event log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Position, growing by one over the store.
     pub seq: u64,
@@ -167,4 +175,42 @@ pub struct EventRow {
     pub trial: Option<u64>,
     /// The record.
     pub data: serde_json::Value,
+}
+
+/// One metric name of a sweep or a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct MetricSummary {
+    /// Name as the script gave it.
+    pub name: String,
+    /// Trials that reported it.
+    pub trials: u64,
+    /// Points in all, those of superseded attempts included.
+    pub points: u64,
+}
+
+/// A parameter, tag or property that a script set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct FactRow {
+    /// `param`, `tag`, `property`, `status`.
+    pub kind: String,
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// A file that a script handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct ArtifactRow {
+    /// Attempt.
+    pub attempt: u32,
+    /// `file`, `image`, `table`, `text`, `model`.
+    pub kind: String,
+    /// Name by the script.
+    pub name: String,
+    /// Path relative to the attempt's folder.
+    pub path: String,
 }

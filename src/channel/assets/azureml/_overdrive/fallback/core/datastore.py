@@ -1,0 +1,4 @@
+"""`azureml.core.datastore`: local stand-in."""
+from azureml._overdrive.objects import Datastore
+
+__all__ = ["Datastore"]

@@ -1,0 +1,4 @@
+"""`azureml.core.keyvault`: local stand-in."""
+from azureml._overdrive.objects import Keyvault
+
+__all__ = ["Keyvault"]

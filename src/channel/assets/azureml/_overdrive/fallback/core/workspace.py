@@ -1,0 +1,4 @@
+"""`azureml.core.workspace`: local stand-in."""
+from azureml._overdrive.objects import Workspace
+
+__all__ = ["Workspace"]

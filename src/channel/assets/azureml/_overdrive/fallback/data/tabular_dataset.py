@@ -1,0 +1,4 @@
+"""`azureml.data.tabular_dataset`: local stand-in."""
+from azureml._overdrive.objects import TabularDataset
+
+__all__ = ["TabularDataset"]

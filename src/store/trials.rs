@@ -1,0 +1,323 @@
+//! Trials and attempts, read.
+
+use super::codec::{self, Naming, parsed, read_assignment, unsigned};
+use super::error::StoreError;
+use super::open::Store;
+use super::row::{AttemptRow, MetricPoint, TrialRow};
+use crate::clock::{Stamp, iso};
+use crate::history::TrialState;
+use crate::metric::Goal;
+use crate::process::Identity;
+use crate::sampler::Origin;
+use crate::space::Assignment;
+use rusqlite::{Row, params};
+
+/// By what to sort trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrialOrder {
+    /// By number.
+    #[default]
+    Number,
+    /// Best first; those without a value last, ties by number.
+    Best,
+    /// By start, those not started last.
+    Started,
+    /// By end, those not ended last.
+    Ended,
+}
+
+/// Which trials to read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrialQuery {
+    /// Only in these states; empty = any.
+    pub states: Vec<TrialState>,
+    /// Only those with a value of the primary metric (`true`) or without (`false`).
+    pub scored: Option<bool>,
+    /// Sorting.
+    pub order: TrialOrder,
+    /// The other way round (trials without the sorted value stay last).
+    pub reverse: bool,
+    /// Skip so many.
+    pub offset: u64,
+    /// At most so many.
+    pub limit: Option<u64>,
+}
+
+/// An attempt that has no outcome yet, as a resuming controller needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenAttempt {
+    /// Trial number.
+    pub trial: u64,
+    /// Attempt number.
+    pub attempt: u32,
+    /// Its folder; empty if it was never placed.
+    pub folder: String,
+    /// Random text of the folder's name.
+    pub nonce: String,
+    /// Name of its target.
+    pub target: String,
+    /// Boot id of this machine when it was placed.
+    pub boot_id: String,
+    /// Its runner, once it claimed.
+    pub runner: Option<Identity>,
+    /// Sequence number of the first journal frame that is not in the store.
+    pub journal_seq: u64,
+    /// The script was started.
+    pub started: bool,
+    /// State of the trial.
+    pub state: TrialState,
+    /// Values of the trial.
+    pub assignment: Assignment,
+}
+
+const COLUMNS: &str = "t.number, t.assignment, t.origin, t.state, t.cause, t.reason, t.created_ms, t.started_ms, \
+    t.ended_ms, t.attempts, t.reports, t.best, t.best_interval, t.last_seq, t.last_value, t.last_step, t.last_elapsed_ms, \
+    t.stop, a.folder, a.target";
+
+const TABLES: &str =
+    "trial t LEFT JOIN attempt a ON a.sweep = t.sweep AND a.trial = t.number AND a.number = t.attempts - 1";
+
+struct Context {
+    key: i64,
+    created: Stamp,
+    now_ms: u64,
+    goal: Option<Goal>,
+    naming: Naming,
+    sweep: String,
+}
+
+impl Store {
+    /// Trials of a sweep.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn trials(&self, sweep: &str, query: &TrialQuery) -> Result<Vec<TrialRow>, StoreError> {
+        let context = self.context(sweep)?;
+        let mut sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE t.sweep = ?1");
+        if !query.states.is_empty() {
+            let words: Vec<String> = query
+                .states
+                .iter()
+                .map(|state| format!("'{}'", state.word()))
+                .collect();
+            sql.push_str(&format!(" AND t.state IN ({})", words.join(", ")));
+        }
+        match query.scored {
+            Some(true) => sql.push_str(" AND t.best IS NOT NULL"),
+            Some(false) => sql.push_str(" AND t.best IS NULL"),
+            None => {}
+        }
+        let maximize = context.goal == Some(Goal::Maximize);
+        let (column, down) = match query.order {
+            TrialOrder::Number => ("t.number", query.reverse),
+            TrialOrder::Best => ("t.best", maximize != query.reverse),
+            TrialOrder::Started => ("t.started_ms", query.reverse),
+            TrialOrder::Ended => ("t.ended_ms", query.reverse),
+        };
+        let direction = if down { "DESC" } else { "ASC" };
+        if query.order == TrialOrder::Number {
+            sql.push_str(&format!(" ORDER BY {column} {direction}"));
+        } else {
+            sql.push_str(&format!(" ORDER BY {column} {direction} NULLS LAST, t.number"));
+        }
+        let limit = query.limit.map_or(-1, codec::signed);
+        sql.push_str(&format!(" LIMIT {limit} OFFSET {}", codec::signed(query.offset)));
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(&sql).map_err(self.sorted())?;
+        let mut rows = statement.query([context.key]).map_err(self.sorted())?;
+        let mut trials = Vec::new();
+        while let Some(row) = rows.next().map_err(self.sorted())? {
+            trials.push(trial_row(row, &context)?);
+        }
+        Ok(trials)
+    }
+
+    /// One trial.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::NoTrial`].
+    pub fn trial(&self, sweep: &str, trial: u64) -> Result<TrialRow, StoreError> {
+        let context = self.context(sweep)?;
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM {TABLES} WHERE t.sweep = ?1 AND t.number = ?2"
+            ))
+            .map_err(self.sorted())?;
+        let mut rows = statement
+            .query(params![context.key, codec::signed(trial)])
+            .map_err(self.sorted())?;
+        match rows.next().map_err(self.sorted())? {
+            Some(row) => trial_row(row, &context),
+            None => Err(StoreError::NoTrial {
+                sweep: context.sweep,
+                trial,
+            }),
+        }
+    }
+
+    /// The values of a trial, aligned with the search space.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::NoTrial`].
+    pub fn assignment(&self, sweep: &str, trial: u64) -> Result<Assignment, StoreError> {
+        let context = self.context(sweep)?;
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare_cached("SELECT assignment FROM trial WHERE sweep = ?1 AND number = ?2")
+            .map_err(self.sorted())?;
+        let mut rows = statement
+            .query(params![context.key, codec::signed(trial)])
+            .map_err(self.sorted())?;
+        match rows.next().map_err(self.sorted())? {
+            Some(row) => read_assignment(&row.get::<_, String>(0)?, context.naming.parameters),
+            None => Err(StoreError::NoTrial {
+                sweep: context.sweep,
+                trial,
+            }),
+        }
+    }
+
+    /// Attempts of a trial, or of all trials, by number.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn attempts(&self, sweep: &str, trial: Option<u64>) -> Result<Vec<AttemptRow>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT trial, number, folder, target, nonce, outcome, superseded, argv FROM attempt \
+                 WHERE sweep = ?1 AND (?2 IS NULL OR trial = ?2) ORDER BY trial, number",
+            )
+            .map_err(self.sorted())?;
+        let mut rows = statement
+            .query(params![key, trial.map(codec::signed)])
+            .map_err(self.sorted())?;
+        let mut attempts = Vec::new();
+        while let Some(row) = rows.next().map_err(self.sorted())? {
+            let outcome: Option<String> = row.get(5)?;
+            let argv: Option<String> = row.get(7)?;
+            attempts.push(AttemptRow {
+                trial: unsigned(row.get(0)?),
+                attempt: row.get(1)?,
+                folder: row.get(2)?,
+                target: row.get(3)?,
+                nonce: row.get(4)?,
+                outcome: outcome.map(|text| parsed(&text, "outcome")).transpose()?,
+                superseded: row.get(6)?,
+                argv: argv.map(|text| parsed(&text, "argv")).transpose()?,
+            });
+        }
+        Ok(attempts)
+    }
+
+    /// Attempts that have no outcome yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn open_attempts(&self, sweep: &str) -> Result<Vec<OpenAttempt>, StoreError> {
+        let context = self.context(sweep)?;
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT a.trial, a.number, a.folder, a.nonce, a.target, a.boot_id, a.runner, a.journal_seq, a.argv, \
+                 t.state, t.assignment FROM attempt a JOIN trial t ON t.sweep = a.sweep AND t.number = a.trial \
+                 WHERE a.sweep = ?1 AND a.outcome IS NULL ORDER BY a.trial, a.number",
+            )
+            .map_err(self.sorted())?;
+        let mut rows = statement.query([context.key]).map_err(self.sorted())?;
+        let mut attempts = Vec::new();
+        while let Some(row) = rows.next().map_err(self.sorted())? {
+            let runner: Option<String> = row.get(6)?;
+            attempts.push(OpenAttempt {
+                trial: unsigned(row.get(0)?),
+                attempt: row.get(1)?,
+                folder: row.get(2)?,
+                nonce: row.get(3)?,
+                target: row.get(4)?,
+                boot_id: row.get(5)?,
+                runner: runner.map(|text| parsed(&text, "runner")).transpose()?,
+                journal_seq: unsigned(row.get(7)?),
+                started: row.get::<_, Option<String>>(8)?.is_some(),
+                state: codec::trial_state(&row.get::<_, String>(9)?),
+                assignment: read_assignment(&row.get::<_, String>(10)?, context.naming.parameters)?,
+            });
+        }
+        Ok(attempts)
+    }
+
+    fn context(&self, sweep: &str) -> Result<Context, StoreError> {
+        let experiment = self.experiment(sweep)?;
+        let clock = self.sweep_clock(sweep)?;
+        let key = super::sweeps::key(&self.connection(), sweep)?;
+        Ok(Context {
+            key,
+            now_ms: self.clock.stamp().since(&clock.created, clock.now_ms),
+            created: clock.created,
+            goal: experiment.metric.as_ref().map(|metric| metric.goal),
+            naming: Naming::of(experiment),
+            sweep: sweep.to_owned(),
+        })
+    }
+}
+
+fn trial_row(row: &Row<'_>, context: &Context) -> Result<TrialRow, StoreError> {
+    let time = |at: Option<i64>| at.map(|at| iso(context.created.wall_ms.saturating_add(at)));
+    let number = unsigned(row.get(0)?);
+    let assignment = read_assignment(&row.get::<_, String>(1)?, context.naming.parameters)?;
+    let created: i64 = row.get(6)?;
+    let started: Option<i64> = row.get(7)?;
+    let ended: Option<i64> = row.get(8)?;
+    let last = match row.get::<_, Option<i64>>(13)? {
+        Some(seq) => Some(MetricPoint {
+            seq: unsigned(seq),
+            step: row.get::<_, Option<i64>>(15)?.unwrap_or(seq),
+            elapsed_ms: unsigned(row.get(16)?),
+            value: codec::number(row.get(14)?),
+        }),
+        None => None,
+    };
+    let stop: Option<String> = row.get(17)?;
+    Ok(TrialRow {
+        trial: number,
+        run_id: format!("{}_{number}", context.sweep),
+        state: codec::trial_state(&row.get::<_, String>(3)?),
+        cause: row
+            .get::<_, Option<String>>(4)?
+            .and_then(|word| codec::cause(&word)),
+        reason: row.get(5)?,
+        parameters: context.naming.name(&assignment),
+        best: row.get(11)?,
+        best_interval: row.get::<_, Option<i64>>(12)?.map(unsigned),
+        last,
+        reports: unsigned(row.get(10)?),
+        attempts: row.get(9)?,
+        created: iso(context.created.wall_ms.saturating_add(created)),
+        started: time(started),
+        ended: time(ended),
+        duration_ms: started.map(|started| {
+            ended
+                .map_or(context.now_ms, unsigned)
+                .saturating_sub(unsigned(started))
+        }),
+        stop: stop.and_then(|text| parsed(&text, "stop").ok()),
+        origin: parsed(&row.get::<_, String>(2)?, "origin").unwrap_or_else(|_| unreadable()),
+        folder: row
+            .get::<_, Option<String>>(18)?
+            .filter(|folder| !folder.is_empty()),
+        target: row
+            .get::<_, Option<String>>(19)?
+            .filter(|target| !target.is_empty()),
+    })
+}
+
+/// A stored prediction may hold numbers that JSON lost; the trial itself must stay readable.
+fn unreadable() -> Origin {
+    Origin {
+        sampler: "unknown".into(),
+        method: "not readable".into(),
+        predicted: None,
+        notes: Vec::new(),
+    }
+}
