@@ -14,6 +14,7 @@ pub(crate) mod literal;
 pub mod overdrive_section;
 pub mod runconfig;
 pub mod schema;
+pub mod template;
 
 pub use data_map::DataMap;
 pub use experiment::{
