@@ -1,1 +1,82 @@
 //! The command line: arguments, commands, terminal, exit codes.
+//!
+//! [`main`] is all that the binary does. Results go to standard output, everything else to standard error (`output`); every
+//! failure is one [`CliError`] with an exit code of [`exit`].
+
+pub mod args;
+mod commands;
+pub mod error;
+pub mod exit;
+pub mod help;
+pub mod output;
+pub mod reference;
+pub mod terminal;
+
+pub use error::CliError;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+use output::{Output, Surroundings};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    // Called through a link named `az`, the program takes the lines of the Azure command line as they are.
+    let called = arguments
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == "az");
+    if called {
+        arguments.insert(1, "az".into());
+    }
+    ExitCode::from(run(&arguments))
+}
+
+/// Parses `arguments` (the program's name first), runs the command, shows its error; returns the exit code.
+pub fn run(arguments: &[OsString]) -> u8 {
+    let surroundings = Surroundings::of_process();
+    if matches!(arguments, [_, only] if only == "--help" || only == "help") {
+        let text = help::screen(&args::Cli::command(), true);
+        return write_out(&text);
+    }
+    let matches = match help::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match args::Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let output = Output::new(&cli.globals, &surroundings);
+    match commands::dispatch(cli, &output) {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            error.exit
+        }
+    }
+}
+
+fn usage(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => write_out(&error.render().to_string()),
+        _ => {
+            use std::io::Write as _;
+            let _ = write!(std::io::stderr().lock(), "{}", error.render());
+            exit::USAGE
+        }
+    }
+}
+
+fn write_out(text: &str) -> u8 {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => exit::OK,
+        Err(error) => CliError::from(error).exit,
+    }
+}

@@ -3,6 +3,7 @@
 //! Readers never stop at the first mistake: they return what they could understand and all diagnostics, in file order. Dialects
 //! differ in spelling only; inside there is one [`Experiment`], immutable and serialisable, stored with the sweep.
 
+pub mod command_job;
 pub mod data_map;
 pub mod experiment;
 pub mod expression;
@@ -15,6 +16,7 @@ pub mod overdrive_section;
 pub mod runconfig;
 pub mod schema;
 pub mod template;
+pub mod sweep_job;
 
 pub use data_map::DataMap;
 pub use experiment::{

@@ -37,7 +37,7 @@ pub struct Limits {
 }
 
 /// What the controller must know of an experiment besides sampler and policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Direction of the primary metric.
     pub goal: Goal,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Direction of the primary metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// Smaller is better.
@@ -39,8 +40,8 @@ impl Goal {
     }
 }
 
-/// One reported number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// One reported number. Equality is that of the record: NaN equals NaN.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Observation {
     /// The value; NaN and infinities are kept (they count as an interval without a value).
     #[serde(with = "number")]
@@ -52,11 +53,26 @@ pub struct Observation {
     pub elapsed_ms: u64,
 }
 
-/// All reports of one metric by one trial, in arrival order.
-#[derive(Clone, Debug, Default, PartialEq)]
+impl PartialEq for Observation {
+    fn eq(&self, other: &Self) -> bool {
+        self.value.total_cmp(&other.value).is_eq()
+            && self.step == other.step
+            && self.elapsed_ms == other.elapsed_ms
+    }
+}
+
+/// All reports of one metric by one trial, in arrival order. Equality is that of the record: NaN equals NaN.
+#[derive(Clone, Debug, Default)]
 pub struct Series {
     values: Vec<f64>,
     best: Option<(usize, f64)>,
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.values.iter().zip(&other.values);
+        self.values.len() == other.values.len() && pairs.into_iter().all(|(a, b)| a.total_cmp(b).is_eq())
+    }
 }
 
 impl Series {

@@ -140,7 +140,7 @@ impl Bandit {
         let best = sign * self.everybody.at(trial.due)?;
         let value = trial.best_at_due.map(|value| sign * value);
         let (threshold, because) = self.threshold(best);
-        if value.is_some_and(|value| !self.goal.worse(value, threshold)) {
+        if value.is_some_and(|value| !self.goal.worse(value, threshold)) || !threshold.is_finite() {
             return None;
         }
         let (name, slack) = match self.slack {

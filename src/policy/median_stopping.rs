@@ -42,7 +42,7 @@ impl MedianStopping {
             }
         }
         let median = median(&sets, count)?;
-        if value.is_some_and(|value| !Goal::Maximize.worse(value, median)) {
+        if value.is_some_and(|value| !Goal::Maximize.worse(value, median)) || !median.is_finite() {
             return None;
         }
         let sign = self.goal.sign();

@@ -83,25 +83,26 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
-    pub(crate) fn of(experiment: &Experiment) -> Self {
+    pub(crate) fn of(experiment: Experiment) -> Self {
         Self {
             parameters: experiment.space.parameters.len(),
-            experiment: experiment.clone(),
+            experiment,
         }
     }
 
     pub(crate) fn name(&self, assignment: &Assignment) -> IndexMap<String, Value> {
-        if self.experiment.launch.parameters.is_empty() {
-            return self
-                .experiment
-                .space
-                .parameters
-                .iter()
-                .zip(&assignment.values)
+        let space = &self.experiment.space;
+        let named = || {
+            let active = space.parameters.iter().zip(&assignment.values);
+            active
                 .filter_map(|(parameter, value)| Some((parameter.name.clone(), value.clone()?)))
-                .collect();
+                .collect()
+        };
+        if self.experiment.launch.parameters.is_empty() {
+            return named();
         }
-        launch::parameters(&self.experiment, assignment).unwrap_or_default()
+        // A trial must stay readable whatever its experiment has become.
+        launch::parameters(&self.experiment, assignment).unwrap_or_else(|_| named())
     }
 }
 

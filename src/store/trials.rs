@@ -256,7 +256,7 @@ impl Store {
             now_ms: self.clock.stamp().since(&clock.created, clock.now_ms),
             created: clock.created,
             goal: experiment.metric.as_ref().map(|metric| metric.goal),
-            naming: Naming::of(&experiment),
+            naming: Naming::of(experiment),
             sweep: sweep.to_owned(),
         })
     }

@@ -50,13 +50,13 @@ impl Store {
         Ok(SweepWriter {
             store: Arc::clone(self),
             lease,
-            naming: Naming::of(&experiment),
             goal: experiment
                 .metric
                 .as_ref()
                 .map_or(Goal::Minimize, |metric| metric.goal),
-            metric: experiment.metric.map(|metric| metric.name),
+            metric: experiment.metric.as_ref().map(|metric| metric.name.clone()),
             limits: experiment.limits,
+            naming: Naming::of(experiment),
             counters: Counters::default(),
             unsynced_since: None,
             renewed: self.clock.stamp().boot_ms,
@@ -171,6 +171,21 @@ impl SweepWriter {
         if unsynced || now.saturating_sub(self.renewed) >= RENEW_EVERY_MS {
             self.apply(&[], Durability::Process)?;
         }
+        Ok(())
+    }
+
+    /// Where others ring after leaving a request.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn set_doorbell(&mut self, path: &Path) -> Result<(), StoreError> {
+        self.store
+            .writing()?
+            .execute(
+                "UPDATE lease SET doorbell = ?3 WHERE sweep = ?1 AND nonce = ?2",
+                params![self.lease.key, self.lease.nonce, path.to_string_lossy()],
+            )
+            .map_err(self.store.sorted())?;
         Ok(())
     }
 

@@ -104,17 +104,6 @@ pub enum LaunchError {
     },
 }
 
-/// The parameters of a trial as people see them: names as declared, values as the script gets them; inactive ones are absent.
-///
-/// # Errors
-/// [`LaunchError`] if the assignment is of another space.
-pub fn parameters(
-    experiment: &Experiment,
-    assignment: &Assignment,
-) -> Result<IndexMap<String, Value>, LaunchError> {
-    values::visible(experiment, assignment, Rendering::of(experiment))
-}
-
 /// The command, environment and visible parameters of one attempt of one trial.
 ///
 /// # Errors
@@ -189,6 +178,17 @@ pub fn plan(
         return Err(LaunchError::Nul { index });
     }
     Ok(plan)
+}
+
+/// The trial's parameters as people and scripts see them: names as declared, inactive ones absent. The same as in [`plan`].
+///
+/// # Errors
+/// [`LaunchError::NoSuchBranch`] for an assignment of another space.
+pub fn parameters(
+    experiment: &Experiment,
+    assignment: &Assignment,
+) -> Result<IndexMap<String, Value>, LaunchError> {
+    values::visible(experiment, assignment, Rendering::of(experiment))
 }
 
 /// `--name value` of every parameter that is active and bound to an argument.

@@ -1,1 +1,6 @@
-//! Tests of `cli`.
+//! Tests of `cli` and `report`: help, screens at three widths, documents, plots, exports, exit codes of the real binary.
+
+mod binary;
+mod plots;
+mod rows;
+mod screens;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the bottom up: a room may use rooms of lower rows, and those beside it that [`BESIDE`] names.
 const ROWS: [&[&str]; 10] = [
-    &["diagnostic", "metric", "space", "clock"],
+    &["diagnostic", "metric", "space", "clock", "process"],
     &["history", "surrogate", "acquisition"],
     &["sampler", "policy", "journal"],
     &["controller"],
@@ -19,7 +19,8 @@ const ROWS: [&[&str]; 10] = [
 ];
 
 /// Uses within a row that are part of the design.
-const BESIDE: [(&str, &str); 3] = [
+const BESIDE: [(&str, &str); 4] = [
+    ("process", "clock"),
     ("space", "diagnostic"),
     ("acquisition", "surrogate"),
     ("cli", "studio"),

@@ -5,32 +5,43 @@ mod leadership;
 mod reading;
 mod scale;
 
-use overdrive::config::{Command, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec};
-use overdrive::controller::{Limits, Record};
-use overdrive::metric::{Goal, Observation};
-use overdrive::policy::PolicySpec;
-use overdrive::sampler::{Origin, SamplerSpec};
-use overdrive::space::{Assignment, Distribution, Parameter, SearchSpace, Value};
+use overdrive::config::Experiment;
+use overdrive::controller::Record;
+use overdrive::metric::Observation;
+use overdrive::sampler::Origin;
+use overdrive::space::{Assignment, Value};
 use overdrive::store::{Change, Durability, Store, SweepWriter};
 use std::path::Path;
 use std::sync::Arc;
 
 pub fn experiment() -> Experiment {
-    let uniform = |name: &str| Parameter {
-        name: name.into(),
-        distribution: Distribution::Uniform { low: 0.0, high: 1.0 },
-        condition: None,
-    };
-    Experiment {
-        name: "digits".into(),
-        display_name: None,
-        description: None,
-        tags: [("team".to_owned(), "blue".to_owned())].into_iter().collect(),
-        dialect: Dialect::Hyperdrive,
-        file: Some("/somewhere/hdconfig.yml".into()),
-        space: SearchSpace {
-            parameters: vec![uniform("lr"), uniform("momentum")],
-            constraints: Vec::new(),
+    let uniform = serde_json::json!({ "type": "uniform", "low": 0.0, "high": 1.0 });
+    serde_json::from_value(serde_json::json!({
+        "name": "digits",
+        "tags": { "team": "blue" },
+        "dialect": "hyperdrive",
+        "file": "/somewhere/hdconfig.yml",
+        "space": { "parameters": [
+            { "name": "lr", "distribution": uniform },
+            { "name": "momentum", "distribution": uniform },
+        ] },
+        "sampler": { "kind": "random", "seed": 7 },
+        "policy": { "type": "no_termination" },
+        "metric": { "name": "Accuracy", "goal": "maximize" },
+        "limits": { "max_total": 100, "max_concurrent": 4, "max_duration_ms": null },
+        "abort_after_initial_failures": 3,
+        "max_retries": 3,
+        "launch": {
+            "source_directory": null,
+            "command": { "kind": "script", "script": "train.py", "arguments": [] },
+            "parameters": [],
+            "environment_variables": {},
+            "environment": { "kind": "user_managed", "interpreter": "python3" },
+            "framework": "python",
+            "communicator": "none",
+            "node_count": 1,
+            "process_count_per_node": 1,
+            "run_definition": null,
         },
         sampler: SamplerSpec {
             kind: "random".into(),
@@ -53,6 +64,7 @@ pub fn experiment() -> Experiment {
         max_retries: 3,
         launch: Launch {
             source_directory: None,
+            source_files: Vec::new(),
             command: Command::Script {
                 script: "train.py".into(),
                 arguments: Vec::new(),
@@ -78,6 +90,9 @@ pub fn experiment() -> Experiment {
         stop_when: None,
         extensions: serde_json::Map::new(),
     }
+        "targets": ["local"],
+    }))
+    .unwrap()
 }
 
 pub fn origin() -> Origin {
@@ -107,7 +122,10 @@ pub fn observation(value: f64, step: Option<i64>) -> Observation {
 pub fn led(folder: &Path, id: &str) -> SweepWriter {
     let store = Arc::new(Store::open(folder).unwrap());
     store
-        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id))
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
+        .unwrap();
+    store
+        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
         .unwrap();
     store.writer(id, None, false).unwrap()
 }

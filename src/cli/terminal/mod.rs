@@ -1,0 +1,7 @@
+//! The live block on a real terminal, plain lines elsewhere, and what Ctrl-C does.
+
+pub mod screen;
+pub mod signals;
+
+pub use screen::Screen;
+pub use signals::Signals;

@@ -1,0 +1,64 @@
+//! The JSON documents of `--json`: one object, `schema_version` first, lists as `{items, next}`.
+
+use crate::report::SCHEMA_VERSION;
+use crate::store::row::{AttemptRow, SweepRow, TrialRow};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Wraps an object (or any value, under `value`) into a document.
+pub fn document(body: Value) -> Value {
+    let mut out = Map::new();
+    out.insert("schema_version".into(), json!(SCHEMA_VERSION));
+    match body {
+        Value::Object(entries) => out.extend(entries),
+        other => {
+            out.insert("value".into(), other);
+        }
+    }
+    Value::Object(out)
+}
+
+/// A list: `{items, next}`; `next` is the offset of the next page or null.
+pub fn list<T: Serialize>(items: &[T], next: Option<u64>) -> Value {
+    document(json!({"items": items, "next": next}))
+}
+
+/// How `run --json` ends: sweep, state, counts by state, best.
+pub fn result(sweep: &SweepRow) -> Value {
+    document(json!({
+        "sweep": sweep.sweep,
+        "state": sweep.state.word(),
+        "reason": sweep.reason,
+        "experiment": sweep.experiment,
+        "metric": sweep.metric,
+        "goal": sweep.goal,
+        "trials": sweep.trials,
+        "stopped_by_policy": sweep.stopped_by_policy,
+        "best": sweep.best,
+        "duration_ms": sweep.duration_ms,
+        "folder": sweep.folder,
+    }))
+}
+
+/// `show SWEEP`: the sweep's row with its trials.
+pub fn sweep(sweep: &SweepRow, trials: &[TrialRow], next: Option<u64>) -> Value {
+    let mut body = serde_json::to_value(sweep).unwrap_or(Value::Null);
+    if let Value::Object(entries) = &mut body {
+        entries.insert("items".into(), json!(trials));
+        entries.insert("next".into(), json!(next));
+    }
+    document(body)
+}
+
+/// `show TRIAL` and `why`: the trial's row with its attempts.
+pub fn trial(sweep: &SweepRow, trial: &TrialRow, attempts: &[AttemptRow]) -> Value {
+    let mut body = serde_json::to_value(trial).unwrap_or(Value::Null);
+    if let Value::Object(entries) = &mut body {
+        entries.insert("sweep".into(), json!(sweep.sweep));
+        entries.insert("metric".into(), json!(sweep.metric));
+        entries.insert("goal".into(), json!(sweep.goal));
+        entries.insert("items".into(), json!(attempts));
+        entries.insert("next".into(), Value::Null);
+    }
+    document(body)
+}

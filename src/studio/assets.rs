@@ -1,0 +1,56 @@
+//! The page: built assets, embedded in the binary, and the door for browsers.
+
+use crate::studio::state::Studio;
+use axum::extract::{Query, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+include!(concat!(env!("CARGO_MANIFEST_DIR"), "/studio/dist/assets.rs"));
+
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    code: Option<String>,
+}
+
+/// Trades a one-time code for the cookie and goes to the page.
+pub(super) async fn login(State(studio): State<Studio>, Query(query): Query<LoginQuery>) -> Response {
+    match query.code.and_then(|code| studio.access.redeem(&code)) {
+        Some(cookie) => {
+            let mut response = Redirect::to("/").into_response();
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            response
+        }
+        None => (
+            StatusCode::UNAUTHORIZED,
+            "this link was used before or is older than a minute: run `overdrive studio --link` for a new one\n",
+        )
+            .into_response(),
+    }
+}
+
+/// An asset by its path; every other path is a view of the one page.
+pub(super) async fn page(uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    if path.starts_with("api/") {
+        return crate::studio::error::ApiError::not_found(format!("no route `/{path}`")).into_response();
+    }
+    let found = ASSETS.iter().find(|asset| asset.0 == path);
+    let is_page = found.is_none();
+    let Some((_, kind, bytes)) = found.or_else(|| ASSETS.iter().find(|asset| asset.0 == "index.html")) else {
+        return (StatusCode::NOT_FOUND, "no page").into_response();
+    };
+    let cache = if is_page || path == "index.html" {
+        "no-cache"
+    } else {
+        "public, max-age=31536000, immutable"
+    };
+    let mut response = (*bytes).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+}

@@ -1,0 +1,236 @@
+//! The one table of routes: method, path, summary; from it come the router, the API description and the security tests.
+
+use crate::studio::access::{Guard, guard};
+use crate::studio::state::Studio;
+use crate::studio::{assets, columns, control, files, openapi, read, stream};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, get, patch, post};
+use std::net::SocketAddr;
+
+/// Largest accepted body: a configuration file, never data.
+const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// One route of the API.
+pub struct Route {
+    /// `GET`, `POST`, `PATCH`.
+    pub method: &'static str,
+    /// Path with `{name}` parts.
+    pub path: &'static str,
+    /// What it gives or does, one sentence.
+    pub summary: &'static str,
+    /// Name of the schema of its answer in the API description, or a media type.
+    pub answer: &'static str,
+    /// Query parameters: name, what it means.
+    pub query: &'static [(&'static str, &'static str)],
+    handler: fn() -> MethodRouter<Studio>,
+}
+
+const PAGE: &[(&str, &str)] = &[
+    ("limit", "at most this many items, 500 by default"),
+    ("cursor", "`next` of the page before"),
+];
+
+/// All routes of the API, in the order of the description.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps",
+        summary: "all sweeps, newest first",
+        answer: "SweepList",
+        query: &[
+            ("experiment", "only of this experiment"),
+            ("state", "only in this state"),
+            ("archived", "archived ones too"),
+            ("limit", "at most this many items"),
+        ],
+        handler: || get(read::sweeps),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}",
+        summary: "one sweep with its space, policy and sampler",
+        answer: "SweepDetail",
+        query: &[],
+        handler: || get(read::sweep),
+    },
+    Route {
+        method: "PATCH",
+        path: "/api/v1/sweeps/{sweep}",
+        summary: "change tags, notes, archiving",
+        answer: "SweepRow",
+        query: &[],
+        handler: || patch(control::label),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/summary",
+        summary: "everything the first view needs: the sweep, best-so-far (at most 1,000 points), the first 100 trials",
+        answer: "Summary",
+        query: &[],
+        handler: || get(read::summary),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/sweeps/{sweep}/actions",
+        summary: "cancel, pause, resume, set_limits, enqueue",
+        answer: "Requested",
+        query: &[],
+        handler: || post(control::sweep_action),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials",
+        summary: "trials of a sweep",
+        answer: "TrialList",
+        query: &[
+            ("order", "`number`, `best`, `started` or `ended`"),
+            ("reverse", "the other way round"),
+            ("state", "states, separated by commas"),
+            (
+                "where",
+                "search expression: `state:failed lr<0.01 best>0.9 \"text\"`",
+            ),
+            ("limit", "at most this many items, 500 by default"),
+            ("cursor", "`next` of the page before"),
+        ],
+        handler: || get(read::trials),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}",
+        summary: "one trial with attempts, metric names, facts and artifacts",
+        answer: "TrialDetail",
+        query: &[],
+        handler: || get(read::trial),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}/actions",
+        summary: "cancel or rerun",
+        answer: "Requested",
+        query: &[],
+        handler: || post(control::trial_action),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}/curve",
+        summary: "all points of one metric of one trial",
+        answer: "MetricPoints",
+        query: &[("metric", "name; the primary metric by default")],
+        handler: || get(read::curve),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}/log",
+        summary: "captured output from a byte offset on",
+        answer: "text/plain",
+        query: &[
+            ("offset", "first byte; negative counts from the end"),
+            ("limit", "at most this many bytes, 64 KiB by default"),
+        ],
+        handler: || get(files::log),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}/files",
+        summary: "files in the trial's outputs, logs and artifacts",
+        answer: "FileList",
+        query: PAGE,
+        handler: || get(files::list),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/trials/{trial}/file",
+        summary: "one file, as an attachment",
+        answer: "application/octet-stream",
+        query: &[("path", "path as listed")],
+        handler: || get(files::download),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/metrics",
+        summary: "names of all metrics that were reported",
+        answer: "MetricList",
+        query: &[],
+        handler: || get(read::metrics),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/curves",
+        summary: "learning curves of many trials as binary columns (see the description)",
+        answer: "application/octet-stream",
+        query: &[
+            ("metric", "name; the primary metric by default"),
+            ("limit", "at most this many trials, 20,000 by default"),
+            ("after", "only trials with a larger number"),
+        ],
+        handler: || get(columns::curves),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/points",
+        summary: "parameters, state and best value of every trial as columns, for scatter, slices and parallel coordinates",
+        answer: "Points",
+        query: &[],
+        handler: || get(columns::points),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/events",
+        summary: "live changes of a sweep (server-sent events; resume by `Last-Event-ID`)",
+        answer: "text/event-stream",
+        query: &[("after", "position to begin after")],
+        handler: || get(stream::sweep_events),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/events",
+        summary: "live changes of all sweeps (server-sent events; resume by `Last-Event-ID`)",
+        answer: "text/event-stream",
+        query: &[("after", "position to begin after")],
+        handler: || get(stream::all_events),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/targets",
+        summary: "compute targets with capacity and state",
+        answer: "TargetList",
+        query: &[],
+        handler: || get(read::targets),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/about",
+        summary: "version, folders, what may be changed",
+        answer: "About",
+        query: &[],
+        handler: || get(read::about),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/openapi.json",
+        summary: "this description",
+        answer: "application/json",
+        query: &[],
+        handler: || get(openapi::description),
+    },
+];
+
+/// The whole server.
+pub(super) fn router(studio: Studio, address: SocketAddr) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        router = router.route(route.path, (route.handler)());
+    }
+    let entrance = Guard {
+        access: studio.access.clone(),
+        address,
+    };
+    router
+        .route("/login", get(assets::login))
+        .fallback(assets::page)
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(axum::middleware::from_fn_with_state(entrance, guard))
+        .with_state(studio)
+}

@@ -1,0 +1,60 @@
+//! What all handlers share.
+
+use crate::store::{Store, StoreError};
+use crate::studio::access::Access;
+use crate::studio::error::ApiError;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Live streams at a time; a browser tab needs one.
+const STREAMS_MAX: usize = 256;
+
+/// How a studio is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// State folder (`<project>/.overdrive`).
+    pub state_folder: PathBuf,
+    /// Folder in which submitted sweeps are started; files named in them are looked for below it.
+    pub project_folder: PathBuf,
+    /// The overdrive binary to start sweeps with.
+    pub program: PathBuf,
+    /// Whether anything may be changed from the browser.
+    pub read_only: bool,
+}
+
+/// A studio over one store.
+#[derive(Clone)]
+pub struct Studio {
+    pub(super) settings: Arc<Settings>,
+    pub(super) access: Arc<Access>,
+    pub(super) store: Arc<Store>,
+    pub(super) streams: Arc<Semaphore>,
+}
+
+impl Studio {
+    /// Opens the store of `settings.state_folder`, making it if this is a new project.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be opened.
+    pub fn open(settings: Settings, access: Access) -> Result<Self, StoreError> {
+        let store = Arc::new(Store::open(&settings.state_folder)?);
+        Ok(Self {
+            settings: Arc::new(settings),
+            access: Arc::new(access),
+            store,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        })
+    }
+
+    /// Runs blocking work on the store off the event loop.
+    pub(super) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .unwrap_or_else(|_| Err(ApiError::internal("the request could not be finished")))
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a runner lives: by its claim, or by what was started and has not claimed yet.
+
+use super::super::Liveness;
+use crate::process::{Identity, Presence, start_ticks};
+use std::path::Path;
+use std::process::Child;
+
+/// A runner that this process started.
+pub(super) struct Started {
+    pub(super) child: Child,
+    identity: Option<Identity>,
+}
+
+impl Started {
+    pub(super) fn new(child: Child) -> Self {
+        // The child is not waited for yet, so that its id cannot be another's.
+        let identity = i32::try_from(child.id()).ok().and_then(|pid| {
+            Some(Identity {
+                pid,
+                start_ticks: start_ticks(pid)?,
+                ..Identity::own()
+            })
+        });
+        Self { child, identity }
+    }
+
+    /// Whether it ended; also clears it from the process table.
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+/// What is known of the runner of an attempt's folder.
+///
+/// `known` remembers the claim: its file never changes once it is whole.
+pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Option<Identity>) -> Liveness {
+    if known.is_none() {
+        *known = claim(folder);
+    }
+    match known {
+        Some(claim) => match claim.presence() {
+            Presence::Here => Liveness::Alive,
+            Presence::Elsewhere => Liveness::Unknown(format!("the runner is on host {}", claim.host)),
+            Presence::Gone => {
+                // Clears the process table where the runner is a child of this process.
+                if let Some(started) = started {
+                    started.has_ended();
+                }
+                Liveness::Dead(death(folder, claim))
+            }
+        },
+        None => match started {
+            // A claim may appear between the two looks; then the next call sees it.
+            Some(started) => {
+                if started.has_ended() && claim(folder).is_none() {
+                    let pid = started.identity.as_ref().map_or(0, |identity| identity.pid);
+                    Liveness::Dead(format!(
+                        "runner {pid} ended before it claimed the attempt{}",
+                        last_words(folder)
+                    ))
+                } else {
+                    Liveness::Alive
+                }
+            }
+            None => Liveness::Unclaimed,
+        },
+    }
+}
+
+fn claim(folder: &Path) -> Option<Identity> {
+    serde_json::from_slice(&std::fs::read(folder.join("claim")).ok()?).ok()
+}
+
+fn death(folder: &Path, claim: &Identity) -> String {
+    if claim.pid == 0 {
+        "the attempt was given up before a runner claimed it".into()
+    } else if claim.boot_id != crate::clock::boot_id() {
+        "the machine was restarted".into()
+    } else {
+        // What it could not even write into a journal.
+        let trouble = std::fs::read_to_string(folder.join("runner_error.txt")).unwrap_or_default();
+        match trouble.trim() {
+            "" => format!("runner {} is gone", claim.pid),
+            trouble => trouble.chars().take(300).collect(),
+        }
+    }
+}
+
+/// The last line that the runner wrote on standard error, if any.
+fn last_words(folder: &Path) -> String {
+    let text = std::fs::read(folder.join("runner.log")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    match text.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) => format!(": {}", line.chars().take(300).collect::<String>()),
+        None => String::new(),
+    }
+}

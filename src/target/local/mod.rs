@@ -1,0 +1,274 @@
+//! The local target: runners as detached processes of this machine, journals as files beside them.
+//!
+//! A runner is a child that nobody depends on: it makes a session of its own, outlives the controller, and its end is told by its
+//! journal or proved by its identity (boot id, process id, start time), never by an exit status.
+
+mod bell;
+mod gpu;
+mod liveness;
+mod reader;
+
+pub use bell::Bell;
+pub use gpu::visible_devices;
+
+use super::{AttemptRef, Chunk, ComputeTarget, Liveness, TargetError};
+use crate::process::Identity;
+use crate::runner::AttemptSpec;
+use liveness::Started;
+use reader::Readers;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long processes that a lost runner left behind may take to end once killed.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the local target is set up.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// Name of the target.
+    pub name: String,
+    /// Trials at once; `None` = as many as the sweep allows.
+    pub slots: Option<u64>,
+    /// Program that runs an attempt; the running one by default.
+    pub executable: PathBuf,
+    /// Its arguments before the attempt's folder.
+    pub arguments: Vec<OsString>,
+    /// Devices to hand out by `CUDA_VISIBLE_DEVICES`, one per trial, the least used first; empty = leave the variable alone.
+    pub devices: Vec<String>,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        Self {
+            name: "local".into(),
+            slots: None,
+            executable: "/proc/self/exe".into(),
+            arguments: vec!["runner".into()],
+            devices: Vec::new(),
+        }
+    }
+}
+
+/// This machine as a compute target.
+pub struct LocalTarget {
+    options: LocalOptions,
+    bell: Arc<Bell>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Runners that this process started and that may still run.
+    started: HashMap<PathBuf, Started>,
+    /// Runners that ended and whose entry in the process table was not yet cleared.
+    ended: Vec<Child>,
+    readers: Readers,
+    claims: HashMap<PathBuf, Option<Identity>>,
+    devices: HashMap<PathBuf, usize>,
+}
+
+impl LocalTarget {
+    /// A target that is woken by `bell`.
+    pub fn new(options: LocalOptions, bell: Arc<Bell>) -> Self {
+        Self {
+            options,
+            bell,
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self, reason: String) -> TargetError {
+        TargetError::Refused {
+            target: self.options.name.clone(),
+            reason,
+        }
+    }
+
+    /// Sorts a failure to start: what is short for now, and what is wrong for good.
+    fn failed(&self, what: &str, error: &std::io::Error) -> TargetError {
+        let resource = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::AGAIN) => "processes",
+            Some(Errno::MFILE | Errno::NFILE) => "file descriptors",
+            Some(Errno::NOMEM) => "memory",
+            Some(Errno::NOSPC | Errno::DQUOT) => "disk space",
+            _ => return self.refused(format!("{what}: {error}")),
+        };
+        TargetError::Exhausted {
+            target: self.options.name.clone(),
+            resource: resource.into(),
+        }
+    }
+
+    /// The least used device, taken for the attempt.
+    fn device(&self, state: &mut State, folder: &std::path::Path) -> Option<String> {
+        let devices = &self.options.devices;
+        let used = |index: usize| state.devices.values().filter(|taken| **taken == index).count();
+        let index = (0..devices.len()).min_by_key(|index| (used(*index), *index))?;
+        state.devices.insert(folder.to_owned(), index);
+        devices.get(index).cloned()
+    }
+}
+
+impl ComputeTarget for LocalTarget {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn slots(&self) -> Option<u64> {
+        self.options.slots
+    }
+
+    fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
+        let log = attempt.folder.join("runner.log");
+        let errors = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&log)
+            .map_err(|error| self.failed(&log.display().to_string(), &error))?;
+        let mut command = Command::new(&self.options.executable);
+        command
+            .args(&self.options.arguments)
+            .arg(&attempt.folder)
+            .current_dir(&attempt.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors);
+        let mut state = self.state();
+        if !spec.env.contains_key("CUDA_VISIBLE_DEVICES")
+            && let Some(device) = self.device(&mut state, &attempt.folder)
+        {
+            command.env("CUDA_VISIBLE_DEVICES", device);
+        }
+        let child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                state.devices.remove(&attempt.folder);
+                return Err(self.failed(&self.options.executable.display().to_string(), &error));
+            }
+        };
+        let started = Started::new(child);
+        if let Some(before) = state.started.insert(attempt.folder.clone(), started) {
+            state.ended.push(before.child);
+        }
+        Ok(())
+    }
+
+    fn follow(&self, cursors: &[(AttemptRef, u64)]) -> Result<Vec<Chunk>, TargetError> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state
+            .ended
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        let mut chunks = Vec::with_capacity(cursors.len());
+        for (attempt, offset) in cursors {
+            // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
+            let known = state.claims.entry(attempt.folder.clone()).or_default();
+            let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder), known);
+            let bytes = match state.readers.read(&attempt.folder, *offset) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(error) => {
+                    let reason = format!("journal of trial {}: {error}", attempt.trial);
+                    chunks.push(Chunk {
+                        attempt: attempt.clone(),
+                        bytes: Vec::new(),
+                        liveness: Liveness::Unknown(reason),
+                    });
+                    continue;
+                }
+            };
+            chunks.push(Chunk {
+                attempt: attempt.clone(),
+                bytes,
+                liveness,
+            });
+        }
+        Ok(chunks)
+    }
+
+    fn cancel(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        let path = attempt.folder.join("cancel");
+        match OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+        {
+            Ok(_) => {
+                bell::ring(&attempt.folder.join("bell"));
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&path.display().to_string(), &error)),
+        }
+    }
+
+    fn wait(&self, timeout: Duration) {
+        self.bell.wait(timeout);
+    }
+
+    fn forget(&self, attempt: &AttemptRef) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.readers.forget(&attempt.folder);
+        state.claims.remove(&attempt.folder);
+        state.devices.remove(&attempt.folder);
+        if let Some(started) = state.started.remove(&attempt.folder) {
+            state.ended.push(started.child);
+        }
+        state
+            .ended
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    fn reopen(&self, attempt: &AttemptRef) {
+        self.state().readers.forget(&attempt.folder);
+    }
+
+    fn end_orphans(&self, _: &AttemptRef, nonce: &str) {
+        crate::runner::end_orphans(nonce, ORPHAN_PATIENCE);
+    }
+
+    fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
+        let path = attempt.folder.join("claim");
+        let own = Identity {
+            pid: 0,
+            start_ticks: 0,
+            ..Identity::own()
+        };
+        let create = || -> std::io::Result<()> {
+            let mut file: File = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            std::io::Write::write_all(&mut file, &serde_json::to_vec(&own)?)
+        };
+        match create() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            // A folder that a power cut ate cannot hold a runner either.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(self.failed(&path.display().to_string(), &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
