@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 27] = [
     "seed",
     "targets",
     "stop_when",
@@ -40,6 +40,9 @@ pub const KEYS: [&str; 24] = [
     "tags",
     "extra_packages",
     "allow_duplicate_arguments",
+    "datastores",
+    "datasets",
+    "data_map",
     "grace_seconds",
     "log_cap_mib",
 ];
@@ -270,6 +273,14 @@ impl Section {
         {
             self.extensions.insert(entry.key.clone(), Json::from(value));
         }
+        // Where data behind names lies; `data_map` says more about them.
+        for key in ["datastores", "datasets", "data_map"] {
+            if let Some(entry) = fields.given(key)
+                && let Some(table) = path_table(entry, found)
+            {
+                self.extensions.insert(key.to_owned(), Json::Object(table));
+            }
+        }
         if let Some(entry) = fields.given("extra_packages")
             && let Some(value) = found.texts(entry)
         {
@@ -404,6 +415,24 @@ impl Section {
         experiment.extensions.extend(self.extensions);
         diagnostics
     }
+}
+
+/// A map from names to paths or addresses.
+fn path_table(entry: &Entry, found: &mut Diagnostics) -> Option<Map<String, Json>> {
+    let Some(entries) = entry.value.as_map() else {
+        found
+            .error(
+                "argument-type",
+                entry.value.span,
+                format!("`{}` must be a map from names to paths", entry.key),
+            )
+            .label(entry.value.describe());
+        return None;
+    };
+    entries
+        .iter()
+        .map(|inner| Some((inner.key.clone(), Json::from(found.text(inner)?))))
+        .collect()
 }
 
 fn set<T>(target: &mut T, value: Option<T>) {

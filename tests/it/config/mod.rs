@@ -4,6 +4,7 @@
 mod corpus;
 mod disk;
 mod mutations;
+mod resolve;
 mod runconfig;
 mod screens;
 mod section;
