@@ -150,7 +150,7 @@ pub fn finished(clock: &str, sweep: &SweepRow) -> String {
     let reason = sweep
         .reason
         .as_deref()
-        .map(|reason| text::printable(reason))
+        .map(text::printable)
         .unwrap_or_default();
     line(clock, "sweep", sweep.state.word(), &reason)
 }
