@@ -123,6 +123,8 @@ pub enum SamplerError {
     },
 }
 
+type Builder = fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>;
+
 /// A row of the registry: one kind of sampler.
 pub struct Registration {
     /// What users write.
@@ -131,7 +133,7 @@ pub struct Registration {
     pub aliases: &'static [&'static str],
     /// One line for people.
     pub summary: &'static str,
-    build: fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>,
+    build: Builder,
 }
 
 /// Every sampler there is.
