@@ -13,6 +13,7 @@ pub mod hyperdrive;
 pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
+pub mod resolve;
 pub mod runconfig;
 pub mod schema;
 pub mod template;
@@ -26,6 +27,7 @@ pub use files::Files;
 pub use format::Format;
 pub use hyperdrive::Hyperdrive;
 pub use overdrive_section::Section;
+pub use resolve::{EnvironmentChoice, Request, Resolved, resolve};
 
 use crate::diagnostic::Diagnostic;
 
