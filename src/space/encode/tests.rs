@@ -1,5 +1,5 @@
 use super::*;
-use crate::sampler::rng::stream;
+use crate::space::rng::stream;
 use crate::space::{Condition, Parameter, SearchSpace};
 
 fn every_kind() -> Arc<Domain> {

@@ -1,6 +1,6 @@
 use super::super::{Fit, Prior};
 use super::*;
-use crate::sampler::rng::stream;
+use crate::space::rng::stream;
 use crate::surrogate::GroupKind;
 
 /// Mixed features: two axes, an arc of two columns, a category.
