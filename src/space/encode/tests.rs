@@ -1,3 +1,5 @@
+//! Tests of the encoding: round trips of every expression, ordered choices.
+
 use super::*;
 use crate::space::rng::stream;
 use crate::space::{Condition, Parameter, SearchSpace};

@@ -1,3 +1,5 @@
+//! Tests of the Gaussian process against dense algebra, finite differences and its prior.
+
 use super::super::{Fit, Prior};
 use super::*;
 use crate::space::rng::stream;
