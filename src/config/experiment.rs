@@ -92,6 +92,9 @@ pub struct Experiment {
 pub struct Launch {
     /// Absolute folder of the user's code; its snapshot is the working folder of every trial. `None` = empty folder.
     pub source_directory: Option<PathBuf>,
+    /// The only files of `source_directory` that belong to the code, relative to it; empty = all (v2 `code` may name one file).
+    #[serde(default)]
+    pub source_files: Vec<String>,
     /// The command before the parameters.
     pub command: Command,
     /// How parameters reach the script, in order.
@@ -201,7 +204,8 @@ pub struct DataBinding {
     pub value: String,
     /// Environment variables to set to the value; the first is the one by which the file calls it.
     pub variables: Vec<String>,
-    /// How a v1 dataset is consumed (`direct`, `mount`, `download`); told to `run.input_datasets`.
+    /// How the data is consumed: v1 `direct`, `mount`, `download` (told to `run.input_datasets`), v2 `ro_mount`, `download`,
+    /// `direct`. An `http(s)` address that is not `direct` is to be fetched for the script.
     #[serde(default)]
     pub mechanism: Option<String>,
     /// Whether `value` is a path on the submitting machine (to be brought to remote targets).

@@ -3,6 +3,7 @@
 //! Readers never stop at the first mistake: they return what they could understand and all diagnostics, in file order. Dialects
 //! differ in spelling only; inside there is one [`Experiment`], immutable and serialisable, stored with the sweep.
 
+pub mod command_job;
 pub mod data_map;
 pub mod experiment;
 pub mod expression;
@@ -12,7 +13,11 @@ pub mod hyperdrive;
 pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
+pub mod resolve;
 pub mod runconfig;
+pub mod schema;
+pub mod sweep_job;
+pub mod template;
 
 pub use data_map::DataMap;
 pub use experiment::{
@@ -22,6 +27,7 @@ pub use files::Files;
 pub use format::Format;
 pub use hyperdrive::Hyperdrive;
 pub use overdrive_section::Section;
+pub use resolve::{EnvironmentChoice, Request, Resolved, resolve};
 
 use crate::diagnostic::Diagnostic;
 

@@ -80,6 +80,8 @@ fn canceled_early() -> Exit {
 struct Trial<'a> {
     spec: &'a AttemptSpec,
     ledger: Arc<Ledger>,
+    folder: PathBuf,
+    workdir: PathBuf,
     channels: Channels,
     main: Pid,
     supervisor: Supervisor,
@@ -101,7 +103,7 @@ fn start<'a>(
     let workdir = prepare(spec, folder)?;
     let log_path = folder.join("azureml-logs").join("70_driver_log.txt");
     let log = Log::create(&log_path, spec.log_cap_bytes).map_err(infrastructure("create the log"))?;
-    let channels = Channels::start(spec, folder, ledger);
+    let channels = Channels::start(spec, folder, &workdir, ledger);
     let report = folder.join("report.jsonl");
     if signals.asked_to_end() || folder.join("cancel").exists() {
         return Ok(None);
@@ -143,6 +145,8 @@ fn start<'a>(
     Ok(Some(Trial {
         spec,
         ledger: Arc::clone(ledger),
+        folder: folder.to_owned(),
+        workdir,
         channels,
         main,
         supervisor,
@@ -205,9 +209,10 @@ fn prepare(spec: &AttemptSpec, folder: &Path) -> Result<PathBuf, NotStarted> {
 impl Trial<'_> {
     /// Waits for the end and tells it.
     fn finish(mut self) -> Result<(), RunnerError> {
-        self.supervisor.watch();
+        self.supervisor.watch(&mut self.channels);
         let end = self.supervisor.end();
-        self.channels.finish(self.spec, &self.ledger);
+        self.channels
+            .finish(self.spec, &self.folder, &self.workdir, &self.ledger);
         if end.exit.code == Some(0)
             && let Some(notice) = self.ledger.missing_primary(self.supervisor.near_misses())
         {

@@ -1,23 +1,28 @@
 //! Wires the metric channels that need more than captured output to one attempt: the azureml shim, the MLflow endpoint, the files
 //! that are read at the end.
 
+use super::foreign::Foreign;
 use super::ledger::Ledger;
 use super::spec::AttemptSpec;
 use crate::channel::mlflow::{Config, Endpoint};
-use crate::channel::{Sink, shim};
+use crate::channel::{Sink, scan, shim};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Channels of one attempt, alive while its script runs.
 #[derive(Debug)]
 pub(super) struct Channels {
     endpoint: Option<Endpoint>,
     shim: Option<PathBuf>,
+    foreign: Option<Foreign>,
+    since: SystemTime,
 }
 
 impl Channels {
     /// Starts what the spec asks for. A channel that cannot start is told and left out; the script runs anyway.
-    pub(super) fn start(spec: &AttemptSpec, folder: &Path, ledger: &Arc<Ledger>) -> Self {
+    pub(super) fn start(spec: &AttemptSpec, folder: &Path, workdir: &Path, ledger: &Arc<Ledger>) -> Self {
+        let since = SystemTime::now();
         let endpoint = spec.mlflow.then(|| {
             let mut config = Config::new(&spec.run_id, &spec.experiment, folder);
             config.sweep = Some(spec.sweep.clone()).filter(|sweep| *sweep != spec.run_id);
@@ -34,7 +39,13 @@ impl Channels {
             made.map_err(|error| ledger.warn("azureml-shim", error.to_string()))
                 .ok()
         });
-        Self { endpoint, shim }
+        let foreign = Foreign::start(spec, folder, workdir, ledger);
+        Self {
+            endpoint,
+            shim,
+            foreign,
+            since,
+        }
     }
 
     /// Variables for the script, in rising priority. `current` looks up what it would otherwise see.
@@ -57,6 +68,9 @@ impl Channels {
             inputs: &spec.inputs,
         };
         let mut variables: Vec<(String, String)> = shim::environment(&context).into_iter().collect();
+        if let Some(foreign) = &self.foreign {
+            variables.extend(foreign.environment(spec));
+        }
         if let Some(endpoint) = &self.endpoint {
             variables.extend(endpoint.env(current));
         }
@@ -68,17 +82,38 @@ impl Channels {
         self.shim.as_deref()
     }
 
-    /// The script has ended: answers what is still under way, then looks for the primary metric where it may lie else.
-    pub(super) fn finish(&mut self, spec: &AttemptSpec, ledger: &Arc<Ledger>) {
-        let missing = spec
-            .primary_metric
-            .as_deref()
-            .filter(|metric| ledger.points(metric) == 0);
+    /// Reads what the script has appended to files of other tools.
+    pub(super) fn look(&mut self, ledger: &Ledger) {
+        if let Some(foreign) = &mut self.foreign {
+            foreign.drain(ledger);
+        }
+    }
+
+    /// The script has ended: answers what is still under way, then looks for the primary metric where it may lie else: in child
+    /// runs, then in files that the script wrote.
+    pub(super) fn finish(&mut self, spec: &AttemptSpec, folder: &Path, workdir: &Path, ledger: &Arc<Ledger>) {
+        self.look(ledger);
+        let missing = || {
+            spec.primary_metric
+                .as_deref()
+                .filter(|metric| ledger.points(metric) == 0)
+        };
         if let Some(mut endpoint) = self.endpoint.take() {
             endpoint.stop();
-            if let Some(metric) = missing {
+            if let Some(metric) = missing() {
                 endpoint.report_children(metric);
             }
+        }
+        if missing().is_some() {
+            let roots = [
+                workdir.to_owned(),
+                folder.join("named_outputs"),
+                folder.join("artifacts"),
+            ];
+            scan::report(
+                &scan::scan(&roots, self.since, scan::Limits::default()),
+                &**ledger,
+            );
         }
     }
 }

@@ -9,6 +9,7 @@ mod channels;
 pub mod claim;
 mod clock;
 mod command;
+mod foreign;
 mod ledger;
 mod log;
 mod oom;

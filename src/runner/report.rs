@@ -121,7 +121,8 @@ impl ReportFile {
     }
 }
 
-fn open(path: &Path) -> Option<File> {
+/// Opens a file that a script may have put there, if it is one.
+pub(super) fn open(path: &Path) -> Option<File> {
     // A pipe in its place must not block the runner, nor may a link lead elsewhere.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);

@@ -1,5 +1,6 @@
 //! Watches a running script: captures output, follows the report file, enforces limits, ends the tree. One thread, one `poll`.
 
+use super::channels::Channels;
 use super::ledger::Ledger;
 use super::log::Log;
 use super::oom::Counters;
@@ -97,7 +98,7 @@ impl Supervisor {
     }
 
     /// Returns when the script has ended: by itself, or on request together with its tree.
-    pub(super) fn watch(&mut self) {
+    pub(super) fn watch(&mut self, channels: &mut Channels) {
         self.look_around();
         loop {
             self.sleep();
@@ -117,6 +118,7 @@ impl Supervisor {
             }
             if now >= self.tick {
                 self.tick = now + TICK;
+                channels.look(&self.it.ledger);
                 self.it.ledger.sync_soon();
                 self.memory.get_or_insert_with(Counters::read);
             }

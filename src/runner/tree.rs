@@ -113,6 +113,8 @@ fn kill_if_same(pid: i32, start_ticks: u64) {
 /// TERM to the script's process group. The script is a child that was not reaped, so the id is still its own.
 pub(super) fn terminate(main: Pid) {
     let _ = kill_process_group(main, Signal::TERM);
+    // A stopped process would not see it before KILL.
+    let _ = kill_process_group(main, Signal::CONT);
 }
 
 /// Ends whatever a *lost* runner left behind, found by the attempt's cookie in the environment of processes; gives those that

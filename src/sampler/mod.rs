@@ -5,12 +5,18 @@
 //!
 //! A new sampler is one file here and one row in [`REGISTRY`]; the contract suite in `tests/it/contract` then runs on it.
 
+pub mod auto;
 pub mod bayesian;
+pub mod cma_es;
 pub mod grid;
+mod ledger;
 pub mod random;
+pub mod random_forest;
 pub mod rng;
+mod rows;
 mod seen;
 pub mod sobol;
+pub mod tpe;
 
 use crate::history::History;
 use crate::metric::Goal;
@@ -35,6 +41,7 @@ pub struct SamplerSpec {
 
 /// What a model expected of a proposal, in units of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// Predictive mean (or median, where the sampler models a transformed metric).
     pub mean: f64,
@@ -46,6 +53,7 @@ pub struct Prediction {
 
 /// Where a proposal came from; shown by `overdrive why`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Origin {
     /// Registered name of the sampler, or `enqueue`.
     pub sampler: String,
@@ -80,7 +88,8 @@ pub enum Suggestion {
 /// Proposes assignments.
 pub trait Sampler: Send {
     /// The assignment of trial `number`. Pending trials are those of `history` that are not terminal.
-    /// Must not depend on anything but the spec, the space, `number` and `history`.
+    /// Must not depend on anything but the spec, the space, `number` and `history`. The histories that one sampler is asked with must be
+    /// successive states of one sweep (trials are added, and never change once terminal), or begin anew with fewer trials.
     fn suggest(&mut self, number: u64, history: &History) -> Suggestion;
 }
 
@@ -116,6 +125,8 @@ pub enum SamplerError {
     },
 }
 
+type Builder = fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>;
+
 /// A row of the registry: one kind of sampler.
 pub struct Registration {
     /// What users write.
@@ -124,7 +135,7 @@ pub struct Registration {
     pub aliases: &'static [&'static str],
     /// One line for people.
     pub summary: &'static str,
-    build: fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>,
+    build: Builder,
 }
 
 /// Every sampler there is.
@@ -194,6 +205,44 @@ pub const REGISTRY: &[Registration] = &[
             Ok(Box::new(bayesian::Bayesian::new(
                 domain, spec.seed, goal, initial,
             )))
+        },
+    },
+    Registration {
+        kind: "tpe",
+        aliases: &[],
+        summary: "tree-structured Parzen estimator, multivariate, aware of pending trials",
+        build: |spec, domain, _| {
+            known_options("tpe", spec, &[])?;
+            Ok(Box::new(tpe::Tpe::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "random_forest",
+        aliases: &["smac", "forest"],
+        summary: "regression forest with expected improvement, for spaces of many categories and conditions",
+        build: |spec, domain, goal| {
+            known_options("random_forest", spec, &[])?;
+            Ok(Box::new(random_forest::RandomForest::new(
+                domain, spec.seed, goal,
+            )))
+        },
+    },
+    Registration {
+        kind: "cma_es",
+        aliases: &["cmaes", "cma"],
+        summary: "evolution strategy with covariance adaptation, for many trials of numeric parameters",
+        build: |spec, domain, _| {
+            known_options("cma_es", spec, &[])?;
+            Ok(Box::new(cma_es::CmaEs::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "auto",
+        aliases: &[],
+        summary: "chooses for every trial from the space and the history, and says why",
+        build: |spec, domain, goal| {
+            known_options("auto", spec, &[])?;
+            Ok(Box::new(auto::Auto::new(domain, spec.seed, goal)))
         },
     },
 ];

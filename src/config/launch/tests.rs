@@ -50,6 +50,7 @@ fn experiment(dialect: Dialect, command: Command, parameters: &[(&str, Distribut
         max_retries: 2,
         launch: Launch {
             source_directory: None,
+            source_files: Vec::new(),
             command,
             parameters: parameters
                 .iter()

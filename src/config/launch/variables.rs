@@ -21,6 +21,7 @@ pub(super) fn of(
     env.insert("PYTHONUNBUFFERED".to_owned(), "1".to_owned());
     env.extend(launch.environment_variables.clone());
 
+    let v1 = matches!(experiment.dialect, Dialect::Hyperdrive | Dialect::ScriptRun);
     let mut datasets = Vec::new();
     for binding in &launch.data {
         let Some(value) = inputs.get(&binding.name) else {
@@ -33,10 +34,9 @@ pub(super) fn of(
             datasets.push(format!("{variable}:{mechanism}"));
         }
     }
-    if !datasets.is_empty() {
+    if v1 && !datasets.is_empty() {
         env.insert("AZUREML_DATASET_ENVIRONMENT_VARS".into(), datasets.join(","));
     }
-    let v1 = matches!(experiment.dialect, Dialect::Hyperdrive | Dialect::ScriptRun);
     for (name, path) in outputs {
         if v1 {
             env.insert(name.clone(), path.clone());

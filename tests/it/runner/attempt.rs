@@ -75,6 +75,7 @@ impl Attempt {
         Command::new(env!("CARGO_BIN_EXE_overdrive"))
             .arg("runner")
             .arg(self.path())
+            .env("XDG_CACHE_HOME", self.file("cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

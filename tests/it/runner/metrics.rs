@@ -126,6 +126,48 @@ for step in range(3):
     assert_eq!(points, [(0.0, Some(0)), (0.5, Some(1)), (1.0, Some(2))]);
 }
 
+#[test]
+fn files_of_other_tools_count_when_nothing_else_came() {
+    let done = Attempt::shell(
+        "mkdir -p lightning_logs/version_0; printf 'epoch,step,val_acc\\n0,9,0.5\\n1,19,0.75\\n' > lightning_logs/version_0/metrics.csv",
+    )
+    .metric("val_acc")
+    .run();
+    let points: Vec<(String, f64)> = done.metrics().into_iter().map(|m| (m.0, m.1)).collect();
+    assert!(
+        points.contains(&("val_acc".to_owned(), 0.5)) && points.contains(&("val_acc".to_owned(), 0.75)),
+        "{points:?}"
+    );
+}
+
+#[test]
+fn a_script_of_nni_is_followed() {
+    let snapshot = tempfile::tempdir().unwrap();
+    // What `nni.report_intermediate_result` does on the local platform, without the package.
+    let script = "import os, json, time
+if False:
+    import nni
+folder = os.environ['NNI_SYS_DIR']
+lr = json.load(open(folder + '/parameter.cfg'))['parameters']['lr']
+for sequence, kind in enumerate(['PERIODICAL', 'FINAL']):
+    text = json.dumps({'parameter_id': 3, 'type': kind, 'sequence': sequence, 'value': json.dumps(lr * (1 + sequence))}) + '\\n'
+    open(folder + '/.nni/metrics', 'a').write('ME%06d%s' % (len(text), text))
+";
+    std::fs::write(snapshot.path().join("train.py"), script).unwrap();
+    let mut attempt = Attempt::new(&["python3", "train.py"]).metric("acc");
+    attempt.spec.snapshot = Some(snapshot.path().to_owned());
+    attempt
+        .spec
+        .parameters
+        .insert("lr".into(), overdrive::space::Value::Float(0.25));
+    let done = attempt.run();
+    assert_eq!(done.exit().code, Some(0), "{:?}", done.exit().tail);
+    assert_eq!(
+        done.metrics(),
+        [("acc".to_owned(), 0.25, Some(0)), ("acc".to_owned(), 0.5, None)]
+    );
+}
+
 /// Follows the journal as a controller does: by the doorbell.
 #[test]
 fn from_print_to_reader_in_milliseconds() {

@@ -39,6 +39,7 @@ fn a_flood_is_capped_and_costs_no_memory() {
     assert_eq!(done.codes(), ["long-line", "log-capped"]);
     let memory = std::fs::read_to_string(done.attempt.file("memory")).unwrap();
     let kib: u64 = memory.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("runner: {kib} KiB at most");
     assert!(kib < 32 << 10, "{kib} KiB");
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
