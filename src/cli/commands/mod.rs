@@ -43,7 +43,10 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
 
 /// The threads that signals need.
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?)
 }
 
 /// Exit code of a sweep by its state: see [`exit`].
@@ -76,5 +79,10 @@ fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliEr
         };
     }
     let facts = look::facts(store, sweep)?;
-    output.lines(&card::lines(sweep, &facts, output.table_width().unwrap_or(120), output.glyphs))
+    output.lines(&card::lines(
+        sweep,
+        &facts,
+        output.table_width().unwrap_or(120),
+        output.glyphs,
+    ))
 }
