@@ -16,7 +16,18 @@ pub(super) fn state_folder(globals: &Globals) -> Result<PathBuf, CliError> {
     if let Some(home) = &globals.home {
         return Ok(std::path::absolute(home)?);
     }
-    let here = std::env::current_dir()?;
+    state_folder_from(globals, Path::new("."))
+}
+
+/// As [`state_folder`], looking upward from `folder`.
+///
+/// # Errors
+/// If the current folder cannot be told.
+pub(super) fn state_folder_from(globals: &Globals, folder: &Path) -> Result<PathBuf, CliError> {
+    if let Some(home) = &globals.home {
+        return Ok(std::path::absolute(home)?);
+    }
+    let here = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder))?;
     Ok(above(&here).unwrap_or_else(|| here.join(STATE_FOLDER)))
 }
 

@@ -5,6 +5,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::{exit, place};
 use crate::report::text;
+use crate::store::Store;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -121,6 +122,48 @@ pub(super) fn logs(arguments: &Logs, globals: &Globals, output: &Output) -> Resu
         }
         if last {
             return Ok(exit::OK);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Copies the output of a trial to `out` until the trial has ended; waits for it to begin.
+pub(super) fn stream(
+    store: &Store,
+    sweep: &str,
+    trial: u64,
+    out: &mut dyn std::io::Write,
+) -> Result<(), CliError> {
+    let mut handle: Option<File> = None;
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let row = store.trial(sweep, trial).ok();
+        let ended = match &row {
+            Some(row) => row.state.is_terminal(),
+            // Not created yet, and never will be if the sweep has ended.
+            None => store.sweep(sweep)?.state.is_terminal(),
+        };
+        if handle.is_none()
+            && let Some(path) = row
+                .as_ref()
+                .and_then(|row| row.folder.as_deref())
+                .and_then(|folder| file(Path::new(folder)))
+        {
+            handle = Some(File::open(path)?);
+        }
+        if let Some(handle) = &mut handle {
+            loop {
+                let count = handle.read(&mut bytes)?;
+                if count == 0 {
+                    break;
+                }
+                out.write_all(
+                    text::tame(&String::from_utf8_lossy(bytes.get(..count).unwrap_or_default())).as_bytes(),
+                )?;
+            }
+        }
+        if ended {
+            return Ok(());
         }
         std::thread::sleep(POLL);
     }

@@ -108,7 +108,7 @@ pub(super) fn cancel(arguments: &Cancel, globals: &Globals, output: &Output) -> 
     if !led(&store, &sweep.sweep)? {
         // Somebody has to carry the request out; what runs may have outlived its controller.
         if arguments.trial.is_empty() {
-            return Err(not_led(&store, &sweep));
+            return super::run::carry_out(store, &sweep, output);
         }
         return Err(not_led(&store, &sweep));
     }
@@ -133,7 +133,7 @@ pub(super) fn cancel(arguments: &Cancel, globals: &Globals, output: &Output) -> 
             return tell(&store, &sweep, output, "canceled");
         }
         if !led(&store, &sweep.sweep)? {
-            return Err(not_led(&store, &sweep));
+            return super::run::carry_out(store, &sweep, output);
         }
         std::thread::sleep(POLL);
     }
