@@ -5,6 +5,7 @@
 
 // The pure core.
 pub mod acquisition;
+pub mod ask_tell;
 pub mod config;
 pub mod controller;
 pub mod diagnostic;

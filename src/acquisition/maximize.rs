@@ -13,6 +13,15 @@ pub struct Candidate {
     pub score: f64,
 }
 
+/// Where in a search points are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The broad pool; only its best survive.
+    Pool,
+    /// What survived, and its mutants.
+    Refinement,
+}
+
 /// Sizes of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
@@ -44,16 +53,15 @@ impl Default for Search {
 const SPREAD: (f64, f64) = (-2.3, -0.4);
 
 impl Search {
-    /// All candidates that `admit` lets through, best first; equal scores in order of creation. `screen` scores the pool, `score` (which
-    /// may cost more) what survives it and all that follows. `parents` are the observed points to start from, best first.
+    /// All candidates that `admit` lets through, best first; equal scores in order of creation. `score` is told whether it sees the first
+    /// pool (where a cheaper approximation does). `parents` are the observed points to start from, best first.
     pub fn run(
         &self,
         encoder: &Encoder,
         parents: &[Vec<f64>],
         draws: &mut Stream,
         admit: &mut dyn FnMut(&[f64]) -> bool,
-        screen: &mut dyn FnMut(&[Vec<f64>]) -> Vec<f64>,
-        score: &mut dyn FnMut(&[Vec<f64>]) -> Vec<f64>,
+        score: &mut dyn FnMut(&[Vec<f64>], Stage) -> Vec<f64>,
     ) -> Vec<Candidate> {
         let mut known: HashSet<Vec<u64>> = HashSet::new();
         let rate = (1.5 / encoder.dimensions().max(1) as f64).max(0.15);
@@ -75,8 +83,10 @@ impl Search {
                 offer(encoder.mutate(parent, rate, SPREAD, draws), &mut pool);
             }
         }
-        let mut found = best_of(rank(pool, screen), 4 * self.top.max(1));
-        found = rank(found.into_iter().map(|c| c.coordinates).collect(), score);
+        let mut found = best_of(rank(pool, &mut |p| score(p, Stage::Pool)), 4 * self.top.max(1));
+        found = rank(found.into_iter().map(|c| c.coordinates).collect(), &mut |p| {
+            score(p, Stage::Refinement)
+        });
         for round in 0..self.rounds {
             let shrink = 0.3 * round as f64;
             let spread = (SPREAD.0 - shrink, SPREAD.1 - shrink);
@@ -89,7 +99,7 @@ impl Search {
                     );
                 }
             }
-            found.extend(rank(pool, score));
+            found.extend(rank(pool, &mut |p| score(p, Stage::Refinement)));
             // A stable sort keeps the earlier of equals, so the result does not depend on the sort.
             found.sort_by(|a, b| b.score.total_cmp(&a.score));
         }

@@ -3,11 +3,13 @@
 //! Every channel turns what it sees into [`Report`]s and hands them to one [`Sink`], the runner's; `merge` decides by precedence
 //! which of them count.
 
+pub mod foreign;
 pub mod marker;
 pub mod merge;
 pub mod mlflow;
 pub mod offline;
 pub mod report_file;
+pub mod scan;
 pub mod shim;
 pub mod text;
 

@@ -30,6 +30,11 @@ impl OfflineParser {
         }
     }
 
+    /// Whether the next line is the value of a message.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Reads one line; `true` if it belonged to this form.
     pub fn line(&mut self, line: &str, out: &mut Vec<Report>) -> bool {
         if let Some((kind, name)) = self.pending.take() {

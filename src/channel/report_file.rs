@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(
             parse(r#"{"name":"Kernel type","value":"rbf"}"#),
             [Report::Fact {
-                kind: "property".into(),
+                kind: "value".into(),
                 key: "Kernel type".into(),
                 value: "rbf".into()
             }]

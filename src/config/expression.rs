@@ -539,7 +539,7 @@ mod tests {
     #[test]
     fn real_logarithms_are_not_suspected() {
         for (low, high) in [
-            (-9.2103, -2.3026),
+            (-9.2, -2.3),
             (0.0, 5.0),
             (1.0, 3.0),
             (-6.0, -1.0),

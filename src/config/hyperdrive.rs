@@ -16,14 +16,31 @@ use crate::diagnostic::{
 };
 use crate::metric::Goal;
 use crate::policy::PolicySpec;
-use crate::sampler::SamplerSpec;
+use crate::sampler::{self, SamplerSpec};
 use crate::space::SearchSpace;
 use space::Space;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Samplers that a file may name besides the three of Azure ML.
-const SAMPLERS: [&str; 4] = ["random", "grid", "bayesian", "sobol"];
+/// The samplers of Azure ML.
+const AZURE_SAMPLERS: [&str; 3] = ["random", "grid", "bayesian"];
+
+/// All samplers that a file may name, those of Azure ML first.
+pub(crate) fn sampler_names() -> Vec<&'static str> {
+    let others = sampler::REGISTRY
+        .iter()
+        .map(|row| row.kind)
+        .filter(|kind| !AZURE_SAMPLERS.contains(kind));
+    AZURE_SAMPLERS.into_iter().chain(others).collect()
+}
+
+/// The sampler that `text` names, in any case.
+pub(crate) fn sampler_called(text: &str) -> Option<&'static str> {
+    AZURE_SAMPLERS
+        .into_iter()
+        .find(|name| name.eq_ignore_ascii_case(text))
+        .or_else(|| sampler::find(text).map(|row| row.kind))
+}
 
 /// The keys of the file.
 const KEYS: [&str; 8] = [
@@ -201,16 +218,6 @@ fn read_sampling(entry: &Entry, found: &mut Diagnostics) -> Option<(Sampling, Sp
 fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> {
     let span = entry.value.span;
     let text = entry.value.as_str().unwrap_or_default();
-    if let Some(name) = SAMPLERS.into_iter().find(|name| name.eq_ignore_ascii_case(text)) {
-        if name == "sobol" {
-            found.note(
-                "portability",
-                span,
-                "Azure ML's hdconfig files know random, grid and bayesian sampling only",
-            );
-        }
-        return Some(name);
-    }
     if text.eq_ignore_ascii_case("bayesianoptimization") {
         found
             .note(
@@ -221,13 +228,24 @@ fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> 
             .suggest(span, "bayesian");
         return Some("bayesian");
     }
+    if let Some(name) = sampler_called(text) {
+        if !AZURE_SAMPLERS.contains(&name) {
+            found.note(
+                "portability",
+                span,
+                "Azure ML's hdconfig files know random, grid and bayesian sampling only",
+            );
+        }
+        return Some(name);
+    }
     let message = match entry.value.as_str() {
         Some(text) => format!("`{text}` is not a sampler"),
         None => "the type of `sampling` must be a text".to_owned(),
     };
-    let near = nearest_or_synonym(text, &SAMPLERS);
+    let names = sampler_names();
+    let near = nearest_or_synonym(text, &names);
     let diagnostic = found.error("unknown-sampler", span, message);
-    diagnostic.expected(list(SAMPLERS));
+    diagnostic.expected(list(names.iter().copied()));
     match near {
         Some(near) => diagnostic.suggest(span, near),
         None => diagnostic.label(entry.value.describe()),

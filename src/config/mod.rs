@@ -15,6 +15,7 @@ pub(crate) mod literal;
 pub mod overdrive_section;
 pub mod resolve;
 pub mod runconfig;
+pub mod schema;
 pub mod sweep_job;
 
 pub use data_map::DataMap;

@@ -4,20 +4,19 @@
 //! KEY=VALUE`. Each is read into a [`Section`] of its own; [`Section::over`] stacks them, [`Section::apply`] puts the result into
 //! an experiment.
 
+mod apply;
 mod enqueue;
 
 use super::Reading;
-use super::experiment::Experiment;
-use super::expression::clip;
 use crate::diagnostic::{
     self, Diagnostic, Diagnostics, Entry, Fields, Kind, Node, Severity, Source, Span, Unknown, parse,
 };
-use crate::policy::{PolicySpec, Trigger};
+use crate::policy::Trigger;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 27] = [
+pub const KEYS: [&str; 24] = [
     "seed",
     "targets",
     "stop_when",
@@ -38,13 +37,10 @@ pub const KEYS: [&str; 27] = [
     "display_name",
     "description",
     "tags",
-    "extra_packages",
-    "allow_duplicate_arguments",
     "datastores",
     "datasets",
     "data_map",
-    "grace_seconds",
-    "log_cap_mib",
+    "allow_duplicate_arguments",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -63,6 +59,15 @@ pub struct Placed {
 struct Deferred {
     node: Node,
     source: Arc<Source>,
+}
+
+/// `sampler: NAME` or `sampler: {type: NAME, OPTION: ...}`.
+#[derive(Clone, Debug)]
+pub struct SamplerChoice {
+    /// The sampler, if it is to be another than the file names.
+    pub kind: Option<Placed>,
+    /// Options by name; the sampler knows what they mean.
+    pub options: Map<String, Json>,
 }
 
 /// The section. Absent settings leave the experiment as it is.
@@ -87,8 +92,8 @@ pub struct Section {
     pub max_retries: Option<u32>,
     /// Hard limit of one trial in milliseconds.
     pub trial_timeout_ms: Option<u64>,
-    /// Sampler by name, instead of the one that the file names, with its options.
-    pub sampler: Option<(Option<String>, Map<String, Json>)>,
+    /// Another sampler, or options of the one that the file names.
+    pub sampler: Option<SamplerChoice>,
     /// Whether one configuration may be tried twice.
     pub allow_duplicates: Option<bool>,
     /// Whom the policy judges.
@@ -253,18 +258,7 @@ impl Section {
     fn read_rest(&mut self, fields: &mut Fields<'_>, found: &mut Diagnostics) {
         self.display_name = fields.given("display_name").and_then(|entry| found.text(entry));
         self.description = fields.given("description").and_then(|entry| found.text(entry));
-        self.tags = fields.given("tags").and_then(|entry| {
-            let Some(entries) = entry.value.as_map() else {
-                found
-                    .error("argument-type", entry.value.span, "`tags` must be a map of texts")
-                    .label(entry.value.describe());
-                return None;
-            };
-            entries
-                .iter()
-                .map(|tag| Some((tag.key.clone(), found.text(tag)?)))
-                .collect()
-        });
+        self.tags = fields.given("tags").and_then(|entry| text_map(entry, found));
         if let Some(entry) = fields.given("render") {
             self.read_render(entry, found);
         }
@@ -273,24 +267,11 @@ impl Section {
         {
             self.extensions.insert(entry.key.clone(), Json::from(value));
         }
-        // Where data behind names lies; `data_map` says more about them.
-        for key in ["datastores", "datasets", "data_map"] {
-            if let Some(entry) = fields.given(key)
-                && let Some(table) = path_table(entry, found)
+        for table in ["datastores", "datasets", "data_map"] {
+            if let Some(entry) = fields.given(table)
+                && let Some(texts) = text_map(entry, found)
             {
-                self.extensions.insert(key.to_owned(), Json::Object(table));
-            }
-        }
-        if let Some(entry) = fields.given("extra_packages")
-            && let Some(value) = found.texts(entry)
-        {
-            self.extensions.insert(entry.key.clone(), Json::from(value));
-        }
-        for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
-            if let Some(entry) = fields.given(key)
-                && let Some(value) = found.integer(entry, 1, high)
-            {
-                self.extensions.insert(key.to_owned(), Json::from(value));
+                self.extensions.insert(table.to_owned(), Json::from_iter(texts));
             }
         }
     }
@@ -351,94 +332,6 @@ impl Section {
             extensions,
         }
     }
-
-    /// Puts the settings into `experiment`; returns what is wrong with those that depend on the space (`enqueue`).
-    pub fn apply(self, experiment: &mut Experiment) -> Vec<Diagnostic> {
-        let mut diagnostics = Vec::new();
-        if let Some(seed) = self.seed {
-            experiment.sampler.seed = seed;
-        }
-        if let Some((kind, options)) = self.sampler {
-            if let Some(kind) = kind {
-                experiment.sampler.kind = kind;
-            }
-            experiment.sampler.options.extend(options);
-        }
-        if let Some(allow) = self.allow_duplicates {
-            experiment.sampler.allow_duplicates = allow;
-        }
-        if self.clip == Some(true) {
-            for parameter in &mut experiment.space.parameters {
-                clip(&mut parameter.distribution);
-            }
-        }
-        if let Some(constraints) = self.constraints {
-            experiment.space.constraints = constraints.into_iter().map(|placed| placed.text).collect();
-        }
-        set_policy(
-            &mut experiment.policy,
-            self.trigger,
-            self.literal,
-            self.exclude_finished_jobs,
-        );
-        for deferred in self.enqueue.unwrap_or_default() {
-            let mut found = Diagnostics::new(&deferred.source);
-            if let Some(assignment) = enqueue::assignment(
-                &deferred.node,
-                &experiment.space,
-                &experiment.launch.parameters,
-                &mut found,
-            ) {
-                experiment.enqueue.push(assignment);
-            }
-            diagnostics.extend(found.sorted());
-        }
-        set(&mut experiment.targets, self.targets);
-        set(&mut experiment.resume_from, self.resume_from);
-        set(&mut experiment.metrics, self.metrics);
-        set(&mut experiment.tags, self.tags);
-        set(
-            &mut experiment.abort_after_initial_failures,
-            self.abort_after_initial_failures,
-        );
-        set(&mut experiment.max_retries, self.max_retries);
-        set(
-            &mut experiment.stop_when,
-            self.stop_when.map(|placed| Some(placed.text)),
-        );
-        set(
-            &mut experiment.launch.trial_timeout_ms,
-            self.trial_timeout_ms.map(Some),
-        );
-        set(&mut experiment.display_name, self.display_name.map(Some));
-        set(&mut experiment.description, self.description.map(Some));
-        experiment.extensions.extend(self.extensions);
-        diagnostics
-    }
-}
-
-/// A map from names to paths or addresses.
-fn path_table(entry: &Entry, found: &mut Diagnostics) -> Option<Map<String, Json>> {
-    let Some(entries) = entry.value.as_map() else {
-        found
-            .error(
-                "argument-type",
-                entry.value.span,
-                format!("`{}` must be a map from names to paths", entry.key),
-            )
-            .label(entry.value.describe());
-        return None;
-    };
-    entries
-        .iter()
-        .map(|inner| Some((inner.key.clone(), Json::from(found.text(inner)?))))
-        .collect()
-}
-
-fn set<T>(target: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *target = value;
-    }
 }
 
 fn finish(value: Option<Section>, found: Diagnostics) -> Reading<Section> {
@@ -447,6 +340,23 @@ fn finish(value: Option<Section>, found: Diagnostics) -> Reading<Section> {
         value,
         diagnostics: found.sorted(),
     }
+}
+
+fn text_map(entry: &Entry, found: &mut Diagnostics) -> Option<indexmap::IndexMap<String, String>> {
+    let Some(entries) = entry.value.as_map() else {
+        found
+            .error(
+                "argument-type",
+                entry.value.span,
+                format!("`{}` must be a map of texts", entry.key),
+            )
+            .label(entry.value.describe());
+        return None;
+    };
+    entries
+        .iter()
+        .map(|entry| Some((entry.key.clone(), found.text(entry)?)))
+        .collect()
 }
 
 fn placed(text: String, node: &Node, found: &Diagnostics) -> Placed {
@@ -500,23 +410,24 @@ fn deferred_maps(entry: &Entry, found: &mut Diagnostics) -> Option<Vec<Deferred>
     )
 }
 
-fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<(Option<String>, Map<String, Json>)> {
+fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<SamplerChoice> {
     if entry.value.as_map().is_none() {
-        return found
-            .text(entry)
-            .map(|name| (Some(name.to_lowercase()), Map::new()));
+        let text = found.text(entry)?;
+        return Some(SamplerChoice {
+            kind: Some(placed(text, &entry.value, found)),
+            options: Map::new(),
+        });
     }
     let mut fields = Fields::open(&entry.value, "`sampler`", found)?;
     let kind = fields
         .given("type")
-        .and_then(|entry| found.text(entry))
-        .map(|name| name.to_lowercase());
+        .and_then(|entry| found.text(entry).map(|text| placed(text, &entry.value, found)));
     // Each sampler names and checks its own options.
     let options = fields
         .unread()
         .map(|option| (option.key.clone(), option.value.to_json()))
         .collect();
-    Some((kind, options))
+    Some(SamplerChoice { kind, options })
 }
 
 /// Seconds as a number, or a number with a unit: `90`, `90s`, `15m`, `2h`, `1d`.
@@ -541,7 +452,7 @@ fn duration_ms(entry: &Entry, found: &mut Diagnostics) -> Option<u64> {
         .zip(factor)
         .map(|(number, factor)| number * factor);
     match milliseconds {
-        Some(value) if value >= 1.0 && value < 1e15 => Some(value as u64),
+        Some(value) if (1.0..1e15).contains(&value) => Some(value as u64),
         _ => {
             found
                 .error(
@@ -553,30 +464,6 @@ fn duration_ms(entry: &Entry, found: &mut Diagnostics) -> Option<u64> {
                 .expected("seconds, or a number with a unit: 90s, 15m, 2h, 1d");
             None
         }
-    }
-}
-
-fn set_policy(
-    policy: &mut PolicySpec,
-    judged: Option<Trigger>,
-    raw: Option<bool>,
-    running_only: Option<bool>,
-) {
-    match policy {
-        PolicySpec::Bandit { literal, trigger, .. } => {
-            set(literal, raw);
-            set(trigger, judged);
-        }
-        PolicySpec::MedianStopping { trigger, .. } => set(trigger, judged),
-        PolicySpec::TruncationSelection {
-            exclude_finished_jobs,
-            trigger,
-            ..
-        } => {
-            set(exclude_finished_jobs, running_only);
-            set(trigger, judged);
-        }
-        _ => {}
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// State of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum SweepState {
     /// Goes on.
     Running,

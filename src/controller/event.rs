@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why an attempt did not end well; decides what is done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// The script itself: non-zero exit or a signal of its own. Never retried.
@@ -25,6 +26,7 @@ pub enum FailureClass {
 
 /// How an attempt ended, told by its journal or by proof of death.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     /// Exit code 0.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// State of a trial. The words are HyperDrive's; `Paused` is a frozen trial, `NotResponding` one whose fate is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum TrialState {
     /// Created, its attempt not yet started by a runner.
     Queued,
@@ -54,6 +55,7 @@ impl TrialState {
 
 /// Who ended a trial before its script did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelCause {
     /// The early-termination policy; the decision with its numbers is recorded beside it.

@@ -141,7 +141,7 @@ impl Decoder {
             .map(|header| header.crc)
             .or_else(|| crc_field(bytes));
         let mut at = 1;
-        while let Some(found) = bytes.get(at..).and_then(|tail| position_of_magic(tail)) {
+        while let Some(found) = bytes.get(at..).and_then(position_of_magic) {
             let candidate = at + found;
             at = candidate + 1;
             let Some(frame) = bytes.get(candidate..) else {

@@ -4,6 +4,7 @@ use super::frame::{HEADER, MAX_PAYLOAD, complete, kind};
 use super::{Entry, JournalError};
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, ftruncate};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,7 @@ pub struct Writer {
     frame: Vec<u8>,
     position: u64,
     reserved: Option<u64>,
+    largest: u64,
     previous: u32,
     seq: u64,
     dirty: bool,
@@ -47,6 +49,8 @@ impl Writer {
             frame: Vec::with_capacity(512),
             position: 0,
             reserved: Some(0),
+            // The limit on file sizes is not asked when space is set aside.
+            largest: getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX),
             previous: 0,
             seq: 0,
             dirty: false,
@@ -74,6 +78,27 @@ impl Writer {
     /// # Errors
     /// [`JournalError`]; after any of them nothing of the entry is in the file and the writer can go on.
     pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.put(
+            entry,
+            matches!(entry, Entry::Exited(_) | Entry::NotStarted { .. } | Entry::Sealed),
+        )
+    }
+
+    /// Appends a warning that belongs to the end and may use the space set aside.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_last_warning(&mut self, code: &str, message: String) -> Result<(), JournalError> {
+        self.put(
+            &Entry::Warning {
+                code: code.to_owned(),
+                message,
+            },
+            true,
+        )
+    }
+
+    fn put(&mut self, entry: &Entry, last: bool) -> Result<(), JournalError> {
         if self.sealed {
             return Err(JournalError::Sealed);
         }
@@ -85,12 +110,11 @@ impl Writer {
             self.frame = Vec::new();
             return Err(JournalError::TooLarge(length - HEADER));
         }
-        let last = matches!(entry, Entry::Exited(_) | Entry::NotStarted { .. } | Entry::Sealed);
-        if !last
-            && self
-                .reserved
-                .is_some_and(|end| self.position + length as u64 + LAST_WORDS > end)
-        {
+        let needed = self.position + length as u64 + LAST_WORDS;
+        if !last && needed > self.largest {
+            return Err(JournalError::Full);
+        }
+        if !last && self.reserved.is_some_and(|end| needed > end) {
             self.reserve()?;
         }
         let crc = complete(&mut self.frame, kind(entry), self.seq, self.previous);
@@ -106,6 +130,11 @@ impl Writer {
     /// Whether something was appended since the last sync.
     pub fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// A second handle of the file for a sync elsewhere, if something is not synced; counts as synced from here on.
+    pub fn unsynced(&mut self) -> Option<std::io::Result<File>> {
+        std::mem::take(&mut self.dirty).then(|| self.file.try_clone())
     }
 
     /// Number of entries so far.
@@ -133,9 +162,11 @@ impl Writer {
     pub fn seal(&mut self) -> Result<(), JournalError> {
         let synced = self.sync();
         self.append(&Entry::Sealed)?;
-        if self.reserved.is_some_and(|end| end > self.position) {
+        if self.reserved.is_some_and(|end| end > self.position)
+            && let Ok(length) = self.length()
+        {
             // Only frees blocks; a failure costs 64 KiB of disk.
-            let _ = ftruncate(&self.file, self.position);
+            let _ = ftruncate(&self.file, length);
         }
         synced
     }
@@ -148,7 +179,7 @@ impl Writer {
                 self.reserved = Some(self.position + ahead);
                 Ok(())
             }
-            Err(Errno::NOSPC | Errno::DQUOT) => Err(JournalError::Full),
+            Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Err(JournalError::Full),
             Err(_) => {
                 // The file system cannot set space aside: go on without.
                 self.reserved = None;
@@ -161,13 +192,13 @@ impl Writer {
         loop {
             let error = match self.file.write(&self.frame) {
                 Ok(written) if written == self.frame.len() => return Ok(()),
-                Ok(0) => ErrorKind::WriteZero.into(),
-                Ok(_) => std::io::Error::from(ErrorKind::StorageFull),
+                Ok(written) => {
+                    self.take_back(written as u64);
+                    return Err(JournalError::Full);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
-            // A part may be there: take it back, or else readers skip it as damage.
-            let _ = ftruncate(&self.file, self.position);
             return Err(match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                     JournalError::Full
@@ -175,5 +206,18 @@ impl Writer {
                 _ => JournalError::Write(error),
             });
         }
+    }
+
+    /// Removes a part of a frame, which readers would have to skip as damage.
+    fn take_back(&self, written: u64) {
+        if let Ok(length) = self.length() {
+            // If it fails, the reader goes round it.
+            let _ = ftruncate(&self.file, length.saturating_sub(written));
+        }
+    }
+
+    /// The real end of the file: a script may have appended to it as well.
+    fn length(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Direction of the primary metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     /// Smaller is better.

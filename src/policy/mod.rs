@@ -122,6 +122,7 @@ pub enum PolicySpec {
 
 /// A decision to stop, with the operands of its inequality; enough to re-derive it and to say what survival would have taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Stop {
     /// The trial.
     pub trial: u64,

@@ -7,10 +7,14 @@
 
 pub mod bayesian;
 pub mod grid;
+mod ledger;
 pub mod random;
+pub mod random_forest;
 pub mod rng;
+mod rows;
 mod seen;
 pub mod sobol;
+pub mod tpe;
 
 use crate::history::History;
 use crate::metric::Goal;
@@ -35,6 +39,7 @@ pub struct SamplerSpec {
 
 /// What a model expected of a proposal, in units of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// Predictive mean (or median, where the sampler models a transformed metric).
     pub mean: f64,
@@ -46,6 +51,7 @@ pub struct Prediction {
 
 /// Where a proposal came from; shown by `overdrive why`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Origin {
     /// Registered name of the sampler, or `enqueue`.
     pub sampler: String,
@@ -80,7 +86,8 @@ pub enum Suggestion {
 /// Proposes assignments.
 pub trait Sampler: Send {
     /// The assignment of trial `number`. Pending trials are those of `history` that are not terminal.
-    /// Must not depend on anything but the spec, the space, `number` and `history`.
+    /// Must not depend on anything but the spec, the space, `number` and `history`. The histories that one sampler is asked with must be
+    /// successive states of one sweep (trials are added, and never change once terminal), or begin anew with fewer trials.
     fn suggest(&mut self, number: u64, history: &History) -> Suggestion;
 }
 
@@ -193,6 +200,26 @@ pub const REGISTRY: &[Registration] = &[
             };
             Ok(Box::new(bayesian::Bayesian::new(
                 domain, spec.seed, goal, initial,
+            )))
+        },
+    },
+    Registration {
+        kind: "tpe",
+        aliases: &[],
+        summary: "tree-structured Parzen estimator, multivariate, aware of pending trials",
+        build: |spec, domain, _| {
+            known_options("tpe", spec, &[])?;
+            Ok(Box::new(tpe::Tpe::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "random_forest",
+        aliases: &["smac", "forest"],
+        summary: "regression forest with expected improvement, for spaces of many categories and conditions",
+        build: |spec, domain, goal| {
+            known_options("random_forest", spec, &[])?;
+            Ok(Box::new(random_forest::RandomForest::new(
+                domain, spec.seed, goal,
             )))
         },
     },

@@ -33,7 +33,7 @@ impl<T> Agenda<T> {
     }
 
     /// Jumps to the next thing and takes it.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn take(&mut self) -> Option<T> {
         let ((at, _), thing) = self.entries.pop_first()?;
         self.now = at;
         Some(thing)
@@ -55,11 +55,11 @@ mod tests {
         agenda.enter(5, 'b');
         agenda.enter(5, 'c');
         agenda.enter(1, 'a');
-        assert_eq!((agenda.next(), agenda.now()), (Some('a'), 1));
-        assert_eq!((agenda.next(), agenda.now()), (Some('b'), 5));
+        assert_eq!((agenda.take(), agenda.now()), (Some('a'), 1));
+        assert_eq!((agenda.take(), agenda.now()), (Some('b'), 5));
         agenda.enter(2, 'd');
         assert_eq!(
-            (agenda.next(), agenda.next(), agenda.next()),
+            (agenda.take(), agenda.take(), agenda.take()),
             (Some('c'), Some('d'), None)
         );
         assert_eq!(agenda.now(), 5);

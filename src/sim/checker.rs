@@ -408,11 +408,11 @@ impl Checker {
 
     fn sweep_state(&mut self, state: SweepState) -> Result<(), Violation> {
         use SweepState::{CancelRequested, Canceled, Completed, Failed, Paused, Running};
-        let legal = match (self.sweep, state) {
-            (Running | Paused, Running | Paused | CancelRequested | Completed) => true,
-            (CancelRequested, Canceled | Failed) => true,
-            _ => false,
-        };
+        let legal = matches!(
+            (self.sweep, state),
+            (Running | Paused, Running | Paused | CancelRequested | Completed)
+                | (CancelRequested, Canceled | Failed)
+        );
         ensure!(legal, "sweep goes from {} to {}", self.sweep.word(), state.word());
         ensure!(
             !state.is_terminal() || self.live == 0,

@@ -134,7 +134,7 @@ impl Scenario {
         for (at, event) in &self.commands {
             world.agenda.enter(*at, Due::Event(event.clone()));
         }
-        while let Some(due) = world.agenda.next() {
+        while let Some(due) = world.agenda.take() {
             if world.events > EVENTS_MAX {
                 return Err(Violation(format!("no end after {EVENTS_MAX} events")));
             }

@@ -158,7 +158,7 @@ fn line(setup: &Setup, source: &Source, name: &str, spec: &PolicySpec) -> Result
         agenda.enter(deadline, None);
     }
     let mut events = 0;
-    while let Some(wake) = agenda.next() {
+    while let Some(wake) = agenda.take() {
         let Some((trial, attempt)) = wake else {
             let event = match events {
                 0 => Event::SlotsChanged { slots: setup.slots },

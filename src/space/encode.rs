@@ -9,6 +9,7 @@ use super::distribution::logarithm;
 use super::domain::is_active;
 use super::{Assignment, Distribution, Domain, Levels, Value, normal};
 use crate::sampler::rng::Stream;
+use crate::surrogate::forest::Column;
 use crate::surrogate::{Group, GroupKind};
 use std::sync::Arc;
 
@@ -193,6 +194,25 @@ impl Encoder {
         }
     }
 
+    /// What the columns of a regression forest are, one per parameter.
+    pub fn columns(&self) -> Vec<Column> {
+        let column = |axis: &Axis| match axis {
+            Axis::Fixed | Axis::Noise => Column::Ignored,
+            Axis::Number { .. } | Axis::Ladder { .. } => Column::Number,
+            Axis::Category { options } => Column::Category(*options),
+        };
+        self.axes.iter().map(column).collect()
+    }
+
+    /// Appends the forest's columns at coordinates: positions, category codes, -1 while inactive.
+    pub fn columns_at(&self, coordinates: &[f64], out: &mut Vec<f64>) {
+        out.extend(self.axes.iter().zip(coordinates).map(|(axis, x)| match axis {
+            _ if x.is_nan() => -1.0,
+            Axis::Ladder { positions, .. } => positions.get(*x as usize).copied().unwrap_or(0.0),
+            _ => *x,
+        }));
+    }
+
     /// Coordinates whose `i`-th parameter, if active, lies at probability `unit(i)`.
     pub fn at(&self, mut unit: impl FnMut(usize) -> f64) -> Vec<f64> {
         self.build(|index, distribution, _| {
@@ -260,6 +280,18 @@ impl Encoder {
                     }
                     old
                 }
+            }
+        })
+    }
+
+    /// Coordinates from raw ones: numbers in [0, 1] or option indices as given, drawn where NaN but active, NaN where inactive.
+    pub fn complete(&self, raw: &[f64], draws: &mut Stream) -> Vec<f64> {
+        self.build(|index, distribution, _| {
+            let u = draws.unit();
+            match (raw.get(index), distribution) {
+                (Some(x), _) if !x.is_nan() => *x,
+                (_, Distribution::Choice { options, .. }) => (u * options.len() as f64).floor(),
+                _ => u,
             }
         })
     }

@@ -12,6 +12,7 @@ mod distribution;
 mod domain;
 pub mod encode;
 mod fingerprint;
+mod named;
 pub mod normal;
 mod validate;
 mod value;
@@ -20,6 +21,7 @@ pub use constraint::{Constraint, ConstraintError};
 pub use distribution::{Levels, quantize};
 pub use domain::Domain;
 pub use fingerprint::Fingerprint;
+pub use named::NamedError;
 pub use validate::SpaceError;
 pub use value::{Value, python_repr};
 

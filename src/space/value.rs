@@ -6,6 +6,7 @@ use std::fmt;
 
 /// A literal: what a `choice` option is, what a draw yields, what a script receives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Value {
     /// `null`.

@@ -5,6 +5,7 @@
 //! rules for network file systems: `docs/design/store.md`.
 
 mod ballast;
+mod bulk;
 mod change;
 mod codec;
 mod error;
@@ -25,6 +26,7 @@ mod trials;
 mod writer;
 
 pub use ballast::BALLAST_BYTES;
+pub use bulk::{Curve, Score};
 pub use change::{Change, Durability};
 pub use error::StoreError;
 pub use lease::Leader;

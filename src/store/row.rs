@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// One sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SweepRow {
     /// `HD_<guid>` (or the run id of a single run).
     pub sweep: String,
@@ -60,11 +61,13 @@ pub struct SweepRow {
 
 /// The best trial of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Best {
     /// Trial number.
     pub trial: u64,
     /// Its best value.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub value: f64,
     /// Step (as the script gave it, else the interval - 1) at which it came.
     pub step: Option<i64>,
@@ -74,6 +77,7 @@ pub struct Best {
 
 /// One trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct TrialRow {
     /// Number.
     pub trial: u64,
@@ -118,6 +122,7 @@ pub struct TrialRow {
 
 /// One attempt of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct AttemptRow {
     /// Trial number.
     pub trial: u64,
@@ -139,6 +144,7 @@ pub struct AttemptRow {
 
 /// One point of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct MetricPoint {
     /// 0-based count of points of that metric by the trial.
     pub seq: u64,
@@ -148,11 +154,13 @@ pub struct MetricPoint {
     pub elapsed_ms: u64,
     /// Value.
     #[serde(with = "number")]
+    #[cfg_attr(feature = "schemars", schemars(with = "f64"))]
     pub value: f64,
 }
 
 /// One line of a sweep's event log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct EventRow {
     /// Position, growing by one over the store.
     pub seq: u64,
@@ -171,6 +179,7 @@ pub struct EventRow {
 
 /// One metric name of a sweep or a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct MetricSummary {
     /// Name as the script gave it.
     pub name: String,
@@ -182,6 +191,7 @@ pub struct MetricSummary {
 
 /// A parameter, tag or property that a script set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct FactRow {
     /// `param`, `tag`, `property`, `status`.
     pub kind: String,
@@ -193,6 +203,7 @@ pub struct FactRow {
 
 /// A file that a script handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct ArtifactRow {
     /// Attempt.
     pub attempt: u32,

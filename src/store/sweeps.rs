@@ -48,11 +48,18 @@ pub(super) fn key(connection: &Connection, sweep: &str) -> Result<i64, StoreErro
 }
 
 impl Store {
-    /// Creates a sweep in state `Running`; durable against power loss on return. `folder` will hold its trials.
+    /// Creates a sweep in state `Running`; durable against power loss on return. `folder` will hold its trials; `preparation` is
+    /// the engine's document, see [`Store::preparation`].
     ///
     /// # Errors
     /// [`StoreError::Exists`] if the id is taken, [`StoreError::NotFound`] if it cannot be an id (letters, digits, `_`, `-`, `.`).
-    pub fn create_sweep(&self, id: &str, experiment: &Experiment, folder: &Path) -> Result<(), StoreError> {
+    pub fn create_sweep(
+        &self,
+        id: &str,
+        experiment: &Experiment,
+        folder: &Path,
+        preparation: Option<&serde_json::Value>,
+    ) -> Result<(), StoreError> {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.chars().all(legal) {
             return Err(StoreError::NotFound(id.to_owned()));
@@ -83,8 +90,8 @@ impl Store {
         transaction
             .execute(
                 "INSERT INTO sweep (id, experiment, display_name, definition, file, folder, targets, metric, goal, state, \
-                 max_total, max_concurrent, max_duration_ms, boot_id, created_boot_ms, created_wall_ms, tags) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+                 max_total, max_concurrent, max_duration_ms, boot_id, created_boot_ms, created_wall_ms, tags, preparation) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
                 params![
                     id,
                     experiment.name,
@@ -103,6 +110,7 @@ impl Store {
                     signed(stamp.boot_ms),
                     stamp.wall_ms,
                     document(&experiment.tags, "tags")?,
+                    preparation.map(ToString::to_string),
                 ],
             )
             .map_err(sorted)?;

@@ -174,6 +174,21 @@ impl SweepWriter {
         Ok(())
     }
 
+    /// Where others ring after leaving a request.
+    ///
+    /// # Errors
+    /// Whatever SQLite says.
+    pub fn set_doorbell(&mut self, path: &Path) -> Result<(), StoreError> {
+        self.store
+            .writing()?
+            .execute(
+                "UPDATE lease SET doorbell = ?3 WHERE sweep = ?1 AND nonce = ?2",
+                params![self.lease.key, self.lease.nonce, path.to_string_lossy()],
+            )
+            .map_err(self.store.sorted())?;
+        Ok(())
+    }
+
     /// Whether the reserve for a full disk was used: start nothing until [`SweepWriter::refill`] succeeds.
     pub fn reserve_spent(&self) -> bool {
         self.reserve_spent

@@ -57,18 +57,31 @@ impl Access {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let token = random_hex()?;
-                let mut file =
-                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+                let mut file = std::fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)?;
                 file.write_all(token.as_bytes())?;
                 token
             }
             Err(error) => return Err(error),
         };
         if token.len() < 32 {
-            return Err(std::io::Error::other(format!("`{}` holds no token; remove it", path.display())));
+            return Err(std::io::Error::other(format!(
+                "`{}` holds no token; remove it",
+                path.display()
+            )));
         }
-        let session = blake3::Hash::from(blake3::derive_key("overdrive studio session v1", token.as_bytes()));
-        Ok(Self { token, session: session.to_hex().to_string(), codes: Mutex::new(HashMap::new()) })
+        let session = blake3::Hash::from(blake3::derive_key(
+            "overdrive studio session v1",
+            token.as_bytes(),
+        ));
+        Ok(Self {
+            token,
+            session: session.to_hex().to_string(),
+            codes: Mutex::new(HashMap::new()),
+        })
     }
 
     /// A new one-time code for a browser.
@@ -96,14 +109,21 @@ impl Access {
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
         let bearer = text(header::AUTHORIZATION)
             .and_then(|value| value.strip_prefix("Bearer "))
             .is_some_and(|token| token.as_bytes().ct_eq(self.token.as_bytes()).into());
         let cookie = text(header::COOKIE).is_some_and(|cookies| {
-            cookies.split(';').filter_map(|pair| pair.trim().split_once('=')).any(|(name, value)| {
-                name == COOKIE && bool::from(value.as_bytes().ct_eq(self.session.as_bytes()))
-            })
+            cookies
+                .split(';')
+                .filter_map(|pair| pair.trim().split_once('='))
+                .any(|(name, value)| {
+                    name == COOKIE && bool::from(value.as_bytes().ct_eq(self.session.as_bytes()))
+                })
         });
         bearer || cookie
     }
@@ -127,7 +147,11 @@ impl Guard {
     /// Exactly the names by which this server is meant: rebinding a foreign name to loopback does not pass.
     fn is_own_host(&self, host: &str) -> bool {
         let port = self.address.port();
-        let mut names = vec![format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+        let mut names = vec![
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+            format!("[::1]:{port}"),
+        ];
         names.push(self.address.to_string());
         names.iter().any(|name| name.eq_ignore_ascii_case(host))
     }
@@ -152,12 +176,23 @@ impl Guard {
 /// Lets only allowed requests through, and puts the confining headers on every answer.
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     let path = request.uri().path();
     let refused = if !guard.is_own_host(host) {
-        Some(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "host", "the `Host` header names another server"))
+        Some(ApiError::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "host",
+            "the `Host` header names another server",
+        ))
     } else if !guard.is_own_origin(headers) {
-        Some(ApiError::new(StatusCode::FORBIDDEN, "origin", "requests from other sites are refused"))
+        Some(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "origin",
+            "requests from other sites are refused",
+        ))
     } else if path != "/login" && !guard.access.knows(headers) {
         Some(ApiError::new(
             StatusCode::UNAUTHORIZED,
@@ -176,8 +211,14 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -40,9 +40,17 @@ pub(super) async fn page(uri: Uri) -> Response {
     let Some((_, kind, bytes)) = found.or_else(|| ASSETS.iter().find(|asset| asset.0 == "index.html")) else {
         return (StatusCode::NOT_FOUND, "no page").into_response();
     };
-    let cache = if is_page || path == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let cache = if is_page || path == "index.html" {
+        "no-cache"
+    } else {
+        "public, max-age=31536000, immutable"
+    };
     let mut response = (*bytes).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     response
 }

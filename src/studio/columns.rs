@@ -123,7 +123,10 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let bytes = encode(&[(3, TrialState::Completed, vec![1.0, f64::NAN]), (9, TrialState::Failed, vec![])]);
+        let bytes = encode(&[
+            (3, TrialState::Completed, vec![1.0, f64::NAN]),
+            (9, TrialState::Failed, vec![]),
+        ]);
         assert_eq!(&bytes[..4], b"ODCV");
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
         assert_eq!((word(4), word(8), word(12), word(16), word(20)), (1, 2, 2, 3, 9));

@@ -20,15 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum SweepAction {
-    Cancel { reason: Option<String> },
-    Pause { reason: Option<String> },
+    Cancel {
+        reason: Option<String>,
+    },
+    Pause {
+        reason: Option<String>,
+    },
     Resume,
     SetLimits {
         max_total_runs: Option<u64>,
         max_concurrent_runs: Option<u64>,
         max_duration_minutes: Option<f64>,
     },
-    Enqueue { parameters: IndexMap<String, Setting> },
+    Enqueue {
+        parameters: IndexMap<String, Setting>,
+    },
 }
 
 /// What may be asked of a trial.
@@ -50,7 +56,11 @@ pub(super) struct Labels {
 
 fn changeable(studio: &Studio) -> Result<(), ApiError> {
     if studio.settings.read_only {
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "read-only", "this studio was started with `--read-only`"));
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "read-only",
+            "this studio was started with `--read-only`",
+        ));
     }
     Ok(())
 }
@@ -76,7 +86,9 @@ pub(super) async fn label(
             Ok(store.sweep(&sweep)?)
         })
         .await?;
-    serde_json::to_value(row).map(Json).map_err(|error| ApiError::internal(error.to_string()))
+    serde_json::to_value(row)
+        .map(Json)
+        .map_err(|error| ApiError::internal(error.to_string()))
 }
 
 pub(super) async fn sweep_action(
@@ -102,12 +114,24 @@ pub(super) async fn sweep_action(
 fn request_of(store: &Store, row: &crate::store::SweepRow, action: SweepAction) -> Result<Request, ApiError> {
     let by_user = |reason: Option<String>| reason.unwrap_or_else(|| "from the studio".into());
     Ok(match action {
-        SweepAction::Cancel { reason } => Request::Cancel { reason: by_user(reason) },
-        SweepAction::Pause { reason } => Request::Pause { reason: by_user(reason) },
+        SweepAction::Cancel { reason } => Request::Cancel {
+            reason: by_user(reason),
+        },
+        SweepAction::Pause { reason } => Request::Pause {
+            reason: by_user(reason),
+        },
         SweepAction::Resume => Request::Resume,
-        SweepAction::SetLimits { max_total_runs, max_concurrent_runs, max_duration_minutes } => {
+        SweepAction::SetLimits {
+            max_total_runs,
+            max_concurrent_runs,
+            max_duration_minutes,
+        } => {
             let at_least_one = |name: &str, value: u64| {
-                if value == 0 { Err(ApiError::bad(format!("`{name}` must be at least 1"))) } else { Ok(value) }
+                if value == 0 {
+                    Err(ApiError::bad(format!("`{name}` must be at least 1")))
+                } else {
+                    Ok(value)
+                }
             };
             let minutes = max_duration_minutes.or(row.max_duration_minutes);
             Request::SetLimits {
@@ -129,9 +153,9 @@ fn request_of(store: &Store, row: &crate::store::SweepRow, action: SweepAction) 
                 },
             }
         }
-        SweepAction::Enqueue { parameters } => {
-            Request::Enqueue { assignment: assignment_of(store, &row.sweep, &parameters)? }
-        }
+        SweepAction::Enqueue { parameters } => Request::Enqueue {
+            assignment: assignment_of(store, &row.sweep, &parameters)?,
+        },
     })
 }
 
@@ -142,7 +166,9 @@ fn assignment_of(
     parameters: &IndexMap<String, Setting>,
 ) -> Result<Assignment, ApiError> {
     let space = store.experiment(sweep)?.space;
-    space.assignment_from(parameters).map_err(|error| ApiError::bad(error.to_string()))
+    space
+        .assignment_from(parameters)
+        .map_err(|error| ApiError::bad(error.to_string()))
 }
 
 pub(super) async fn trial_action(
@@ -173,7 +199,10 @@ pub(super) async fn trial_action(
 async fn settle(studio: &Studio, id: i64) -> Result<Json<Value>, ApiError> {
     let begun = tokio::time::Instant::now();
     loop {
-        match studio.with_store(move |store| Ok(store.request_state(id)?)).await? {
+        match studio
+            .with_store(move |store| Ok(store.request_state(id)?))
+            .await?
+        {
             RequestState::Done => return Ok(Json(json!({"request": id, "state": "done"}))),
             RequestState::Refused(reason) => {
                 return Err(ApiError::new(StatusCode::CONFLICT, "refused", reason));

@@ -23,7 +23,14 @@ const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Files that are listed at most.
 const FILES_MAX: usize = 100_000;
 /// Folders of an attempt that people may look into.
-const SHOWN: [&str; 6] = ["wd/outputs", "wd/logs", "artifacts", "named_outputs", "azureml-logs", "user_logs"];
+const SHOWN: [&str; 6] = [
+    "wd/outputs",
+    "wd/logs",
+    "artifacts",
+    "named_outputs",
+    "azureml-logs",
+    "user_logs",
+];
 
 async fn folder(studio: &Studio, reference: String, trial: u64) -> Result<PathBuf, ApiError> {
     studio
@@ -39,12 +46,22 @@ async fn folder(studio: &Studio, reference: String, trial: u64) -> Result<PathBu
 /// Opens `path` for reading below `folder`, never outside it, not even through links.
 fn open_beneath(folder: &std::path::Path, path: &str) -> Result<File, ApiError> {
     let missing = || ApiError::not_found(format!("no file `{path}`"));
-    let root = rustix::fs::openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|_| missing())?;
+    let root = rustix::fs::openat(
+        CWD,
+        folder,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|_| missing())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file =
-        rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
-            .map_err(|_| missing())?;
+    let file = rustix::fs::openat2(
+        &root,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+    )
+    .map_err(|_| missing())?;
     let file = File::from(file);
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
@@ -73,17 +90,25 @@ pub(super) async fn log(
         let io = |error: std::io::Error| ApiError::internal(error.to_string());
         let size = file.metadata().map_err(io)?.len();
         let offset = query.offset.unwrap_or(0);
-        let start = if offset < 0 { size.saturating_sub(offset.unsigned_abs()) } else { offset.unsigned_abs().min(size) };
+        let start = if offset < 0 {
+            size.saturating_sub(offset.unsigned_abs())
+        } else {
+            offset.unsigned_abs().min(size)
+        };
         file.seek(SeekFrom::Start(start)).map_err(io)?;
         let mut bytes = Vec::new();
         let limit = query.limit.unwrap_or(LOG_BYTES).min(LOG_BYTES_MAX);
         file.take(limit).read_to_end(&mut bytes).map_err(io)?;
         Ok((bytes, start, size))
     };
-    let (bytes, start, size) =
-        tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::internal("the log cannot be read"))??;
+    let (bytes, start, size) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| ApiError::internal("the log cannot be read"))??;
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert("x-log-offset", HeaderValue::from(start));
     headers.insert("x-log-next", HeaderValue::from(start + bytes.len() as u64));
     headers.insert("x-log-size", HeaderValue::from(size));
@@ -106,10 +131,14 @@ pub(super) async fn list(
         let mut files: Vec<(String, u64)> = Vec::new();
         let mut waiting: Vec<String> = SHOWN.iter().map(|name| (*name).to_owned()).collect();
         while let Some(below) = waiting.pop() {
-            let Ok(entries) = std::fs::read_dir(folder.join(&below)) else { continue };
+            let Ok(entries) = std::fs::read_dir(folder.join(&below)) else {
+                continue;
+            };
             for entry in entries.filter_map(Result::ok) {
                 // Links are not followed: what they lead to is not the trial's.
-                let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
+                let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else {
+                    continue;
+                };
                 let path = format!("{below}/{name}");
                 if kind.is_dir() {
                     waiting.push(path);
@@ -121,8 +150,13 @@ pub(super) async fn list(
         files.sort();
         files
     };
-    let files = tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::internal("the folder cannot be read"))?;
-    let (start, limit) = (query.cursor.unwrap_or(0), query.limit.unwrap_or(500).clamp(1, 10_000));
+    let files = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| ApiError::internal("the folder cannot be read"))?;
+    let (start, limit) = (
+        query.cursor.unwrap_or(0),
+        query.limit.unwrap_or(500).clamp(1, 10_000),
+    );
     let next = (files.len() > start.saturating_add(limit)).then_some(start + limit);
     let items: Vec<Value> = files
         .into_iter()
@@ -130,7 +164,9 @@ pub(super) async fn list(
         .take(limit)
         .map(|(path, bytes)| json!({"path": path, "bytes": bytes}))
         .collect();
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -143,7 +179,12 @@ pub(super) async fn download(
     Path((reference, trial)): Path<(String, u64)>,
     Query(query): Query<FileQuery>,
 ) -> Result<Response, ApiError> {
-    if !SHOWN.iter().any(|shown| query.path.strip_prefix(shown).is_some_and(|rest| rest.starts_with('/'))) {
+    if !SHOWN.iter().any(|shown| {
+        query
+            .path
+            .strip_prefix(shown)
+            .is_some_and(|rest| rest.starts_with('/'))
+    }) {
         return Err(ApiError::not_found(format!("no file `{}`", query.path)));
     }
     let folder = folder(&studio, reference, trial).await?;
@@ -153,12 +194,22 @@ pub(super) async fn download(
         .map_err(|_| ApiError::internal("the file cannot be read"))??;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     if size > FILE_BYTES_MAX {
-        return Err(ApiError::bad(format!("`{}` has {size} bytes; take it from the trial's folder", query.path)));
+        return Err(ApiError::bad(format!(
+            "`{}` has {size} bytes; take it from the trial's folder",
+            query.path
+        )));
     }
     let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
     let mut headers = HeaderMap::new();
     // Images are the only thing a page shows by itself; the sandbox keeps even those from doing anything.
-    let kind = match query.path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+    let kind = match query
+        .path
+        .rsplit('.')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "png" => "image/png",
         "jpg" | "jpeg" => "image/jpeg",
         "gif" => "image/gif",
@@ -166,10 +217,16 @@ pub(super) async fn download(
         _ => "application/octet-stream",
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     if kind == "application/octet-stream" {
-        headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        headers.insert(
+            header::CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment"),
+        );
     }
     Ok((headers, axum::body::Body::from_stream(stream)).into_response())
 }

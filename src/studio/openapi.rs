@@ -80,7 +80,15 @@ fn schemas() -> Value {
         schemas.insert(name.into(), list(item));
     }
     for name in [
-        "SweepDetail", "TrialDetail", "Summary", "Submitted", "Checked", "Requested", "FileList", "Points", "TargetList",
+        "SweepDetail",
+        "TrialDetail",
+        "Summary",
+        "Submitted",
+        "Checked",
+        "Requested",
+        "FileList",
+        "Points",
+        "TargetList",
         "About",
     ] {
         schemas.insert(name.into(), json!({"type": "object"}));

@@ -5,8 +5,8 @@ use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::report::search::Search;
 use crate::store::{
-    ArtifactRow, AttemptRow, FactRow, MetricPoint, MetricSummary, Store, SweepFilter, SweepRow, TrialOrder, TrialQuery,
-    TrialRow,
+    ArtifactRow, AttemptRow, FactRow, MetricPoint, MetricSummary, Store, SweepFilter, SweepRow, TrialOrder,
+    TrialQuery, TrialRow,
 };
 use crate::studio::error::ApiError;
 use crate::studio::state::Studio;
@@ -51,7 +51,9 @@ pub(super) async fn sweeps(State(studio): State<Studio>, Query(query): Query<Swe
             Ok(rows)
         })
         .await?;
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
+    ))
 }
 
 /// A sweep and what it was made of.
@@ -101,7 +103,10 @@ pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<
         .with_store(move |store| {
             let position = store.last_event()?;
             let row = store.sweep(&reference)?;
-            let first = TrialQuery { limit: Some(100), ..TrialQuery::default() };
+            let first = TrialQuery {
+                limit: Some(100),
+                ..TrialQuery::default()
+            };
             let trials = store.trials(&row.sweep, &first)?;
             let best = best_so_far(store, &row)?;
             Ok(json!({
@@ -163,22 +168,38 @@ pub(super) async fn trials(
         Some("started") => TrialOrder::Started,
         Some("ended") => TrialOrder::Ended,
         Some(other) => {
-            return Err(ApiError::bad(format!("`order` is number, best, started or ended, not `{other}`")));
+            return Err(ApiError::bad(format!(
+                "`order` is number, best, started or ended, not `{other}`"
+            )));
         }
     };
     let states = match &query.state {
         None => Vec::new(),
         Some(words) => words.split(',').map(state_of).collect::<Result<_, _>>()?,
     };
-    let search = query.search.as_deref().filter(|text| !text.trim().is_empty()).map(Search::parse).transpose();
+    let search = query
+        .search
+        .as_deref()
+        .filter(|text| !text.trim().is_empty())
+        .map(Search::parse)
+        .transpose();
     let search = search.map_err(|error| ApiError::bad(error.to_string()))?;
     let value = studio
         .with_store(move |store| {
             let sweep = store.resolve(&reference)?;
-            let trials = TrialQuery { states, order, reverse: query.reverse.unwrap_or(false), ..TrialQuery::default() };
+            let trials = TrialQuery {
+                states,
+                order,
+                reverse: query.reverse.unwrap_or(false),
+                ..TrialQuery::default()
+            };
             let (items, next): (Vec<TrialRow>, Option<u64>) = match search {
                 None => {
-                    let page = TrialQuery { offset, limit: Some(limit + 1), ..trials };
+                    let page = TrialQuery {
+                        offset,
+                        limit: Some(limit + 1),
+                        ..trials
+                    };
                     let mut rows = store.trials(&sweep, &page)?;
                     let more = rows.len() as u64 > limit;
                     rows.truncate(limit as usize);
@@ -188,7 +209,11 @@ pub(super) async fn trials(
                     let mut rows = store.trials(&sweep, &trials)?;
                     rows.retain(|row| search.matches(row));
                     let more = rows.len() as u64 > offset + limit;
-                    let rows = rows.into_iter().skip(offset as usize).take(limit as usize).collect();
+                    let rows = rows
+                        .into_iter()
+                        .skip(offset as usize)
+                        .take(limit as usize)
+                        .collect();
                     (rows, more.then_some(offset + limit))
                 }
             };
@@ -199,7 +224,8 @@ pub(super) async fn trials(
 }
 
 fn state_of(word: &str) -> Result<TrialState, ApiError> {
-    serde_json::from_value(Value::from(word)).map_err(|_| ApiError::bad(format!("no trial state is called `{word}`")))
+    serde_json::from_value(Value::from(word))
+        .map_err(|_| ApiError::bad(format!("no trial state is called `{word}`")))
 }
 
 /// A trial with everything about it.
@@ -213,7 +239,10 @@ struct TrialDetail {
     artifacts: Vec<ArtifactRow>,
 }
 
-pub(super) async fn trial(State(studio): State<Studio>, Path((reference, trial)): Path<(String, u64)>) -> Answer {
+pub(super) async fn trial(
+    State(studio): State<Studio>,
+    Path((reference, trial)): Path<(String, u64)>,
+) -> Answer {
     let detail = studio
         .with_store(move |store| {
             let sweep = store.resolve(&reference)?;
@@ -226,7 +255,9 @@ pub(super) async fn trial(State(studio): State<Studio>, Path((reference, trial))
             })
         })
         .await?;
-    serde_json::to_value(detail).map(Json).map_err(|error| ApiError::internal(error.to_string()))
+    serde_json::to_value(detail)
+        .map(Json)
+        .map_err(|error| ApiError::internal(error.to_string()))
 }
 
 #[derive(Deserialize)]
@@ -250,7 +281,9 @@ pub(super) async fn curve(
             Ok((metric, points))
         })
         .await?;
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "metric": metric, "items": points, "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "metric": metric, "items": points, "next": null}),
+    ))
 }
 
 pub(super) async fn metrics(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer {
@@ -260,17 +293,26 @@ pub(super) async fn metrics(State(studio): State<Studio>, Path(reference): Path<
             Ok(store.metric_names(&sweep, None)?)
         })
         .await?;
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
+    ))
 }
 
 pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
     let running = studio
         .with_store(|store| {
-            let rows = store.sweeps(&SweepFilter { limit: Some(200), ..SweepFilter::default() })?;
+            let rows = store.sweeps(&SweepFilter {
+                limit: Some(200),
+                ..SweepFilter::default()
+            })?;
             let live: u64 = rows
                 .iter()
                 .filter(|row| !row.state.is_terminal())
-                .flat_map(|row| ["Running", "Preparing"].iter().filter_map(|word| row.trials.get(*word)))
+                .flat_map(|row| {
+                    ["Running", "Preparing"]
+                        .iter()
+                        .filter_map(|word| row.trials.get(*word))
+                })
                 .sum();
             Ok(live)
         })
@@ -280,7 +322,9 @@ pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
         "name": "local", "type": "local", "provisioning_state": "Succeeded", "state": "ready", "location": "this computer",
         "cores": cores, "running_trials": running, "provisioning_errors": null,
     });
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null}),
+    ))
 }
 
 pub(super) async fn about(State(studio): State<Studio>) -> Answer {

@@ -2,7 +2,7 @@
 
 use crate::studio::access::{Guard, guard};
 use crate::studio::state::Studio;
-use crate::studio::{assets, columns, control, files, openapi, read, stream, submit};
+use crate::studio::{assets, columns, control, files, openapi, read, stream};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, patch, post};
@@ -26,8 +26,10 @@ pub struct Route {
     handler: fn() -> MethodRouter<Studio>,
 }
 
-const PAGE: &[(&str, &str)] =
-    &[("limit", "at most this many items, 500 by default"), ("cursor", "`next` of the page before")];
+const PAGE: &[(&str, &str)] = &[
+    ("limit", "at most this many items, 500 by default"),
+    ("cursor", "`next` of the page before"),
+];
 
 /// All routes of the API, in the order of the description.
 pub const ROUTES: &[Route] = &[
@@ -43,22 +45,6 @@ pub const ROUTES: &[Route] = &[
             ("limit", "at most this many items"),
         ],
         handler: || get(read::sweeps),
-    },
-    Route {
-        method: "POST",
-        path: "/api/v1/sweeps",
-        summary: "start a sweep from the text of a configuration file",
-        answer: "Submitted",
-        query: &[],
-        handler: || post(submit::submit),
-    },
-    Route {
-        method: "POST",
-        path: "/api/v1/check",
-        summary: "check the text of a configuration file: all mistakes with their places",
-        answer: "Checked",
-        query: &[],
-        handler: || post(submit::check),
     },
     Route {
         method: "GET",
@@ -101,7 +87,10 @@ pub const ROUTES: &[Route] = &[
             ("order", "`number`, `best`, `started` or `ended`"),
             ("reverse", "the other way round"),
             ("state", "states, separated by commas"),
-            ("where", "search expression: `state:failed lr<0.01 best>0.9 \"text\"`"),
+            (
+                "where",
+                "search expression: `state:failed lr<0.01 best>0.9 \"text\"`",
+            ),
             ("limit", "at most this many items, 500 by default"),
             ("cursor", "`next` of the page before"),
         ],
@@ -234,7 +223,10 @@ pub(super) fn router(studio: Studio, address: SocketAddr) -> Router {
     for route in ROUTES {
         router = router.route(route.path, (route.handler)());
     }
-    let entrance = Guard { access: studio.access.clone(), address };
+    let entrance = Guard {
+        access: studio.access.clone(),
+        address,
+    };
     router
         .route("/login", get(assets::login))
         .fallback(assets::page)

@@ -28,7 +28,9 @@ pub(super) async fn sweep_events(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let sweep = studio.with_store(move |store| Ok(store.resolve(&reference)?)).await?;
+    let sweep = studio
+        .with_store(move |store| Ok(store.resolve(&reference)?))
+        .await?;
     open(studio, Some(sweep), &query, &headers).await
 }
 
@@ -54,14 +56,26 @@ async fn open(
     headers: &HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, ApiError> {
     let permit = studio.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "streams", "too many live views are open; close some")
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "streams",
+            "too many live views are open; close some",
+        )
     })?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok())
+        .and_then(|id| id.parse().ok());
     let after = match last.or(query.after) {
         Some(after) => after,
         None => studio.with_store(|store| Ok(store.last_event()?)).await?,
     };
-    let position = Position { studio, sweep, after, _permit: permit };
+    let position = Position {
+        studio,
+        sweep,
+        after,
+        _permit: permit,
+    };
     let events = stream::unfold(position, |mut position| async move {
         loop {
             let (sweep, after) = (position.sweep.clone(), position.after);
@@ -87,5 +101,9 @@ async fn open(
 
 fn batch(rows: &[EventRow]) -> Option<Event> {
     let last = rows.last()?;
-    Event::default().event("changes").id(last.seq.to_string()).json_data(rows).ok()
+    Event::default()
+        .event("changes")
+        .id(last.seq.to_string())
+        .json_data(rows)
+        .ok()
 }

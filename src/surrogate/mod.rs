@@ -4,6 +4,7 @@
 //! own or `libm`'s, multiplications and additions are never fused, and parallel work is split only into independent pieces.
 
 pub mod fit;
+pub mod forest;
 pub mod gp;
 pub mod kernel;
 pub mod linalg;

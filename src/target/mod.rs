@@ -40,6 +40,8 @@ pub enum Liveness {
     Alive,
     /// It is proved not to run any more (process gone on the same boot, other boot id, scheduler's terminal state); the text says by what.
     Dead(String),
+    /// No runner has claimed the attempt, and this process started none for it: it may be submitted (again).
+    Unclaimed,
     /// Nobody can tell now; the text says why.
     Unknown(String),
 }
@@ -79,6 +81,9 @@ pub trait ComputeTarget: Send + Sync {
     /// Name by which users call it.
     fn name(&self) -> &str;
 
+    /// Whether its runners die with this machine.
+    fn is_local(&self) -> bool;
+
     /// How many trials it can hold at once; `None` = as many as the sweep allows.
     fn slots(&self) -> Option<u64>;
 
@@ -105,6 +110,12 @@ pub trait ComputeTarget: Send + Sync {
 
     /// The attempt has ended and will not be asked for again: lets go of whatever is held for it.
     fn forget(&self, attempt: &AttemptRef);
+
+    /// Bytes came that are no valid frame: read the journal through a new descriptor next time.
+    fn reopen(&self, attempt: &AttemptRef);
+
+    /// Ends what a runner that is proved dead left behind, before its trial is tried again. Best effort.
+    fn end_orphans(&self, attempt: &AttemptRef, nonce: &str);
 
     /// Wins the claim of an attempt that no runner has claimed, so that none ever executes it: what a controller does before it
     /// gives an attempt up. `false` if a runner was first.

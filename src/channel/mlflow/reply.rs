@@ -207,6 +207,7 @@ mod tests {
             value,
             timestamp: 1,
             step,
+            linked: false,
         };
         entry.metrics.insert(
             "acc".into(),

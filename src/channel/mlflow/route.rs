@@ -188,6 +188,18 @@ fn dispatch(app: &App, peer: Peer, method: &Method, path: &str, fields: &Fields)
             model::logged_by_run(app, &id, fields);
             ok(&json!({}))
         }
+        // Known, and without effect on a trial.
+        (
+            "POST",
+            "runs/log-inputs"
+            | "runs/outputs"
+            | "runs/delete"
+            | "runs/restore"
+            | "experiments/set-experiment-tag"
+            | "experiments/update"
+            | "experiments/delete"
+            | "experiments/restore",
+        ) => ok(&json!({})),
         _ => match model::dispatch(app, method, path, fields) {
             Some(response) => response,
             // A server of a newer version may know the call: an error could end the script, an empty answer rarely does.
@@ -224,6 +236,7 @@ fn point(fields: &Fields) -> Option<(String, Point)> {
             value,
             timestamp,
             step: integer(fields, "step").unwrap_or(0),
+            linked: text(fields, "model_id").is_some_and(|id| !id.is_empty()),
         },
     ))
 }

@@ -26,7 +26,12 @@ pub(super) struct Point {
     pub(super) value: f64,
     pub(super) timestamp: i64,
     pub(super) step: i64,
+    /// Whether the client links it with a logged model.
+    pub(super) linked: bool,
 }
+
+/// How many points back a linked one is looked for.
+const LINK_DEPTH: usize = 1000;
 
 /// One run.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +135,8 @@ impl State {
         (id, true)
     }
 
-    /// Takes a point in. `false` if it is the echo of an equal one that another, still open connection sent within a second.
+    /// Takes a point in. `false` if it is no new one: the echo of an equal one that another, still open connection sent within a
+    /// second, or one that `log_model` of a 3.x client says again, with its old timestamp, to link it with the model.
     pub(super) fn log(
         &mut self,
         id: &str,
@@ -150,6 +156,19 @@ impl State {
             && now.duration_since(*at) < ECHO
             && open(*other)
         {
+            return false;
+        }
+        let again = |old: &Point| {
+            (old.step, old.timestamp, old.value.to_bits())
+                == (point.step, point.timestamp, point.value.to_bits())
+        };
+        let before = self
+            .run(&own)
+            .metrics
+            .get(key)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if point.linked && before.iter().rev().take(LINK_DEPTH).any(again) {
             return false;
         }
         self.recent.insert(mark, (now, peer));
@@ -198,6 +217,7 @@ mod tests {
             value,
             timestamp: 0,
             step,
+            linked: false,
         }
     }
 
@@ -208,6 +228,20 @@ mod tests {
             assert!(state.log("HD_1_0", "acc", point(0.5, 0), Peer(1), now, |_| true));
         }
         assert_eq!(state.run("HD_1_0").metrics["acc"].len(), 3);
+    }
+
+    #[test]
+    fn points_said_again_for_a_model_are_not_new() {
+        let (mut state, now) = (state(), Instant::now());
+        let linked = |value, timestamp| Point {
+            timestamp,
+            linked: true,
+            ..point(value, 0)
+        };
+        assert!(state.log("x", "acc", point(0.5, 0), Peer(1), now, |_| true));
+        assert!(state.log("x", "acc", point(0.6, 0), Peer(1), now, |_| true));
+        assert!(!state.log("x", "acc", linked(0.5, 0), Peer(1), now, |_| true));
+        assert!(state.log("x", "acc", linked(0.5, 7), Peer(1), now, |_| true));
     }
 
     #[test]

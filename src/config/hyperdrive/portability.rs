@@ -2,11 +2,10 @@
 
 use super::space::Place;
 use super::{Sampling, Space};
-use crate::config::expression::quantized_bounds;
 use crate::controller::Limits;
 use crate::diagnostic::{Diagnostics, Span};
 use crate::policy::PolicySpec;
-use crate::space::{Distribution, Value};
+use crate::space::{Distribution, Levels, Value};
 
 /// Refuses spaces that a grid cannot list, and notes each use that the old sampler refused.
 pub(super) fn check_space(sampling: &Sampling, space: &Space, found: &mut Diagnostics) {
@@ -36,7 +35,7 @@ fn check_grid(sampling: &Sampling, distribution: &Distribution, place: &Place, f
     if matches!(distribution, Distribution::Choice { .. }) {
         return;
     }
-    if is_finite(distribution) {
+    if matches!(distribution.levels(), Levels::Finite(_)) {
         let text = format!(
             "Azure ML's grid sampling takes `choice` only; `{}` is written out here",
             place.name
@@ -56,16 +55,6 @@ fn check_grid(sampling: &Sampling, distribution: &Distribution, place: &Place, f
             "use `choice` for `{}`, or `type: random` / `type: bayesian`",
             place.name
         ));
-}
-
-fn is_finite(distribution: &Distribution) -> bool {
-    match *distribution {
-        Distribution::Choice { .. } | Distribution::Randint { .. } | Distribution::Int { .. } => true,
-        Distribution::Loguniform { low, high, .. } => low == high,
-        Distribution::Normal { sigma, .. } | Distribution::Lognormal { sigma, .. } => sigma == 0.0,
-        Distribution::Uniform { .. } => false,
-        _ => quantized_bounds(distribution).is_some_and(|(low, high, q)| (high - low) / q < 9e15),
-    }
 }
 
 fn check_bayesian(distribution: &Distribution, place: &Place, found: &mut Diagnostics) {

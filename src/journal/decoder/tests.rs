@@ -12,7 +12,7 @@ fn metric(index: u64) -> Entry {
         } else {
             0.1 * index as f64
         },
-        step: (index % 2 == 0).then_some(index as i64),
+        step: index.is_multiple_of(2).then_some(index as i64),
         channel: Channel::Text,
         at_ms: index * 7,
     }

@@ -1,8 +1,8 @@
 //! What the model believes at one decision: posteriors under several hyperparameters, pending trials imagined, one acquisition value.
 
-use super::rows::{Point, Row};
 use crate::acquisition::expected_improvement::{log_expected_improvement, log_mean_exp};
 use crate::sampler::rng::Stream;
+use crate::sampler::rows::{Point, Row};
 use crate::space::encode::Encoder;
 use crate::surrogate::{Data, Gp, Hyperparameters, SurrogateError, Transform};
 use rayon::prelude::*;

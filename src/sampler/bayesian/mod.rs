@@ -7,20 +7,19 @@
 //! prior), Ament et al. 2023 (log EI), Cowen-Rivers et al. 2022 (output transforms).
 
 mod belief;
-pub(crate) mod rows;
 
 use super::rng::{Stream, absorb, stream};
+use super::rows::{self, Encoded, Point, Row, Rows};
 use super::seen::{Found, Seen, search};
 use super::{Origin, Prediction, Proposal, Sampler, Suggestion, sobol};
 use crate::acquisition::maximize::rank;
-use crate::acquisition::{Candidate, Search};
+use crate::acquisition::{Candidate, Search, Stage};
 use crate::history::History;
 use crate::metric::Goal;
 use crate::space::encode::Encoder;
 use crate::space::{Assignment, Domain};
 use crate::surrogate::{Fit, Hyperparameters, Prior, SurrogateError, Transform, TransformKind};
 use belief::Belief;
-use rows::{Encoded, Point, Row, Rows};
 use std::sync::Arc;
 
 /// Up to so many rows the acquisition is averaged over several hyperparameter states (more states for fewer rows).
@@ -317,8 +316,7 @@ impl Decision<'_> {
                 count += usize::from(allowed);
                 allowed
             },
-            &mut |points| belief.score(points, 1),
-            &mut |points| belief.score(points, states),
+            &mut |points, stage| belief.score(points, if stage == Stage::Pool { 1 } else { states }),
         );
         (found, count)
     }

@@ -5,48 +5,67 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Longest path of a socket that the kernel takes, without its end mark.
 const PATH_MAX: usize = 107;
 
-/// A bound socket; removed when dropped.
+/// How often whoever waits without a socket looks.
+const DEAF: Duration = Duration::from_millis(10);
+
+/// A place to be rung at. Nobody listens there before [`Bell::open`]; the socket is removed when dropped.
 #[derive(Debug)]
 pub struct Bell {
-    socket: UnixDatagram,
+    socket: OnceLock<UnixDatagram>,
     path: PathBuf,
 }
 
 impl Bell {
-    /// Binds a socket of a name that nobody else has, in `XDG_RUNTIME_DIR` or the folder for temporary files: project folders
-    /// may be deeper than a socket's path may be long.
-    ///
-    /// # Errors
-    /// The system's, for each of the folders tried.
-    pub fn bind() -> io::Result<Self> {
+    /// The bell of a sweep: always the same place, so that runners that outlived a controller ring its successor too. It lies in
+    /// `XDG_RUNTIME_DIR` or the folder for temporary files, since project folders may be deeper than a socket's path may be long.
+    pub fn of(state_folder: &Path, sweep: &str) -> Self {
+        let state = std::path::absolute(state_folder).unwrap_or_else(|_| state_folder.to_owned());
+        let mut hash = blake3::Hasher::new();
+        hash.update(state.as_os_str().as_encoded_bytes());
+        hash.update(b"\0");
+        hash.update(sweep.as_bytes());
+        let name: String = hash.finalize().to_hex().chars().take(20).collect();
         let folders = [
             std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
             Some(std::env::temp_dir()),
-            Some("/tmp".into()),
         ];
-        let mut failure = io::Error::from(io::ErrorKind::NotFound);
-        for folder in folders.into_iter().flatten() {
-            let name: String = uuid::Uuid::new_v4()
-                .simple()
-                .to_string()
-                .chars()
-                .take(16)
-                .collect();
-            let path = folder.join(format!("overdrive-{name}"));
-            if path.as_os_str().len() > PATH_MAX {
-                continue;
-            }
-            match UnixDatagram::bind(&path).and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) {
-                Ok(socket) => return Ok(Self { socket, path }),
-                Err(error) => failure = error,
-            }
+        let path = folders
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.join(format!("overdrive-{name}")))
+            .find(|path| path.as_os_str().len() <= PATH_MAX && path.parent().is_some_and(Path::is_dir))
+            .unwrap_or_else(|| Path::new("/tmp").join(format!("overdrive-{name}")));
+        Self {
+            socket: OnceLock::new(),
+            path,
         }
-        Err(failure)
+    }
+
+    /// Begins to listen, in the place of whoever did before. To be called by the one who leads the sweep.
+    ///
+    /// # Errors
+    /// The system's; waiting then just takes its time.
+    pub fn open(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(&self.path)?;
+        socket.set_nonblocking(true)?;
+        // Opening twice keeps the first; the second socket would be the one that is rung.
+        let _ = self.socket.set(socket);
+        Ok(())
+    }
+
+    /// Rings this bell, from another thread.
+    pub fn ring(&self) {
+        ring(&self.path);
     }
 
     /// Where to ring.
@@ -56,17 +75,21 @@ impl Bell {
 
     /// Blocks until somebody rings, at most `timeout`; rings that came before count.
     pub fn wait(&self, timeout: Duration) {
+        let Some(socket) = self.socket.get() else {
+            std::thread::sleep(timeout.min(DEAF));
+            return;
+        };
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         };
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        let mut fds = [PollFd::new(socket, PollFlags::IN)];
         // An interrupted wait only means an early look.
         let _ = poll(&mut fds, Some(&timeout));
         let mut sink = [0; 16];
         // One look answers all rings up to now.
         for _ in 0..4096 {
-            if self.socket.recv(&mut sink).is_err() {
+            if socket.recv(&mut sink).is_err() {
                 break;
             }
         }
@@ -75,6 +98,9 @@ impl Bell {
 
 impl Drop for Bell {
     fn drop(&mut self) {
+        if self.socket.get().is_none() {
+            return;
+        }
         // A socket file that stays is a few bytes nobody listens at.
         let _ = std::fs::remove_file(&self.path);
     }

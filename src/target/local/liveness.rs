@@ -31,8 +31,13 @@ impl Started {
 }
 
 /// What is known of the runner of an attempt's folder.
-pub(super) fn of(folder: &Path, started: Option<&mut Started>) -> Liveness {
-    match claim(folder) {
+///
+/// `known` remembers the claim: its file never changes once it is whole.
+pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Option<Identity>) -> Liveness {
+    if known.is_none() {
+        *known = claim(folder);
+    }
+    match known {
         Some(claim) => match claim.presence() {
             Presence::Here => Liveness::Alive,
             Presence::Elsewhere => Liveness::Unknown(format!("the runner is on host {}", claim.host)),
@@ -41,7 +46,7 @@ pub(super) fn of(folder: &Path, started: Option<&mut Started>) -> Liveness {
                 if let Some(started) = started {
                     started.has_ended();
                 }
-                Liveness::Dead(death(&claim))
+                Liveness::Dead(death(folder, claim))
             }
         },
         None => match started {
@@ -57,7 +62,7 @@ pub(super) fn of(folder: &Path, started: Option<&mut Started>) -> Liveness {
                     Liveness::Alive
                 }
             }
-            None => Liveness::Unknown("no runner has claimed the attempt".into()),
+            None => Liveness::Unclaimed,
         },
     }
 }
@@ -66,13 +71,18 @@ fn claim(folder: &Path) -> Option<Identity> {
     serde_json::from_slice(&std::fs::read(folder.join("claim")).ok()?).ok()
 }
 
-fn death(claim: &Identity) -> String {
+fn death(folder: &Path, claim: &Identity) -> String {
     if claim.pid == 0 {
         "the attempt was given up before a runner claimed it".into()
     } else if claim.boot_id != crate::clock::boot_id() {
         "the machine was restarted".into()
     } else {
-        format!("runner {} is gone", claim.pid)
+        // What it could not even write into a journal.
+        let trouble = std::fs::read_to_string(folder.join("runner_error.txt")).unwrap_or_default();
+        match trouble.trim() {
+            "" => format!("runner {} is gone", claim.pid),
+            trouble => trouble.chars().take(300).collect(),
+        }
     }
 }
 

@@ -27,6 +27,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// How long processes that a lost runner left behind may take to end once killed.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How the local target is set up.
 #[derive(Clone, Debug)]
 pub struct LocalOptions {
@@ -68,6 +71,7 @@ struct State {
     /// Runners that ended and whose entry in the process table was not yet cleared.
     ended: Vec<Child>,
     readers: Readers,
+    claims: HashMap<PathBuf, Option<Identity>>,
     devices: HashMap<PathBuf, usize>,
 }
 
@@ -122,6 +126,10 @@ impl ComputeTarget for LocalTarget {
         &self.options.name
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn slots(&self) -> Option<u64> {
         self.options.slots
     }
@@ -171,7 +179,8 @@ impl ComputeTarget for LocalTarget {
         let mut chunks = Vec::with_capacity(cursors.len());
         for (attempt, offset) in cursors {
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
-            let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder));
+            let known = state.claims.entry(attempt.folder.clone()).or_default();
+            let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder), known);
             let bytes = match state.readers.read(&attempt.folder, *offset) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -218,6 +227,7 @@ impl ComputeTarget for LocalTarget {
         let mut guard = self.state();
         let state = &mut *guard;
         state.readers.forget(&attempt.folder);
+        state.claims.remove(&attempt.folder);
         state.devices.remove(&attempt.folder);
         if let Some(started) = state.started.remove(&attempt.folder) {
             state.ended.push(started.child);
@@ -225,6 +235,14 @@ impl ComputeTarget for LocalTarget {
         state
             .ended
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
+    fn reopen(&self, attempt: &AttemptRef) {
+        self.state().readers.forget(&attempt.folder);
+    }
+
+    fn end_orphans(&self, _: &AttemptRef, nonce: &str) {
+        crate::runner::end_orphans(nonce, ORPHAN_PATIENCE);
     }
 
     fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {

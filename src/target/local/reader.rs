@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 /// Most journals open at a time; beyond it the one not read for longest is closed.
 const OPEN_MAX: usize = 256;
 
-/// Most bytes taken from one journal in one round, so that a flood does not starve the others.
-const ROUND_BYTES: usize = 4 << 20;
+/// Most bytes taken from one journal in one round, so that a flood neither starves the others nor
+/// makes one commit long.
+const ROUND_BYTES: usize = 256 << 10;
 
 /// Open journals by folder.
 #[derive(Default)]

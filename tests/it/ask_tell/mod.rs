@@ -1,1 +1,4 @@
-//! Tests of `ask_tell`.
+//! Tests of `ask_tell`: the library and the JSON-lines protocol.
+
+mod protocol;
+mod study;

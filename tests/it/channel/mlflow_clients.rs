@@ -135,8 +135,10 @@ fn scikit_learn_autologging_and_a_metric_after_it_closed_the_run() {
             .script(&latest(), "mlflow_autolog.py", &["--register"])
             .contains("autolog ok")
     );
+    // `log_model` says all metrics of the run again, to link them with the model: those are no new points.
     assert_eq!(trial.points("test accuracy").len(), 1);
     assert_eq!(trial.points("training_f1_score").len(), 1);
+    assert_eq!(trial.warnings(), [""; 0]);
     assert_eq!(trial.fact("param", "max_iter").as_deref(), Some("200"));
     let artifacts = trial.artifacts();
     assert!(

@@ -10,6 +10,7 @@ pub(crate) fn plain() -> PathBuf {
 }
 
 /// Whether tests that need PyPI are to run; says so if not.
+#[expect(clippy::print_stderr, reason = "what was left out must be seen")]
 pub(crate) fn full(test: &str) -> bool {
     let full = std::env::var("OVERDRIVE_TEST_TIER").is_ok_and(|tier| tier == "full");
     if !full {

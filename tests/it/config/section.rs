@@ -41,7 +41,7 @@ overdrive:
   trigger: reporter
   trial_timeout: 15m
   render: {quantized: float}
-  sampler: {type: TPE, candidates: 24}
+  sampler: {type: Sobol, candidates: 24}
   enqueue:
   - {--lr: 0.01, layers: 4, kind: b}
 ";
@@ -64,7 +64,7 @@ fn settings_reach_the_experiment() {
     let (experiment, diagnostics) = experiment(FILE, &[]);
     assert_eq!(diagnostics, []);
     assert_eq!(experiment.sampler.seed, 7);
-    assert_eq!(experiment.sampler.kind, "tpe");
+    assert_eq!(experiment.sampler.kind, "sobol");
     assert_eq!(experiment.sampler.options["candidates"], 24);
     assert_eq!(experiment.targets, ["local"]);
     assert_eq!(experiment.space.constraints, ["layers <= 8"]);
@@ -153,6 +153,28 @@ fn settings_of_the_command_line_are_checked_in_place() {
             .text,
         "best >= 0.99"
     );
+}
+
+#[test]
+fn what_depends_on_the_space_is_said_with_its_place() {
+    let text = FILE
+        .replace("'layers <= 8'", "'layers <= 8', 'width > 3', layers <= 2")
+        .replace("type: Sobol", "type: sobl");
+    let (experiment, diagnostics) = experiment(&text, &[]);
+    let found: Vec<_> = diagnostics
+        .iter()
+        .map(|diagnostic| (diagnostic.code.as_str(), diagnostic.place().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("unknown-sampler", "hdconfig.yml:19:19".to_owned()),
+            ("constraint", "hdconfig.yml:14:33".to_owned()),
+            ("enqueue", "hdconfig.yml:21:5".to_owned()),
+        ]
+    );
+    assert_eq!(experiment.space.constraints, ["layers <= 8", "layers <= 2"]);
+    assert_eq!(diagnostics[0].suggestion.as_ref().unwrap().text, "sobol");
 }
 
 #[test]

@@ -1,1 +1,7 @@
-//! Tests of `runner`.
+//! Tests of `runner`: real processes under the real binary.
+
+mod attempt;
+mod end;
+mod metrics;
+mod output;
+mod tree;

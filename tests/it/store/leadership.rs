@@ -141,7 +141,9 @@ fn network_file_systems_get_no_log_and_one_process() {
         ..OpenOptions::default()
     };
     let store = Arc::new(Store::open_with(folder.path(), network).unwrap());
-    store.create_sweep("HD_n", &experiment(), folder.path()).unwrap();
+    store
+        .create_sweep("HD_n", &experiment(), folder.path(), None)
+        .unwrap();
     let mut writer = store.writer("HD_n", None, false).unwrap();
     records(&mut writer, 1, [created(0)]);
     assert!(!folder.path().join("overdrive.db-wal").exists());
@@ -166,7 +168,9 @@ fn requests_reach_the_leader_and_are_answered() {
         .set_read_timeout(Some(std::time::Duration::from_secs(5)))
         .unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
-    store.create_sweep("HD_r", &experiment(), folder.path()).unwrap();
+    store
+        .create_sweep("HD_r", &experiment(), folder.path(), None)
+        .unwrap();
     let mut writer = store.writer("HD_r", Some(&bell), false).unwrap();
     let client = Store::open(folder.path()).unwrap();
     let wish = Request::SetLimits {
@@ -229,15 +233,17 @@ fn ids_cannot_leave_the_folder() {
     let store = Store::open(folder.path()).unwrap();
     for id in ["", "..", "a/b", ".hidden", "x\n"] {
         assert!(
-            store.create_sweep(id, &experiment(), folder.path()).is_err(),
+            store
+                .create_sweep(id, &experiment(), folder.path(), None)
+                .is_err(),
             "{id:?}"
         );
     }
     store
-        .create_sweep("ok_1.2-3", &experiment(), folder.path())
+        .create_sweep("ok_1.2-3", &experiment(), folder.path(), None)
         .unwrap();
     assert!(matches!(
-        store.create_sweep("ok_1.2-3", &experiment(), folder.path()),
+        store.create_sweep("ok_1.2-3", &experiment(), folder.path(), None),
         Err(StoreError::Exists(_))
     ));
 }

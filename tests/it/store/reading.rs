@@ -172,7 +172,7 @@ fn sweeps_are_found_by_id_beginning_and_latest() {
     let writer = filled(folder.path());
     let store = writer.store();
     store
-        .create_sweep("HD_1299", &experiment(), folder.path())
+        .create_sweep("HD_1299", &experiment(), folder.path(), None)
         .unwrap();
     assert_eq!(store.resolve("1234").unwrap(), "HD_1234abcd");
     assert_eq!(store.resolve("HD_129").unwrap(), "HD_1299");

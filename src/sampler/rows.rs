@@ -65,6 +65,16 @@ impl Encoded {
         }
     }
 
+    /// The point of trial `index` of this sweep.
+    pub(super) fn own(&self, index: usize) -> Option<&Point> {
+        self.own.get(index)
+    }
+
+    /// The point of inherited trial `index`.
+    pub(super) fn inherited(&self, index: usize) -> Option<&Point> {
+        self.inherited.get(index)
+    }
+
     /// The rows of the present state of `history`.
     pub(super) fn rows(&self, encoder: &Encoder, history: &History) -> Rows<'_> {
         let mut rows = Rows {

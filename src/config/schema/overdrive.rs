@@ -1,0 +1,98 @@
+//! Schema of the `overdrive` section and of `overdrive.yml`.
+
+use super::{closed, described, scalar, table};
+use serde_json::{Value as Json, json};
+
+/// The schema.
+pub(super) fn schema() -> Json {
+    let mut section = section();
+    // The file may also hold the section under its name.
+    section["properties"]["overdrive"] = json!({"$ref": "#/$defs/section"});
+    section["$defs"] = json!({"section": self::section()});
+    section
+}
+
+/// The section without its name.
+pub(super) fn section() -> Json {
+    let mut section = closed("what Azure ML's files cannot say", &[], json!({}));
+    section["properties"] = search();
+    for (key, value) in running().as_object().into_iter().flatten() {
+        section["properties"][key] = value.clone();
+    }
+    section
+}
+
+fn texts(description: &str) -> Json {
+    json!({
+        "description": description,
+        "anyOf": [{"type": "array", "items": scalar()}, scalar()],
+    })
+}
+
+fn boolean(description: &str) -> Json {
+    json!({"description": description, "type": "boolean"})
+}
+
+fn search() -> Json {
+    json!({
+        "seed": {"description": "seed of every random draw", "type": "integer", "minimum": 0},
+        "sampler": {
+            "description": "another sampler than the file names, or options for it",
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "properties": {"type": {"type": "string"}}},
+            ],
+        },
+        "allow_duplicates": boolean("one configuration may be tried twice"),
+        "clip": boolean("keep draws of quantized expressions inside their bounds"),
+        "constraints": texts("conditions between parameters, for instance  layers * width <= 4096"),
+        "enqueue": {
+            "description": "configurations to try first",
+            "anyOf": [
+                {"type": "array", "items": {"type": "object"}},
+                {"type": "object"},
+            ],
+        },
+        "resume_from": texts("earlier sweeps whose trials are data: ids or folders"),
+        "metrics": texts("further metrics to look for in plain output"),
+        "stop_when": {"description": "condition that ends the sweep early", "type": "string"},
+        "trigger": {
+            "description": "whom the policy judges after a report",
+            "enum": ["sweep", "reporter"],
+        },
+        "literal": boolean("Bandit by the raw ratio, also for negative metrics"),
+        "allow_duplicate_arguments": boolean("a parameter replaces the fixed argument of the same name"),
+        "exclude_finished_jobs": boolean("truncation ranks only trials that still run"),
+    })
+}
+
+fn running() -> Json {
+    json!({
+        "targets": texts("names of compute targets"),
+        "abort_after_initial_failures": {
+            "description": "end the sweep when so many first trials failed without a report; 0 = never",
+            "type": "integer", "minimum": 0, "default": crate::config::ABORT_AFTER_INITIAL_FAILURES,
+        },
+        "max_retries": {
+            "description": "new attempts of a trial after infrastructure faults",
+            "type": "integer", "minimum": 0, "default": crate::config::MAX_RETRIES,
+        },
+        "trial_timeout": {
+            "description": "hard limit of one trial: seconds, or with a unit as in 90s, 15m, 2h, 1d",
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": "^\\s*[0-9.]+\\s*(ms|s|m|min|h|d)?\\s*$"},
+            ],
+        },
+        "render": closed("how values become arguments", &[], json!({
+            "quantized": {"description": "16 or 16.0", "enum": ["int", "float"]},
+            "raw_substitution": boolean("insert values into command templates without quoting"),
+        })),
+        "display_name": described(scalar(), "name for people"),
+        "description": described(scalar(), "free text"),
+        "tags": table("tags", scalar()),
+        "datastores": table("datastore name to folder", scalar()),
+        "datasets": table("dataset name, name:version or id to path", scalar()),
+        "data_map": table("beginning of an address to path or folder", scalar()),
+    })
+}

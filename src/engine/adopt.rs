@@ -1,0 +1,74 @@
+//! Taking up a sweep: what runs is found again, what was decided and not started is started, what is lost is told so.
+
+use super::drive::Driver;
+use super::follow::Follower;
+use super::submit::Submission;
+use super::{EngineError, Progress, outcome};
+use crate::controller::Outcome;
+use crate::history::TrialState;
+use crate::store::OpenAttempt;
+use crate::target::{AttemptRef, Liveness};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+impl Driver {
+    /// Takes every attempt that has no outcome up again, before anything new is decided.
+    pub(super) fn adopt(&mut self) -> Result<(), EngineError> {
+        let open = self.writer.store().open_attempts(self.writer.sweep())?;
+        for attempt in open {
+            self.adopt_one(attempt)?;
+        }
+        Ok(())
+    }
+
+    fn adopt_one(&mut self, open: OpenAttempt) -> Result<(), EngineError> {
+        let key = (open.trial, open.attempt);
+        let Some(index) = self.names.get(&open.target).copied() else {
+            return Err(EngineError::NoTarget(open.target));
+        };
+        let Some(target) = self.targets.get(index).map(Arc::clone) else {
+            return Ok(());
+        };
+        let reference = AttemptRef {
+            trial: open.trial,
+            attempt: open.attempt,
+            folder: PathBuf::from(open.folder),
+        };
+        let primary = self
+            .launcher
+            .experiment
+            .metric
+            .as_ref()
+            .map(|metric| metric.name.clone());
+        let follower = Follower::new(reference.clone(), open.nonce, index, primary, open.journal_seq);
+        self.followers.insert(key, follower);
+        if open.state == TrialState::CancelRequested {
+            self.cancels.insert(key, 0);
+        }
+        let unclaimed = match target.follow(&[(reference.clone(), 0)]) {
+            Ok(chunks) => chunks
+                .iter()
+                .any(|chunk| chunk.liveness == Liveness::Unclaimed && chunk.bytes.is_empty()),
+            // Out of reach: nothing is known, so nothing is done.
+            Err(_) => false,
+        };
+        if !unclaimed {
+            self.show(Progress::Adopted {
+                trial: open.trial,
+                attempt: open.attempt,
+            });
+            return Ok(());
+        }
+        if target.is_local() && open.boot_id != crate::clock::boot_id() {
+            // A power cut may have eaten the claim of a runner that did execute the script: never the same attempt again.
+            let proof = "the machine was restarted before its runner's claim was on disk";
+            return self.give_up(key, outcome::lost(proof));
+        }
+        if open.state == TrialState::CancelRequested && target.keep_others_out(&reference).unwrap_or(false) {
+            return self.give_up(key, Outcome::Canceled);
+        }
+        // The decision is on record and perhaps a runner is on its way: whoever creates the claim executes, the other leaves.
+        self.waiting.insert(key, Submission::new(open.assignment));
+        Ok(())
+    }
+}

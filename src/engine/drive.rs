@@ -1,0 +1,417 @@
+//! The loop: take in, commit, act.
+
+use super::follow::{Follower, Told};
+use super::launch::Launcher;
+use super::submit::Submission;
+use super::{Command, Ending, EngineError, Progress};
+use crate::controller::{Action, Controller, Event, Outcome, Record, SweepState};
+use crate::space::Assignment;
+use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
+use crate::target::{AttemptRef, Bell, ComputeTarget, Liveness};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+/// From this many changes on a commit is due before the turn is over.
+const GROUP: usize = 256;
+
+/// Longest sleep: requests whose bell was not heard are found within it.
+const LOOK_MS: u64 = 150;
+
+/// How long a runner may be out of sight before its trial counts as not responding.
+const SILENCE_MS: u64 = 30_000;
+
+/// How often a cancel that could not be delivered, or a full disk, is tried again.
+pub(super) const AGAIN_MS: u64 = 1_000;
+
+/// Names an attempt here.
+pub(super) type Key = (u64, u32);
+
+/// What is to be done once it is on record.
+enum Act {
+    Launch { key: Key, assignment: Assignment },
+    Cancel { key: Key },
+    End { state: SweepState, reason: String },
+}
+
+pub(super) struct Driver {
+    pub(super) writer: SweepWriter,
+    pub(super) controller: Controller,
+    pub(super) launcher: Launcher,
+    pub(super) targets: Vec<Arc<dyn ComputeTarget>>,
+    pub(super) names: HashMap<String, usize>,
+    bell: Arc<Bell>,
+    /// `now` of the sweep, and the boot clock, when this process took over.
+    base: (u64, u64),
+    orders: Receiver<Command>,
+    shown: SyncSender<Progress>,
+    pub(super) followers: BTreeMap<Key, Follower>,
+    /// Attempts that are decided and could not be submitted yet.
+    pub(super) waiting: BTreeMap<Key, Submission>,
+    /// Cancels that must be delivered, with the time of the next try.
+    pub(super) cancels: BTreeMap<Key, u64>,
+    /// Requests that were carried out; the store may not know yet.
+    pub(super) answered: HashSet<i64>,
+    /// Ends that were found while something else was being done.
+    pub(super) given_up: Vec<(Key, Outcome)>,
+    changes: Vec<(u64, Change)>,
+    acts: Vec<Act>,
+    durability: Durability,
+    ended: Option<(SweepState, String)>,
+    /// No commit before this time: the disk is full.
+    blocked_until: Option<u64>,
+    paused_for_disk: bool,
+    /// Slots told to the controller.
+    pub(super) slots: u64,
+    /// Until when fewer slots than there are may be used, and how many.
+    pub(super) squeezed: Option<(u64, u64)>,
+    /// There is more to read at once.
+    again: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        writer: SweepWriter,
+        controller: Controller,
+        launcher: Launcher,
+        (targets, names): (Vec<Arc<dyn ComputeTarget>>, HashMap<String, usize>),
+        bell: Arc<Bell>,
+        base: (u64, u64),
+        (orders, shown): (Receiver<Command>, SyncSender<Progress>),
+    ) -> Self {
+        Self {
+            writer,
+            controller,
+            launcher,
+            targets,
+            names,
+            bell,
+            base,
+            orders,
+            shown,
+            followers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            cancels: BTreeMap::new(),
+            answered: HashSet::new(),
+            given_up: Vec::new(),
+            changes: Vec::new(),
+            acts: Vec::new(),
+            durability: Durability::Process,
+            ended: None,
+            blocked_until: None,
+            paused_for_disk: false,
+            slots: 0,
+            squeezed: None,
+            again: false,
+        }
+    }
+
+    /// Milliseconds since the sweep was created.
+    pub(super) fn now(&self) -> u64 {
+        let boot = self.writer.store().clock().stamp().boot_ms;
+        self.base.0.saturating_add(boot.saturating_sub(self.base.1))
+    }
+
+    /// Leads the sweep to its end, or until told to let go.
+    pub(super) fn run(mut self) -> Result<Ending, EngineError> {
+        self.adopt()?;
+        loop {
+            if self.orders()? {
+                self.flush()?;
+                let live = self.controller.live();
+                self.writer.release()?;
+                return Ok(Ending::Detached { live });
+            }
+            self.requests()?;
+            // While nothing can be stored, journals keep it better than memory does.
+            if self.blocked_until.is_none() {
+                self.follow()?;
+            }
+            self.submissions()?;
+            self.deliver_cancels();
+            for (key, outcome) in std::mem::take(&mut self.given_up) {
+                self.give_up(key, outcome)?;
+            }
+            self.slots_now()?;
+            if self
+                .controller
+                .next_deadline()
+                .is_some_and(|deadline| self.now() >= deadline)
+            {
+                self.event(Event::Tick)?;
+            }
+            self.disk()?;
+            self.flush()?;
+            if let Some((state, reason)) = self.ended.take() {
+                self.writer.release()?;
+                return Ok(Ending::Ended { state, reason });
+            }
+            if self.blocked_until.is_none() {
+                self.writer.tick()?;
+            }
+            if !std::mem::take(&mut self.again) {
+                self.bell.wait(Duration::from_millis(self.patience()));
+            }
+        }
+    }
+
+    fn patience(&self) -> u64 {
+        let now = self.now();
+        let due = [
+            self.controller.next_deadline(),
+            self.waiting.values().map(|submission| submission.due).min(),
+            self.cancels.values().copied().min(),
+            self.blocked_until,
+        ];
+        let next = due.into_iter().flatten().map(|due| due.saturating_sub(now)).min();
+        next.map_or(LOOK_MS, |next| next.clamp(1, LOOK_MS))
+    }
+
+    /// Takes commands of this process in; true if told to let go.
+    fn orders(&mut self) -> Result<bool, EngineError> {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Command::Cancel(reason) => self.event(Event::CancelSweep { reason })?,
+                Command::Detach => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Gives one event to the controller and keeps what follows from it for the next commit.
+    pub(super) fn event(&mut self, event: Event) -> Result<(), EngineError> {
+        let now = self.now();
+        let batch = self.controller.handle(now, event);
+        for record in batch.records {
+            if matches!(&record, Record::SweepState { state, .. } if state.is_terminal()) {
+                self.durability = Durability::Machine;
+            }
+            self.changes.push((now, Change::Record(record)));
+        }
+        for action in batch.actions {
+            match action {
+                Action::Launch {
+                    trial,
+                    attempt,
+                    assignment,
+                } => {
+                    self.place(now, (trial, attempt));
+                    self.acts.push(Act::Launch {
+                        key: (trial, attempt),
+                        assignment,
+                    });
+                }
+                Action::Cancel { trial, attempt, .. } => self.acts.push(Act::Cancel {
+                    key: (trial, attempt),
+                }),
+                Action::End { state, reason } => self.acts.push(Act::End { state, reason }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a new attempt will run; stored with the decision to start it.
+    fn place(&mut self, now: u64, (trial, attempt): Key) {
+        let nonce = Store::nonce();
+        let folder = self.launcher.folder_of(trial, attempt, &nonce);
+        let target = self.least_used();
+        let name = self
+            .targets
+            .get(target)
+            .map(|target| target.name().to_owned())
+            .unwrap_or_default();
+        self.changes.push((
+            now,
+            Change::Placed {
+                trial,
+                attempt,
+                nonce: nonce.clone(),
+                folder: folder.to_string_lossy().into_owned(),
+                target: name,
+                boot_id: crate::clock::boot_id().to_owned(),
+            },
+        ));
+        let reference = AttemptRef {
+            trial,
+            attempt,
+            folder,
+        };
+        let primary = self
+            .launcher
+            .experiment
+            .metric
+            .as_ref()
+            .map(|metric| metric.name.clone());
+        self.followers.insert(
+            (trial, attempt),
+            Follower::new(reference, nonce, target, primary, 0),
+        );
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
+        let now = self.now();
+        self.changes.push((now, change));
+    }
+
+    /// What was acknowledged to somebody must survive the machine.
+    pub(super) fn must_reach_the_disk(&mut self) {
+        self.durability = Durability::Machine;
+    }
+
+    /// Commits and acts until nothing follows any more.
+    fn flush(&mut self) -> Result<(), EngineError> {
+        while !(self.changes.is_empty() && self.acts.is_empty()) {
+            self.commit()?;
+            if self.blocked_until.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), EngineError> {
+        if self.blocked_until.is_some_and(|until| self.now() < until) {
+            return Ok(());
+        }
+        self.blocked_until = None;
+        if !self.changes.is_empty() {
+            match self.writer.apply(&self.changes, self.durability) {
+                Ok(()) => {}
+                Err(StoreError::DiskFull(path)) => {
+                    // Scripts go on; what they say waits in their journals, what was decided waits here.
+                    self.blocked_until = Some(self.now() + AGAIN_MS);
+                    let message = format!("disk full at `{}`: waiting for room", path.display());
+                    self.show(Progress::Warning {
+                        trial: None,
+                        code: "disk-full".into(),
+                        message,
+                    });
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.durability = Durability::Process;
+            for (now_ms, change) in std::mem::take(&mut self.changes) {
+                match change {
+                    Change::Record(record) => self.show(Progress::Record { now_ms, record }),
+                    Change::Warning {
+                        trial, code, message, ..
+                    } => {
+                        self.show(Progress::Warning { trial, code, message });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for act in std::mem::take(&mut self.acts) {
+            match act {
+                Act::Launch { key, assignment } => self.submit(key, Submission::new(assignment))?,
+                Act::Cancel { key } => {
+                    self.cancels.insert(key, 0);
+                    self.deliver_cancels();
+                }
+                Act::End { state, reason } => self.ended = Some((state, reason)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn show(&self, progress: Progress) {
+        // Display may lag behind and lose; the store has it.
+        let _ = self.shown.try_send(progress);
+    }
+
+    /// Reads the journals of all attempts that were submitted.
+    fn follow(&mut self) -> Result<(), EngineError> {
+        for index in 0..self.targets.len() {
+            let cursors: Vec<(AttemptRef, u64)> = self
+                .followers
+                .iter()
+                .filter(|(key, follower)| follower.target == index && !self.waiting.contains_key(*key))
+                .map(|(_, follower)| (follower.attempt.clone(), follower.wanted()))
+                .collect();
+            if cursors.is_empty() {
+                continue;
+            }
+            let Some(target) = self.targets.get(index).map(Arc::clone) else {
+                continue;
+            };
+            // A target out of reach says nothing about its trials.
+            let Ok(chunks) = target.follow(&cursors) else {
+                continue;
+            };
+            for chunk in chunks {
+                self.chunk(target.as_ref(), &chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn chunk(&mut self, target: &dyn ComputeTarget, chunk: &crate::target::Chunk) -> Result<(), EngineError> {
+        let now = self.now();
+        let key = (chunk.attempt.trial, chunk.attempt.attempt);
+        let Some(follower) = self.followers.get_mut(&key) else {
+            return Ok(());
+        };
+        let mut told = Vec::new();
+        if !chunk.bytes.is_empty() && follower.take(now, &chunk.bytes, &mut told) {
+            target.reopen(&chunk.attempt);
+        }
+        match &chunk.liveness {
+            Liveness::Dead(_) if !chunk.bytes.is_empty() => self.again = true,
+            Liveness::Dead(proof) => {
+                follower.settle(now, proof, &mut told);
+                let lost = |told: &Told| matches!(told, Told::Event(Event::Exited { outcome, .. }) if outcome.is_infrastructure());
+                if told.iter().any(lost) {
+                    target.end_orphans(&chunk.attempt, &follower.nonce);
+                }
+            }
+            Liveness::Alive => follower.heard(&mut told),
+            Liveness::Unclaimed | Liveness::Unknown(_) => follower.silent(now, SILENCE_MS, &mut told),
+        }
+        self.told(key, told)
+    }
+
+    /// Passes on what a follower told, and lets go of it if that was the end.
+    pub(super) fn told(&mut self, key: Key, told: Vec<Told>) -> Result<(), EngineError> {
+        for told in told {
+            match told {
+                Told::Change(change) => self.change(change),
+                Told::Event(event) => self.event(event)?,
+            }
+        }
+        if self.followers.get(&key).is_some_and(|follower| follower.ended)
+            && let Some(follower) = self.followers.remove(&key)
+        {
+            if let Some(target) = self.targets.get(follower.target) {
+                target.forget(&follower.attempt);
+            }
+            self.cancels.remove(&key);
+            self.waiting.remove(&key);
+        }
+        // Only here, where nothing is half told: what one look at a journal led to and how far it was read stand or fall together.
+        if self.changes.len() >= GROUP {
+            self.commit()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Pauses while the reserve for a full disk is spent, goes on by itself when there is room again.
+    fn disk(&mut self) -> Result<(), EngineError> {
+        if self.writer.reserve_spent()
+            && !self.paused_for_disk
+            && self.controller.state() == SweepState::Running
+        {
+            self.paused_for_disk = true;
+            self.event(Event::Pause {
+                reason: "disk full".into(),
+            })?;
+        }
+        if self.writer.reserve_spent() && self.writer.refill() && std::mem::take(&mut self.paused_for_disk) {
+            self.event(Event::Resume)?;
+        }
+        Ok(())
+    }
+}

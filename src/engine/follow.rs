@@ -1,0 +1,273 @@
+//! One attempt as the engine follows it: bytes of its journal in, events for the controller and rows for the store out.
+
+use super::outcome;
+use crate::controller::{Event, Outcome};
+use crate::journal::{Damage, DamageKind, Decoder, Entry, Exit, Step};
+use crate::metric::Observation;
+use crate::process::Identity;
+use crate::store::Change;
+use crate::target::AttemptRef;
+
+/// How long bad bytes may be a half-shown write of a network file system, milliseconds.
+const SUSPECT_MS: u64 = 60_000;
+
+/// What following led to, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Told {
+    /// For the controller.
+    Event(Event),
+    /// For the store.
+    Change(Change),
+}
+
+/// An attempt that has not ended.
+pub(super) struct Follower {
+    pub(super) attempt: AttemptRef,
+    pub(super) nonce: String,
+    /// Index of its target.
+    pub(super) target: usize,
+    /// Name of the primary metric.
+    primary: Option<String>,
+    decoder: Decoder,
+    /// Frames below this are in the store already.
+    taken: u64,
+    suspect_since: Option<u64>,
+    /// When nobody could tell any more whether it lives.
+    silent_since: Option<u64>,
+    /// The controller was told so.
+    reported_silent: bool,
+    /// Its end was told.
+    pub(super) ended: bool,
+}
+
+impl Follower {
+    pub(super) fn new(
+        attempt: AttemptRef,
+        nonce: String,
+        target: usize,
+        primary: Option<String>,
+        taken: u64,
+    ) -> Self {
+        Self {
+            attempt,
+            nonce,
+            target,
+            primary,
+            decoder: Decoder::new(),
+            taken,
+            suspect_since: None,
+            silent_since: None,
+            reported_silent: false,
+            ended: false,
+        }
+    }
+
+    /// Where the next bytes must come from.
+    pub(super) fn wanted(&self) -> u64 {
+        self.decoder.wanted()
+    }
+
+    /// Takes new bytes in. True if the journal must be read through a new descriptor.
+    pub(super) fn take(&mut self, now: u64, bytes: &[u8], told: &mut Vec<Told>) -> bool {
+        self.decoder.push(bytes);
+        self.steps(now, told)
+    }
+
+    /// The runner is dead and the journal was read to its end: takes in what can be, and tells the end.
+    pub(super) fn settle(&mut self, now: u64, proof: &str, told: &mut Vec<Told>) {
+        self.decoder.settle();
+        self.steps(now, told);
+        if !self.ended {
+            self.end(outcome::lost(proof), told);
+        }
+    }
+
+    /// The runner is known to live.
+    pub(super) fn heard(&mut self, told: &mut Vec<Told>) {
+        self.silent_since = None;
+        if std::mem::take(&mut self.reported_silent) {
+            told.push(Told::Event(self.contact(false)));
+        }
+    }
+
+    /// Nobody can tell whether the runner lives; after `patience` milliseconds of that the controller is told.
+    pub(super) fn silent(&mut self, now: u64, patience: u64, told: &mut Vec<Told>) {
+        let since = *self.silent_since.get_or_insert(now);
+        if !self.reported_silent && now.saturating_sub(since) >= patience {
+            self.reported_silent = true;
+            told.push(Told::Event(self.contact(true)));
+        }
+    }
+
+    fn contact(&self, lost_contact: bool) -> Event {
+        Event::Unresponsive {
+            trial: self.attempt.trial,
+            attempt: self.attempt.attempt,
+            lost_contact,
+        }
+    }
+
+    /// Ends the attempt for a reason that no journal tells.
+    pub(super) fn end(&mut self, outcome: Outcome, told: &mut Vec<Told>) {
+        if !self.ended {
+            self.ended = true;
+            let (trial, attempt) = (self.attempt.trial, self.attempt.attempt);
+            told.push(Told::Event(Event::Exited {
+                trial,
+                attempt,
+                outcome,
+            }));
+        }
+    }
+
+    fn steps(&mut self, now: u64, told: &mut Vec<Told>) -> bool {
+        let before = self.decoder.seq();
+        let mut reopen = false;
+        loop {
+            match self.decoder.step() {
+                Step::Entry { seq, entry } => {
+                    self.suspect_since = None;
+                    if seq >= self.taken {
+                        self.entry(entry, told);
+                    }
+                }
+                Step::Damaged(damage) => self.damaged(&damage, told),
+                Step::Suspect => {
+                    let since = *self.suspect_since.get_or_insert(now);
+                    if now.saturating_sub(since) < SUSPECT_MS {
+                        self.decoder.reread();
+                        reopen = true;
+                        break;
+                    }
+                    match self.decoder.resync() {
+                        Some(damage) => self.damaged(&damage, told),
+                        None => break,
+                    }
+                }
+                Step::NotYet | Step::End => break,
+            }
+        }
+        let next = self.decoder.seq();
+        if next > before && next > self.taken {
+            self.taken = next;
+            let (trial, attempt) = (self.attempt.trial, self.attempt.attempt);
+            told.push(Told::Change(Change::Followed { trial, attempt, next }));
+        }
+        reopen
+    }
+
+    fn damaged(&self, damage: &Damage, told: &mut Vec<Told>) {
+        // The end of a journal whose writer was killed in the middle of a write: nothing was acknowledged there.
+        if damage.kind == DamageKind::TornTail {
+            return;
+        }
+        let lost = damage
+            .lost
+            .map_or_else(String::new, |lost| format!(", {lost} entries are lost"));
+        let message = format!(
+            "the journal is damaged at bytes {}..{}{lost}",
+            damage.bytes.start, damage.bytes.end
+        );
+        told.push(Told::Change(self.warning("journal-damaged", message)));
+    }
+
+    fn warning(&self, code: &str, message: String) -> Change {
+        Change::Warning {
+            trial: Some(self.attempt.trial),
+            attempt: Some(self.attempt.attempt),
+            code: code.to_owned(),
+            message,
+        }
+    }
+
+    fn entry(&mut self, entry: Entry, told: &mut Vec<Told>) {
+        let (trial, attempt) = (self.attempt.trial, self.attempt.attempt);
+        match entry {
+            Entry::Claimed {
+                host,
+                boot_id,
+                pid,
+                start_ticks,
+                ..
+            } => {
+                let runner = Identity {
+                    host,
+                    boot_id,
+                    pid,
+                    start_ticks,
+                };
+                told.push(Told::Change(Change::Claimed {
+                    trial,
+                    attempt,
+                    runner,
+                }));
+                told.push(Told::Event(Event::Claimed { trial, attempt }));
+            }
+            Entry::Started { argv, .. } => {
+                told.push(Told::Change(Change::Started { trial, attempt, argv }));
+                told.push(Told::Event(Event::Started { trial, attempt }));
+            }
+            Entry::Metric {
+                name,
+                value,
+                step,
+                at_ms,
+                ..
+            } => told.push(if Some(&name) == self.primary.as_ref() {
+                let observation = Observation {
+                    value,
+                    step,
+                    elapsed_ms: at_ms,
+                };
+                Told::Event(Event::Reported {
+                    trial,
+                    attempt,
+                    observation,
+                })
+            } else {
+                Told::Change(Change::Point {
+                    trial,
+                    attempt,
+                    name,
+                    value,
+                    step,
+                    elapsed_ms: at_ms,
+                })
+            }),
+            Entry::Fact { kind, key, value } => {
+                told.push(Told::Change(Change::Fact {
+                    trial,
+                    attempt,
+                    kind,
+                    key,
+                    value,
+                }));
+            }
+            Entry::Artifact { kind, name, path } => {
+                told.push(Told::Change(Change::Artifact {
+                    trial,
+                    attempt,
+                    kind,
+                    name,
+                    path,
+                }));
+            }
+            Entry::Warning { code, message } => told.push(Told::Change(self.warning(&code, message))),
+            Entry::NotStarted { class, reason } => self.end(outcome::not_started(&class, &reason), told),
+            Entry::Exited(exit) => self.exited(&exit, told),
+            Entry::Sealed => {}
+        }
+    }
+
+    fn exited(&mut self, exit: &Exit, told: &mut Vec<Told>) {
+        if !exit.survivors.is_empty() {
+            let pids: Vec<String> = exit.survivors.iter().map(ToString::to_string).collect();
+            let message = format!("processes that could not be ended: {}", pids.join(", "));
+            told.push(Told::Change(self.warning("survivors", message)));
+        }
+        self.end(outcome::of(exit), told);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! From a decision to start an attempt to its `spec.json`.
+
+use super::preparation::Preparation;
+use crate::config::launch::{LaunchContext, LaunchError, plan};
+use crate::config::{Dialect, Experiment};
+use crate::runner::AttemptSpec;
+use crate::space::Assignment;
+use crate::target::AttemptRef;
+use indexmap::IndexMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// What all attempts of a sweep have in common.
+pub(super) struct Launcher {
+    pub(super) sweep: String,
+    pub(super) experiment: Experiment,
+    pub(super) preparation: Preparation,
+    /// The sweep's folder.
+    pub(super) folder: PathBuf,
+    /// Where runners ring.
+    pub(super) doorbell: PathBuf,
+}
+
+impl Launcher {
+    /// The folder of an attempt that is about to be created.
+    pub(super) fn folder_of(&self, trial: u64, attempt: u32, nonce: &str) -> PathBuf {
+        self.folder
+            .join("trials")
+            .join(trial.to_string())
+            .join(format!("{attempt}-{nonce}"))
+    }
+
+    /// Run id that scripts see: the sweep's own for single runs.
+    fn run_id(&self, trial: u64) -> String {
+        match self.experiment.dialect {
+            Dialect::CommandJob | Dialect::ScriptRun => self.sweep.clone(),
+            Dialect::Hyperdrive | Dialect::SweepJob => format!("{}_{trial}", self.sweep),
+        }
+    }
+
+    /// Everything that the runner of an attempt needs.
+    ///
+    /// # Errors
+    /// [`LaunchError`] if the experiment gives no command for these values.
+    pub(super) fn spec(
+        &self,
+        attempt: &AttemptRef,
+        nonce: &str,
+        assignment: &Assignment,
+    ) -> Result<AttemptSpec, LaunchError> {
+        let run_id = self.run_id(attempt.trial);
+        let launch = &self.experiment.launch;
+        let context = LaunchContext {
+            sweep: self.sweep.clone(),
+            run_id: run_id.clone(),
+            trial: attempt.trial,
+            attempt: attempt.attempt,
+            interpreter: self.preparation.interpreter.clone(),
+            attempt_folder: attempt.folder.clone(),
+            data: IndexMap::new(),
+            workspace: self
+                .folder
+                .parent()
+                .and_then(Path::file_name)
+                .map_or_else(|| "overdrive".into(), |name| name.to_string_lossy().into_owned()),
+            target_type: "local".into(),
+            shim: self.preparation.shim,
+        };
+        let plan = plan(&self.experiment, assignment, &context)?;
+        let mut env = self.preparation.variables.clone();
+        env.extend(plan.env);
+        let primary = self.experiment.metric.as_ref().map(|metric| metric.name.clone());
+        let mut metric_names: Vec<String> = primary.iter().cloned().collect();
+        metric_names.extend(
+            self.experiment
+                .metrics
+                .iter()
+                .filter(|name| Some(*name) != primary.as_ref())
+                .cloned(),
+        );
+        Ok(AttemptSpec {
+            sweep: self.sweep.clone(),
+            experiment: self.experiment.name.clone(),
+            trial: attempt.trial,
+            run_id,
+            attempt: attempt.attempt,
+            nonce: nonce.to_owned(),
+            argv: plan.argv,
+            env,
+            path_prepend: self.preparation.path_prepend.clone(),
+            snapshot: self.preparation.snapshot.clone(),
+            in_place: self.preparation.in_place.clone(),
+            outputs: launch.outputs.clone(),
+            timeout_ms: launch.trial_timeout_ms,
+            grace_ms: self.preparation.grace_ms,
+            primary_metric: primary,
+            metric_names,
+            parameters: plan.parameters,
+            inputs: plan.inputs,
+            doorbell: Some(self.doorbell.clone()),
+            log_cap_bytes: self.preparation.log_cap_bytes,
+            shim: self.preparation.shim,
+            mlflow: self.preparation.mlflow,
+            registry: Some(self.folder.join("registry")),
+        })
+    }
+}
+
+/// Makes the attempt's folder and puts its `spec.json` there whole. No sync: a kill loses nothing, and after a power cut an
+/// attempt is not gone on with.
+///
+/// # Errors
+/// The system's.
+pub(super) fn write_spec(folder: &Path, spec: &AttemptSpec) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let text = serde_json::to_vec(spec)?;
+    let draft = folder.join("spec.json.tmp");
+    fs::write(&draft, text)?;
+    fs::rename(&draft, folder.join("spec.json"))
+}

@@ -1,0 +1,64 @@
+//! What is settled once per sweep about how its trials are started; stored with the sweep, so that a resumed one starts them the
+//! same way.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// From TERM to KILL, milliseconds.
+pub const GRACE_MS: u64 = 30_000;
+
+/// Largest captured log of an attempt, bytes.
+pub const LOG_CAP_BYTES: u64 = 1 << 30;
+
+/// Snapshot, environment and options of all trials of a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// Folder of the snapshot; `None` = trials start in an empty folder.
+    #[serde(default)]
+    pub snapshot: Option<PathBuf>,
+    /// Content address of the snapshot.
+    #[serde(default)]
+    pub snapshot_id: Option<String>,
+    /// Run trials in this folder instead of copies of a snapshot.
+    #[serde(default)]
+    pub in_place: Option<PathBuf>,
+    /// Arguments that start the environment's Python; empty = what the files name.
+    #[serde(default)]
+    pub interpreter: Vec<String>,
+    /// Folders to put first on `PATH`.
+    #[serde(default)]
+    pub path_prepend: Vec<PathBuf>,
+    /// Variables of the environment (`VIRTUAL_ENV`), below the user's.
+    #[serde(default)]
+    pub variables: IndexMap<String, String>,
+    /// Offer overdrive's own `azureml` module.
+    pub shim: bool,
+    /// Offer the MLflow endpoint.
+    pub mlflow: bool,
+    /// From TERM to KILL, milliseconds.
+    pub grace_ms: u64,
+    /// Largest captured log in bytes.
+    pub log_cap_bytes: u64,
+    /// Facts about the source for records: git commit, branch, whether it was dirty.
+    #[serde(default)]
+    pub facts: IndexMap<String, String>,
+}
+
+impl Default for Preparation {
+    fn default() -> Self {
+        Self {
+            snapshot: None,
+            snapshot_id: None,
+            in_place: None,
+            interpreter: Vec::new(),
+            path_prepend: Vec::new(),
+            variables: IndexMap::new(),
+            shim: true,
+            mlflow: true,
+            grace_ms: GRACE_MS,
+            log_cap_bytes: LOG_CAP_BYTES,
+            facts: IndexMap::new(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Many rows at once, with only the columns that charts need.
+
+use super::codec::{number, signed, trial_state, unsigned};
+use super::error::StoreError;
+use super::open::Store;
+use crate::history::TrialState;
+use rusqlite::params;
+
+/// An ended trial's place in the course of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Number.
+    pub trial: u64,
+    /// Milliseconds since the sweep's creation.
+    pub ended_ms: u64,
+    /// Best value of the primary metric.
+    pub best: Option<f64>,
+}
+
+/// A trial's values of one metric in order of arrival; NaN kept.
+pub type Curve = (u64, TrialState, Vec<f64>);
+
+impl Store {
+    /// Ended trials in the order of their end.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn scores(&self, sweep: &str) -> Result<Vec<Score>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT number, ended_ms, best FROM trial WHERE sweep = ?1 AND ended_ms IS NOT NULL ORDER BY ended_ms, number",
+            )
+            .map_err(self.sorted())?;
+        let rows = statement.query_map([key], |row| {
+            Ok(Score {
+                trial: unsigned(row.get(0)?),
+                ended_ms: unsigned(row.get(1)?),
+                best: row.get(2)?,
+            })
+        });
+        rows.and_then(Iterator::collect).map_err(self.sorted())
+    }
+
+    /// Curves of the latest attempts of at most `limit` trials with numbers above `after`, by number. Trials without a point of
+    /// the metric are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn curves(
+        &self,
+        sweep: &str,
+        metric: &str,
+        after: Option<u64>,
+        limit: u64,
+    ) -> Result<Vec<Curve>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT t.number, t.state, p.value FROM \
+                 (SELECT number, state, max(attempts - 1, 0) AS attempt FROM trial \
+                  WHERE sweep = ?1 AND number > ?3 ORDER BY number LIMIT ?4) t \
+                 JOIN point p ON p.sweep = ?1 AND p.trial = t.number AND p.attempt = t.attempt \
+                 AND p.metric = (SELECT key FROM metric WHERE sweep = ?1 AND name = ?2) \
+                 ORDER BY t.number, p.seq",
+            )
+            .map_err(self.sorted())?;
+        let after = after.map_or(-1, signed);
+        let mut rows = statement
+            .query(params![key, metric, after, signed(limit)])
+            .map_err(self.sorted())?;
+        let mut curves: Vec<Curve> = Vec::new();
+        while let Some(row) = rows.next().map_err(self.sorted())? {
+            let trial = unsigned(row.get(0)?);
+            let value = number(row.get(2)?);
+            match curves.last_mut() {
+                Some((last, _, values)) if *last == trial => values.push(value),
+                _ => curves.push((trial, trial_state(&row.get::<_, String>(1)?), vec![value])),
+            }
+        }
+        Ok(curves)
+    }
+}

@@ -1,0 +1,2 @@
+/// Built assets: path, media type, content.
+static ASSETS: &[(&str, &str, &[u8])] = &[];
