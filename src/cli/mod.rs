@@ -7,8 +7,10 @@ pub mod args;
 mod commands;
 pub mod error;
 pub mod exit;
+mod follow;
 pub mod help;
 pub mod output;
+mod place;
 pub mod reference;
 pub mod terminal;
 

@@ -16,6 +16,7 @@ pub mod overdrive_section;
 pub mod resolve;
 pub mod runconfig;
 pub mod schema;
+pub mod template;
 pub mod sweep_job;
 
 pub use data_map::DataMap;

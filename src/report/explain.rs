@@ -11,41 +11,22 @@ use crate::store::row::{SweepRow, TrialRow};
 
 /// The story of one trial: how it ended and why, then why it was tried. `tail` are the last lines of its output.
 pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
-    let metric = sweep
-        .metric
-        .as_deref()
-        .map(text::printable)
-        .unwrap_or_else(|| "metric".into());
+    let metric = sweep.metric.as_deref().map(text::printable).unwrap_or_else(|| "metric".into());
     let goal = sweep.goal.unwrap_or(Goal::Minimize);
-    let mut out = vec![Line(vec![
-        Span::new(format!("trial {}  {}", row.trial, row.state.word()), Look::Bold),
-        Span::plain(format!("  {}", text::short_arguments(&row.parameters))),
-    ])];
+    let mut out = vec![Line(vec![Span::new(format!("trial {}  {}", row.trial, row.state.word()), Look::Bold), Span::plain(format!("  {}", text::short_arguments(&row.parameters)))])];
     match (&row.stop, row.state) {
-        (Some(stop), _) => out.extend(stopped(stop, &metric, goal)),
+        (Some(stop), _) => out.extend(stopped(stop, &metric)),
         (None, TrialState::Failed) => {
-            out.push(Line::plain(format!(
-                "failed: {}",
-                row.reason
-                    .as_deref()
-                    .map(text::printable)
-                    .unwrap_or_else(|| "no reason was recorded".into())
-            )));
+            out.push(Line::plain(format!("failed: {}", row.reason.as_deref().map(text::printable).unwrap_or_else(|| "no reason was recorded".into()))));
             for line in tail {
-                out.push(Line(vec![Span::new(
-                    format!("  | {}", text::printable(line)),
-                    Look::Dim,
-                )]));
+                out.push(Line(vec![Span::new(format!("  | {}", text::printable(line)), Look::Dim)]));
             }
             if let Some(folder) = &row.folder {
                 out.push(Line::plain(format!("log: {}", lines::log_path(folder))));
             }
         }
         (None, TrialState::Canceled) => {
-            out.push(Line::plain(format!(
-                "canceled: {}",
-                lines::cancel_facts(sweep, row)
-            )));
+            out.push(Line::plain(format!("canceled: {}", lines::cancel_facts(sweep, row))));
             if row.cause == Some(CancelCause::Policy) {
                 out.push(Line::plain("the decision was not kept with its numbers"));
             }
@@ -54,9 +35,7 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
         (None, _) => out.push(Line::plain(format!(
             "not ended; {} reports so far{}",
             row.reports,
-            row.best
-                .map(|best| format!(", best {}", number::real(best)))
-                .unwrap_or_default()
+            row.best.map(|best| format!(", best {}", number::real(best))).unwrap_or_default()
         ))),
     }
     out.push(Line::plain(""));
@@ -64,74 +43,30 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
     out
 }
 
-fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
-    let mut out = vec![Line::plain(format!(
-        "stopped by {} at interval {}: {metric} {}",
-        stop.policy,
-        stop.interval,
-        text::printable(&stop.inequality)
-    ))];
+fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
+    let mut out = vec![Line::plain(format!("stopped by {} at interval {}: {metric} {}", stop.policy, stop.interval, text::printable(&stop.inequality)))];
     if let Some(value) = stop.value {
-        out.push(operand(
-            "value",
-            format!(
-                "{}  best {metric} of this trial up to interval {}",
-                number::real(value),
-                stop.interval
-            ),
-        ));
+        out.push(operand("value", format!("{}  best {metric} of this trial up to interval {}", number::real(value), stop.interval)));
     } else {
-        out.push(operand(
-            "value",
-            format!("none  no finite {metric} up to interval {}", stop.interval),
-        ));
+        out.push(operand("value", format!("none  no finite {metric} up to interval {}", stop.interval)));
     }
     for (name, value) in &stop.operands {
-        if name != "value" {
-            out.push(operand(
-                name,
-                format!("{}{}", number::real(*value), meaning(name)),
-            ));
+        if name != "value" && name != "sign" {
+            out.push(operand(name, format!("{}{}", number::real(*value), meaning(name))));
         }
     }
     if !stop.operands.contains_key("threshold")
         && let Some(threshold) = stop.threshold
     {
-        out.push(operand(
-            "threshold",
-            format!("{}{}", number::real(threshold), meaning("threshold")),
-        ));
+        out.push(operand("threshold", format!("{}{}", number::real(threshold), meaning("threshold"))));
     }
-    let survival = match stop.threshold {
-        Some(threshold) => {
-            let side = match goal {
-                Goal::Maximize => "at least",
-                Goal::Minimize => "at most",
-            };
-            let short = stop
-                .value
-                .map(|value| format!(" ({} away)", number::real((threshold - value).abs())))
-                .unwrap_or_default();
-            format!(
-                "to survive it needed {metric} {side} {} by interval {}{short}",
-                number::real(threshold),
-                stop.interval
-            )
-        }
-        None => format!(
-            "to survive it needed one finite {metric} by interval {}",
-            stop.interval
-        ),
-    };
+    let survival = format!("to survive it needed {metric} {}", crate::policy::survival(stop));
     out.push(Line(vec![Span::new(survival, Look::Bold)]));
     out
 }
 
 fn operand(name: &str, value: String) -> Line {
-    Line(vec![
-        Span::new(format!("  {:<16}", text::printable(name)), Look::Dim),
-        Span::plain(value),
-    ])
+    Line(vec![Span::new(format!("  {:<16}", text::printable(name)), Look::Dim), Span::plain(value)])
 }
 
 fn meaning(name: &str) -> &'static str {
@@ -162,11 +97,7 @@ fn completed(sweep: &SweepRow, row: &TrialRow, metric: &str, goal: Goal) -> Vec<
                 Goal::Maximize => "below",
                 Goal::Minimize => "above",
             };
-            text.push_str(&format!(
-                ", {} {word} the best (trial {})",
-                number::real((leader.value - best).abs()),
-                leader.trial
-            ));
+            text.push_str(&format!(", {} {word} the best (trial {})", number::real((leader.value - best).abs()), leader.trial));
         }
     }
     vec![Line::plain(text)]
@@ -174,11 +105,7 @@ fn completed(sweep: &SweepRow, row: &TrialRow, metric: &str, goal: Goal) -> Vec<
 
 fn origin(row: &TrialRow, metric: &str, goal: Goal) -> Vec<Line> {
     let origin = &row.origin;
-    let mut out = vec![Line::plain(format!(
-        "suggested by {}: {}",
-        text::printable(&origin.sampler),
-        text::printable(&origin.method)
-    ))];
+    let mut out = vec![Line::plain(format!("suggested by {}: {}", text::printable(&origin.sampler), text::printable(&origin.method)))];
     if let Some(predicted) = origin.predicted {
         out.push(Line::plain(format!(
             "expected {metric} {} ({} .. {} with 90 %)",

@@ -72,7 +72,7 @@ pub fn matern52_slope(r2: f64) -> f64 {
 
 /// Column-major copy of row-major features.
 pub fn columns(rows: &[f64], width: usize) -> Vec<f64> {
-    let n = if width == 0 { 0 } else { rows.len() / width };
+    let n = rows.len().checked_div(width).unwrap_or(0);
     (0..width)
         .flat_map(|c| (0..n).map(move |r| (r, c)))
         .map(|(r, c)| rows.get(r * width + c).copied().unwrap_or(0.0))
@@ -108,8 +108,8 @@ pub fn cross(
     width: usize,
     others: &[f64],
 ) -> Vec<f64> {
-    let m = if width == 0 { 0 } else { others.len() / width };
-    let n = if width == 0 { 0 } else { points.len() / width };
+    let m = others.len().checked_div(width).unwrap_or(0);
+    let n = points.len().checked_div(width).unwrap_or(0);
     let mut out = vec![0.0; n * m];
     if m == 0 {
         return out;
