@@ -9,7 +9,7 @@ mod tune;
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
-    OutputFormat, RunCommand, Scope, SubmitHyperdrive, SubmitScript,
+    OutputFormat, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 

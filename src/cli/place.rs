@@ -16,12 +16,26 @@ pub(super) fn state_folder(globals: &Globals) -> Result<PathBuf, CliError> {
     if let Some(home) = &globals.home {
         return Ok(std::path::absolute(home)?);
     }
-    let here = std::env::current_dir()?;
+    state_folder_from(globals, Path::new("."))
+}
+
+/// As [`state_folder`], looking upward from `folder`.
+///
+/// # Errors
+/// If the current folder cannot be told.
+pub(super) fn state_folder_from(globals: &Globals, folder: &Path) -> Result<PathBuf, CliError> {
+    if let Some(home) = &globals.home {
+        return Ok(std::path::absolute(home)?);
+    }
+    let here = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder))?;
     Ok(above(&here).unwrap_or_else(|| here.join(STATE_FOLDER)))
 }
 
 fn above(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().map(|folder| folder.join(STATE_FOLDER)).find(|state| state.join(FILE).is_file())
+    folder
+        .ancestors()
+        .map(|folder| folder.join(STATE_FOLDER))
+        .find(|state| state.join(FILE).is_file())
 }
 
 /// Opens the store for reading.
@@ -77,12 +91,18 @@ pub(super) fn trial(store: &Store, text: &str) -> Result<(SweepRow, TrialRow), C
     {
         return numbered(store, sweep, digits);
     }
-    Err(CliError::not_found("unknown-trial", format!("no trial is called `{text}`"))
-        .help("write N for a trial of the latest sweep, SWEEP.N, a run id, or `best`"))
+    Err(
+        CliError::not_found("unknown-trial", format!("no trial is called `{text}`"))
+            .help("write N for a trial of the latest sweep, SWEEP.N, a run id, or `best`"),
+    )
 }
 
 fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn numbered(store: &Store, sweep: &str, text: &str) -> Result<(SweepRow, TrialRow), CliError> {
@@ -90,8 +110,10 @@ fn numbered(store: &Store, sweep: &str, text: &str) -> Result<(SweepRow, TrialRo
     let number = match (text, &sweep.best) {
         ("best", Some(best)) => best.trial,
         ("best", None) => return Err(no_metric(&sweep)),
-        _ => number(text)
-            .ok_or_else(|| CliError::not_found("unknown-trial", format!("`{text}` is not the number of a trial")).help("write SWEEP.N, for instance latest.3"))?,
+        _ => number(text).ok_or_else(|| {
+            CliError::not_found("unknown-trial", format!("`{text}` is not the number of a trial"))
+                .help("write SWEEP.N, for instance latest.3")
+        })?,
     };
     let row = store.trial(&sweep.sweep, number)?;
     Ok((sweep, row))
@@ -100,9 +122,17 @@ fn numbered(store: &Store, sweep: &str, text: &str) -> Result<(SweepRow, TrialRo
 /// The error of a sweep without a best trial.
 pub(super) fn no_metric(sweep: &SweepRow) -> CliError {
     match &sweep.metric {
-        Some(metric) => CliError::new(exit::NO_METRIC, "no-metric", format!("no trial of `{}` reported `{metric}`", sweep.sweep))
-            .help("`overdrive show` tells what the trials did"),
-        None => CliError::new(exit::NO_METRIC, "no-metric", format!("`{}` is a single run without a primary metric", sweep.sweep)),
+        Some(metric) => CliError::new(
+            exit::NO_METRIC,
+            "no-metric",
+            format!("no trial of `{}` reported `{metric}`", sweep.sweep),
+        )
+        .help("`overdrive show` tells what the trials did"),
+        None => CliError::new(
+            exit::NO_METRIC,
+            "no-metric",
+            format!("`{}` is a single run without a primary metric", sweep.sweep),
+        ),
     }
 }
 
@@ -124,7 +154,13 @@ pub(super) fn short_id(store: &Store, sweep: &str) -> String {
 /// # Errors
 /// That of the store.
 pub(super) fn all_trials(store: &Store, sweep: &str) -> Result<Vec<TrialRow>, CliError> {
-    Ok(store.trials(sweep, &TrialQuery { order: TrialOrder::Number, ..TrialQuery::default() })?)
+    Ok(store.trials(
+        sweep,
+        &TrialQuery {
+            order: TrialOrder::Number,
+            ..TrialQuery::default()
+        },
+    )?)
 }
 
 /// Newest sweep of a file that has not ended.
@@ -135,7 +171,11 @@ pub(super) fn unfinished(store: &Store, file: &Path) -> Result<Option<SweepRow>,
     use crate::controller::SweepState;
     let filter = SweepFilter {
         file: Some(file.to_owned()),
-        states: vec![SweepState::Running, SweepState::Paused, SweepState::CancelRequested],
+        states: vec![
+            SweepState::Running,
+            SweepState::Paused,
+            SweepState::CancelRequested,
+        ],
         limit: Some(1),
         ..SweepFilter::default()
     };

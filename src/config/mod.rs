@@ -16,8 +16,8 @@ pub mod overdrive_section;
 pub mod resolve;
 pub mod runconfig;
 pub mod schema;
-pub mod template;
 pub mod sweep_job;
+pub mod template;
 
 pub use data_map::DataMap;
 pub use experiment::{

@@ -11,22 +11,41 @@ use crate::store::row::{SweepRow, TrialRow};
 
 /// The story of one trial: how it ended and why, then why it was tried. `tail` are the last lines of its output.
 pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
-    let metric = sweep.metric.as_deref().map(text::printable).unwrap_or_else(|| "metric".into());
+    let metric = sweep
+        .metric
+        .as_deref()
+        .map(text::printable)
+        .unwrap_or_else(|| "metric".into());
     let goal = sweep.goal.unwrap_or(Goal::Minimize);
-    let mut out = vec![Line(vec![Span::new(format!("trial {}  {}", row.trial, row.state.word()), Look::Bold), Span::plain(format!("  {}", text::short_arguments(&row.parameters)))])];
+    let mut out = vec![Line(vec![
+        Span::new(format!("trial {}  {}", row.trial, row.state.word()), Look::Bold),
+        Span::plain(format!("  {}", text::short_arguments(&row.parameters))),
+    ])];
     match (&row.stop, row.state) {
         (Some(stop), _) => out.extend(stopped(stop, &metric)),
         (None, TrialState::Failed) => {
-            out.push(Line::plain(format!("failed: {}", row.reason.as_deref().map(text::printable).unwrap_or_else(|| "no reason was recorded".into()))));
+            out.push(Line::plain(format!(
+                "failed: {}",
+                row.reason
+                    .as_deref()
+                    .map(text::printable)
+                    .unwrap_or_else(|| "no reason was recorded".into())
+            )));
             for line in tail {
-                out.push(Line(vec![Span::new(format!("  | {}", text::printable(line)), Look::Dim)]));
+                out.push(Line(vec![Span::new(
+                    format!("  | {}", text::printable(line)),
+                    Look::Dim,
+                )]));
             }
             if let Some(folder) = &row.folder {
                 out.push(Line::plain(format!("log: {}", lines::log_path(folder))));
             }
         }
         (None, TrialState::Canceled) => {
-            out.push(Line::plain(format!("canceled: {}", lines::cancel_facts(sweep, row))));
+            out.push(Line::plain(format!(
+                "canceled: {}",
+                lines::cancel_facts(sweep, row)
+            )));
             if row.cause == Some(CancelCause::Policy) {
                 out.push(Line::plain("the decision was not kept with its numbers"));
             }
@@ -35,7 +54,9 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
         (None, _) => out.push(Line::plain(format!(
             "not ended; {} reports so far{}",
             row.reports,
-            row.best.map(|best| format!(", best {}", number::real(best))).unwrap_or_default()
+            row.best
+                .map(|best| format!(", best {}", number::real(best)))
+                .unwrap_or_default()
         ))),
     }
     out.push(Line::plain(""));
@@ -44,21 +65,42 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
 }
 
 fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
-    let mut out = vec![Line::plain(format!("stopped by {} at interval {}: {metric} {}", stop.policy, stop.interval, text::printable(&stop.inequality)))];
+    let mut out = vec![Line::plain(format!(
+        "stopped by {} at interval {}: {metric} {}",
+        stop.policy,
+        stop.interval,
+        text::printable(&stop.inequality)
+    ))];
     if let Some(value) = stop.value {
-        out.push(operand("value", format!("{}  best {metric} of this trial up to interval {}", number::real(value), stop.interval)));
+        out.push(operand(
+            "value",
+            format!(
+                "{}  best {metric} of this trial up to interval {}",
+                number::real(value),
+                stop.interval
+            ),
+        ));
     } else {
-        out.push(operand("value", format!("none  no finite {metric} up to interval {}", stop.interval)));
+        out.push(operand(
+            "value",
+            format!("none  no finite {metric} up to interval {}", stop.interval),
+        ));
     }
     for (name, value) in &stop.operands {
         if name != "value" && name != "sign" {
-            out.push(operand(name, format!("{}{}", number::real(*value), meaning(name))));
+            out.push(operand(
+                name,
+                format!("{}{}", number::real(*value), meaning(name)),
+            ));
         }
     }
     if !stop.operands.contains_key("threshold")
         && let Some(threshold) = stop.threshold
     {
-        out.push(operand("threshold", format!("{}{}", number::real(threshold), meaning("threshold"))));
+        out.push(operand(
+            "threshold",
+            format!("{}{}", number::real(threshold), meaning("threshold")),
+        ));
     }
     let survival = format!("to survive it needed {metric} {}", crate::policy::survival(stop));
     out.push(Line(vec![Span::new(survival, Look::Bold)]));
@@ -66,7 +108,10 @@ fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
 }
 
 fn operand(name: &str, value: String) -> Line {
-    Line(vec![Span::new(format!("  {:<16}", text::printable(name)), Look::Dim), Span::plain(value)])
+    Line(vec![
+        Span::new(format!("  {:<16}", text::printable(name)), Look::Dim),
+        Span::plain(value),
+    ])
 }
 
 fn meaning(name: &str) -> &'static str {
@@ -97,7 +142,11 @@ fn completed(sweep: &SweepRow, row: &TrialRow, metric: &str, goal: Goal) -> Vec<
                 Goal::Maximize => "below",
                 Goal::Minimize => "above",
             };
-            text.push_str(&format!(", {} {word} the best (trial {})", number::real((leader.value - best).abs()), leader.trial));
+            text.push_str(&format!(
+                ", {} {word} the best (trial {})",
+                number::real((leader.value - best).abs()),
+                leader.trial
+            ));
         }
     }
     vec![Line::plain(text)]
@@ -105,7 +154,11 @@ fn completed(sweep: &SweepRow, row: &TrialRow, metric: &str, goal: Goal) -> Vec<
 
 fn origin(row: &TrialRow, metric: &str, goal: Goal) -> Vec<Line> {
     let origin = &row.origin;
-    let mut out = vec![Line::plain(format!("suggested by {}: {}", text::printable(&origin.sampler), text::printable(&origin.method)))];
+    let mut out = vec![Line::plain(format!(
+        "suggested by {}: {}",
+        text::printable(&origin.sampler),
+        text::printable(&origin.method)
+    ))];
     if let Some(predicted) = origin.predicted {
         out.push(Line::plain(format!(
             "expected {metric} {} ({} .. {} with 90 %)",

@@ -263,7 +263,9 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
             ("Bandit", slack, schedule)
         }
         PolicySpec::MedianStopping { schedule, .. } => ("MedianStopping", String::new(), schedule),
-        PolicySpec::TruncationSelection { schedule, percentage, .. } => ("TruncationSelection", format!("{percentage} %"), schedule),
+        PolicySpec::TruncationSelection {
+            schedule, percentage, ..
+        } => ("TruncationSelection", format!("{percentage} %"), schedule),
         _ => return String::new(),
     };
     let mut parts = vec![first];
@@ -274,5 +276,9 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
         parts.push(format!("from {}", schedule.delay_evaluation));
     }
     parts.retain(|part| !part.is_empty());
-    if parts.is_empty() { name.to_owned() } else { format!("{name}({})", parts.join(", ")) }
+    if parts.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}({})", parts.join(", "))
+    }
 }

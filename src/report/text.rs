@@ -52,8 +52,13 @@ pub fn tame(text: &str) -> String {
 /// The leading `ESC [ digits ; m`, if there is one.
 fn colour_sequence(text: &str) -> Option<&str> {
     let inner = text.strip_prefix("\x1b[")?;
-    let length = inner.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b';').count();
-    (inner.as_bytes().get(length) == Some(&b'm')).then(|| text.get(..length + 3)).flatten()
+    let length = inner
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+        .count();
+    (inner.as_bytes().get(length) == Some(&b'm'))
+        .then(|| text.get(..length + 3))
+        .flatten()
 }
 
 fn is_hostile(c: char) -> bool {

@@ -16,7 +16,11 @@ use std::path::{Path, PathBuf};
 pub(super) fn plot(arguments: &Plot, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
     let sweep = store.sweep(&arguments.sweep)?;
-    let kinds = if arguments.kind.is_empty() { Kind::ALL.to_vec() } else { arguments.kind.clone() };
+    let kinds = if arguments.kind.is_empty() {
+        Kind::ALL.to_vec()
+    } else {
+        arguments.kind.clone()
+    };
     let data = data(&store, &sweep, kinds.contains(&Kind::Curves), arguments.log)?;
     let canvas = Canvas {
         width: f64::from(arguments.width),
@@ -29,16 +33,25 @@ pub(super) fn plot(arguments: &Plot, globals: &Globals, output: &Output) -> Resu
     let mut written = Vec::new();
     for kind in &kinds {
         let scene = scene(*kind, &data, &canvas);
-        let target = target(arguments, *kind, kinds.len(), &place::short_id(&store, &sweep.sweep));
+        let target = target(
+            arguments,
+            *kind,
+            kinds.len(),
+            &place::short_id(&store, &sweep.sweep),
+        );
         match target {
             None => output.text(&plot::svg::write(&scene))?,
             Some(path) => {
                 let bytes = match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("png") => plot::png::write(&scene, 1.0).map_err(|error| CliError::failed("plot", error.to_string()))?,
+                    Some("png") => plot::png::write(&scene, 1.0)
+                        .map_err(|error| CliError::failed("plot", error.to_string()))?,
                     Some("svg") | None => plot::svg::write(&scene).into_bytes(),
                     Some(other) => {
-                        return Err(CliError::usage("plot-type", format!("`.{other}` is not a type of picture that can be written"))
-                            .help("name a file that ends in .svg or .png"));
+                        return Err(CliError::usage(
+                            "plot-type",
+                            format!("`.{other}` is not a type of picture that can be written"),
+                        )
+                        .help("name a file that ends in .svg or .png"));
                     }
                 };
                 write(&path, &bytes)?;
@@ -81,7 +94,10 @@ fn scene(kind: Kind, data: &Data, canvas: &Canvas) -> Scene {
         Kind::Parallel => plot::parallel(data, canvas),
         Kind::Slices => plot::slices(data, canvas),
         Kind::Importance => {
-            let rows: Vec<_> = data.valued().map(|(point, value)| (&point.parameters, value)).collect();
+            let rows: Vec<_> = data
+                .valued()
+                .map(|(point, value)| (&point.parameters, value))
+                .collect();
             let shares = importance(&rows, data.goal);
             plot::importance(data, shares.as_deref().map_err(ToString::to_string), canvas)
         }
@@ -94,29 +110,54 @@ fn data(store: &Store, sweep: &SweepRow, curves: bool, log: bool) -> Result<Data
     for row in place::all_trials(store, &sweep.sweep)? {
         let curve = if curves && row.reports > 0 {
             let points = store.curve(&sweep.sweep, row.trial, &metric, None)?;
-            points.into_iter().map(|point| (point.step as f64, point.value)).collect()
+            points
+                .into_iter()
+                .map(|point| (point.step as f64, point.value))
+                .collect()
         } else {
             Vec::new()
         };
-        trials.push(Point { trial: row.trial, state: row.state, cause: row.cause, value: row.best, parameters: row.parameters, curve });
+        trials.push(Point {
+            trial: row.trial,
+            state: row.state,
+            cause: row.cause,
+            value: row.best,
+            parameters: row.parameters,
+            curve,
+        });
     }
-    let name = sweep.display_name.clone().unwrap_or_else(|| sweep.experiment.clone());
-    Ok(Data { name, metric, goal: sweep.goal.unwrap_or(Goal::Minimize), trials, log })
+    let name = sweep
+        .display_name
+        .clone()
+        .unwrap_or_else(|| sweep.experiment.clone());
+    Ok(Data {
+        name,
+        metric,
+        goal: sweep.goal.unwrap_or(Goal::Minimize),
+        trials,
+        log,
+    })
 }
 
 /// Writes trials or metrics.
 pub(super) fn export(arguments: &Export, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
     let sweep = store.sweep(&arguments.sweep)?;
-    let by_name = arguments.out.as_ref().and_then(|path| path.extension()).and_then(|extension| extension.to_str()).and_then(|extension| {
-        match extension {
+    let by_name = arguments
+        .out
+        .as_ref()
+        .and_then(|path| path.extension())
+        .and_then(|extension| extension.to_str())
+        .and_then(|extension| match extension {
             "json" => Some(Format::Json),
             "parquet" => Some(Format::Parquet),
             "csv" => Some(Format::Csv),
             _ => None,
-        }
-    });
-    let format = arguments.format.or(by_name).unwrap_or(if output.json { Format::Json } else { Format::Csv });
+        });
+    let format = arguments
+        .format
+        .or(by_name)
+        .unwrap_or(if output.json { Format::Json } else { Format::Csv });
     let failed = |error: export::ExportError| CliError::failed("export", error.to_string());
     let trials = place::all_trials(&store, &sweep.sweep)?;
     let (bytes, rows) = match arguments.what {
@@ -133,7 +174,11 @@ pub(super) fn export(arguments: &Export, globals: &Globals, output: &Output) -> 
             for row in &trials {
                 for metric in store.metric_names(&sweep.sweep, Some(row.trial))? {
                     let curve = store.curve(&sweep.sweep, row.trial, &metric.name, None)?;
-                    points.extend(curve.into_iter().map(|point| MetricRow::new(row.trial, &metric.name, point)));
+                    points.extend(
+                        curve
+                            .into_iter()
+                            .map(|point| MetricRow::new(row.trial, &metric.name, point)),
+                    );
                 }
             }
             let bytes = match format {

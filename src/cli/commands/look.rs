@@ -38,7 +38,11 @@ const TRIAL_STATES: [TrialState; 9] = [
 /// Lists sweeps.
 pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
-    let states = arguments.state.iter().flat_map(|word| SWEEP_STATES.into_iter().filter(|state| state.word().eq_ignore_ascii_case(word)));
+    let states = arguments.state.iter().flat_map(|word| {
+        SWEEP_STATES
+            .into_iter()
+            .filter(|state| state.word().eq_ignore_ascii_case(word))
+    });
     // One more than asked for tells whether there are more.
     let filter = SweepFilter {
         experiment: arguments.experiment.clone(),
@@ -71,7 +75,8 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
 pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
     let reference = arguments.reference.as_str();
-    let digits = !reference.is_empty() && reference.len() < 8 && reference.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        !reference.is_empty() && reference.len() < 8 && reference.bytes().all(|byte| byte.is_ascii_digit());
     if digits || reference == "best" || reference.contains('.') {
         let (sweep, row) = place::trial(&store, reference)?;
         return show_trial(&store, &sweep, &row, output);
@@ -88,14 +93,27 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         None => Vec::new(),
         Some(word) => vec![state(word)?],
     };
-    let limit = if arguments.limit == 0 { None } else { Some(arguments.limit as u64) };
+    let limit = if arguments.limit == 0 {
+        None
+    } else {
+        Some(arguments.limit as u64)
+    };
     let order = match arguments.sort.as_str() {
         "trial" | "duration" => TrialOrder::Number,
         _ => TrialOrder::Best,
     };
     // Durations are computed, not stored: those are sorted here.
     let by_duration = arguments.sort == "duration";
-    let query = TrialQuery { states, order, limit: if by_duration { None } else { limit.map(|limit| limit + 1) }, ..TrialQuery::default() };
+    let query = TrialQuery {
+        states,
+        order,
+        limit: if by_duration {
+            None
+        } else {
+            limit.map(|limit| limit + 1)
+        },
+        ..TrialQuery::default()
+    };
     let mut rows = store.trials(&sweep.sweep, &query)?;
     if by_duration {
         overview::sort(&mut rows, Order::Duration, sweep.goal.unwrap_or(Goal::Minimize));
@@ -109,10 +127,20 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         return Ok(exit::OK);
     }
     let facts = facts(&store, &sweep)?;
-    output.lines(&card::lines(&sweep, &facts, output.table_width().unwrap_or(120), output.glyphs))?;
+    output.lines(&card::lines(
+        &sweep,
+        &facts,
+        output.table_width().unwrap_or(120),
+        output.glyphs,
+    ))?;
     if !rows.is_empty() {
         output.text("")?;
-        output.lines(&overview::trials(&sweep, &rows, output.table_width(), output.glyphs))?;
+        output.lines(&overview::trials(
+            &sweep,
+            &rows,
+            output.table_width(),
+            output.glyphs,
+        ))?;
     }
     if more {
         output.note("there are more trials: `--limit 0` shows all");
@@ -122,29 +150,43 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
 
 /// What the final card tells beyond the row.
 pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliError> {
-    let mut facts = card::Facts { short_id: place::short_id(store, &sweep.sweep), ..card::Facts::default() };
+    let mut facts = card::Facts {
+        short_id: place::short_id(store, &sweep.sweep),
+        ..card::Facts::default()
+    };
     if sweep.stopped_by_policy > 0 {
         facts.saved = card::saved(place::all_trials(store, &sweep.sweep)?.iter());
     }
     match &sweep.best {
-        None => facts.other_metrics = store.metric_names(&sweep.sweep, None)?.into_iter().map(|metric| metric.name).collect(),
+        None => {
+            facts.other_metrics = store
+                .metric_names(&sweep.sweep, None)?
+                .into_iter()
+                .map(|metric| metric.name)
+                .collect()
+        }
         Some(best) => {
             let folder = store.trial(&sweep.sweep, best.trial)?.folder;
-            facts.outputs = folder.map(|folder| format!("{folder}/wd/outputs")).filter(|path| std::path::Path::new(path).is_dir());
+            facts.outputs = folder
+                .map(|folder| format!("{folder}/wd/outputs"))
+                .filter(|path| std::path::Path::new(path).is_dir());
         }
     }
     Ok(facts)
 }
 
 fn state(word: &str) -> Result<TrialState, CliError> {
-    TRIAL_STATES.into_iter().find(|state| state.word().eq_ignore_ascii_case(word)).ok_or_else(|| {
-        let all: Vec<String> = TRIAL_STATES.iter().map(|state| state.word().to_owned()).collect();
-        let help = match card::nearest(word, &all) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("one of {}", all.join(", ")),
-        };
-        CliError::usage("unknown-state", format!("`{word}` is not the state of a trial")).help(help)
-    })
+    TRIAL_STATES
+        .into_iter()
+        .find(|state| state.word().eq_ignore_ascii_case(word))
+        .ok_or_else(|| {
+            let all: Vec<String> = TRIAL_STATES.iter().map(|state| state.word().to_owned()).collect();
+            let help = match card::nearest(word, &all) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}", all.join(", ")),
+            };
+            CliError::usage("unknown-state", format!("`{word}` is not the state of a trial")).help(help)
+        })
 }
 
 fn show_trial(store: &Store, sweep: &SweepRow, row: &TrialRow, output: &Output) -> Result<u8, CliError> {
@@ -168,9 +210,16 @@ fn show_trial(store: &Store, sweep: &SweepRow, row: &TrialRow, output: &Output) 
 pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
     let sweep = store.sweep(&arguments.sweep)?;
-    let Some(best) = &sweep.best else { return Err(place::no_metric(&sweep)) };
+    let Some(best) = &sweep.best else {
+        return Err(place::no_metric(&sweep));
+    };
     if arguments.top > 1 {
-        let query = TrialQuery { scored: Some(true), order: TrialOrder::Best, limit: Some(arguments.top as u64), ..TrialQuery::default() };
+        let query = TrialQuery {
+            scored: Some(true),
+            order: TrialOrder::Best,
+            limit: Some(arguments.top as u64),
+            ..TrialQuery::default()
+        };
         let rows = store.trials(&sweep.sweep, &query)?;
         if output.json {
             output.document(&document::list(&rows, None))?;
@@ -179,7 +228,12 @@ pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Resu
                 output.text(&text::arguments(&row.parameters))?;
             }
         } else {
-            output.lines(&overview::trials(&sweep, &rows, output.table_width(), output.glyphs))?;
+            output.lines(&overview::trials(
+                &sweep,
+                &rows,
+                output.table_width(),
+                output.glyphs,
+            ))?;
         }
         return Ok(exit::OK);
     }
@@ -197,7 +251,11 @@ pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Resu
     let metric = sweep.metric.as_deref().map(text::printable).unwrap_or_default();
     let step = best.step.map(|step| format!(", step {step}")).unwrap_or_default();
     let running = if sweep.state.is_terminal() { "" } else { " so far" };
-    output.text(&format!("{metric} {}{running}  trial {}{step}\n{arguments}", number::real(best.value), best.trial))?;
+    output.text(&format!(
+        "{metric} {}{running}  trial {}{step}\n{arguments}",
+        number::real(best.value),
+        best.trial
+    ))?;
     Ok(exit::OK)
 }
 

@@ -1,10 +1,14 @@
 //! One file per command (or per family of small ones); each takes its arguments and the output, and returns the exit code.
 
+mod check;
 mod draw;
 mod logs;
 mod look;
+mod ml;
+mod run;
 mod steer;
 mod texts;
+mod without;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::error::CliError;
@@ -32,18 +36,26 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Watch(arguments) => steer::watch(&arguments, globals, output),
         Command::Pause(arguments) => steer::pause(&arguments, globals, output),
         Command::Cancel(arguments) => steer::cancel(&arguments, globals, output),
+        Command::Run(arguments) => run::run(&arguments, globals, output),
+        Command::Resume(arguments) => run::resume(&arguments, globals, output),
+        Command::Check(arguments) => check::check(&arguments, output),
+        Command::Init(arguments) => check::init(&arguments, output),
+        Command::Schema(arguments) => check::schema(&arguments, output),
+        Command::Simulate(arguments) => without::simulate(&arguments, output),
+        Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
-        other => Err(CliError::failed(
-            "not-built",
-            format!("{other:?} is not part of this build"),
-        )),
+        Command::Ml(arguments) => ml::ml(*arguments, globals, output),
+        Command::Az(arguments) => ml::az(arguments.command, globals, output),
     }
 }
 
 /// The threads that signals need.
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?)
 }
 
 /// Exit code of a sweep by its state: see [`exit`].
@@ -76,5 +88,10 @@ fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliEr
         };
     }
     let facts = look::facts(store, sweep)?;
-    output.lines(&card::lines(sweep, &facts, output.table_width().unwrap_or(120), output.glyphs))
+    output.lines(&card::lines(
+        sweep,
+        &facts,
+        output.table_width().unwrap_or(120),
+        output.glyphs,
+    ))
 }

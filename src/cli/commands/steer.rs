@@ -23,11 +23,19 @@ pub(super) fn watch(arguments: &Watch, globals: &Globals, output: &Output) -> Re
     let sweep = store.sweep(&arguments.sweep)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
-    let mut follower = Follower::new(&store, &sweep.sweep, output, Events::open(arguments.events.as_deref())?)?;
+    let mut follower = Follower::new(
+        &store,
+        &sweep.sweep,
+        output,
+        Events::open(arguments.events.as_deref())?,
+    )?;
     let mut warned = false;
     while !follower.step()? && signals.asked() == 0 && !signals.hung_up() {
         if !warned && !led(&store, &sweep.sweep)? {
-            follower.notice(&format!("no controller runs it: `overdrive resume {}` goes on", place::short_id(&store, &sweep.sweep)));
+            follower.notice(&format!(
+                "no controller runs it: `overdrive resume {}` goes on",
+                place::short_id(&store, &sweep.sweep)
+            ));
             warned = true;
         }
         std::thread::sleep(POLL);
@@ -35,12 +43,18 @@ pub(super) fn watch(arguments: &Watch, globals: &Globals, output: &Output) -> Re
     follower.finish()?;
     let sweep = store.sweep(&sweep.sweep)?;
     super::closing(&store, &sweep, output)?;
-    if signals.asked() > 0 || signals.hung_up() { Ok(signals.exit()) } else { Ok(super::verdict(&sweep)) }
+    if signals.asked() > 0 || signals.hung_up() {
+        Ok(signals.exit())
+    } else {
+        Ok(super::verdict(&sweep))
+    }
 }
 
 /// Whether a controller leads the sweep, as far as this host can tell.
 pub(super) fn led(store: &Store, sweep: &str) -> Result<bool, CliError> {
-    Ok(store.leader(sweep)?.is_some_and(|leader| leader.presence != Presence::Gone))
+    Ok(store
+        .leader(sweep)?
+        .is_some_and(|leader| leader.presence != Presence::Gone))
 }
 
 /// Asks the controller to start nothing new.
@@ -48,12 +62,28 @@ pub(super) fn pause(arguments: &Pause, globals: &Globals, output: &Output) -> Re
     let store = place::write(globals)?;
     let sweep = open(&store, &arguments.sweep)?;
     if !led(&store, &sweep.sweep)? {
-        return Err(CliError::failed("not-led", format!("no controller runs `{}`: it starts nothing as it is", sweep.sweep))
-            .help(format!("`overdrive resume {}` goes on", place::short_id(&store, &sweep.sweep))));
+        return Err(CliError::failed(
+            "not-led",
+            format!("no controller runs `{}`: it starts nothing as it is", sweep.sweep),
+        )
+        .help(format!(
+            "`overdrive resume {}` goes on",
+            place::short_id(&store, &sweep.sweep)
+        )));
     }
-    let request = store.request(&sweep.sweep, &Request::Pause { reason: "paused by you".into() })?;
+    let request = store.request(
+        &sweep.sweep,
+        &Request::Pause {
+            reason: "paused by you".into(),
+        },
+    )?;
     answered(&store, request)?;
-    tell(&store, &sweep, output, "paused: running trials go on, nothing new starts")
+    tell(
+        &store,
+        &sweep,
+        output,
+        "paused: running trials go on, nothing new starts",
+    )
 }
 
 /// Asks the controller to cancel a sweep or trials of it.
@@ -65,7 +95,12 @@ pub(super) fn cancel(arguments: &Cancel, globals: &Globals, output: &Output) -> 
     }
     let mut requests = Vec::new();
     if arguments.trial.is_empty() {
-        requests.push(store.request(&sweep.sweep, &Request::Cancel { reason: "canceled by you".into() })?);
+        requests.push(store.request(
+            &sweep.sweep,
+            &Request::Cancel {
+                reason: "canceled by you".into(),
+            },
+        )?);
     }
     for trial in &arguments.trial {
         requests.push(store.request(&sweep.sweep, &Request::CancelTrial { trial: *trial })?);
@@ -73,7 +108,7 @@ pub(super) fn cancel(arguments: &Cancel, globals: &Globals, output: &Output) -> 
     if !led(&store, &sweep.sweep)? {
         // Somebody has to carry the request out; what runs may have outlived its controller.
         if arguments.trial.is_empty() {
-            return Err(not_led(&store, &sweep));
+            return super::run::carry_out(store, &sweep, output);
         }
         return Err(not_led(&store, &sweep));
     }
@@ -98,21 +133,33 @@ pub(super) fn cancel(arguments: &Cancel, globals: &Globals, output: &Output) -> 
             return tell(&store, &sweep, output, "canceled");
         }
         if !led(&store, &sweep.sweep)? {
-            return Err(not_led(&store, &sweep));
+            return super::run::carry_out(store, &sweep, output);
         }
         std::thread::sleep(POLL);
     }
 }
 
 fn not_led(store: &Store, sweep: &SweepRow) -> CliError {
-    CliError::failed("not-led", format!("no controller runs `{}`; the request stays and is carried out by the next one", sweep.sweep))
-        .help(format!("`overdrive resume {}`", place::short_id(store, &sweep.sweep)))
+    CliError::failed(
+        "not-led",
+        format!(
+            "no controller runs `{}`; the request stays and is carried out by the next one",
+            sweep.sweep
+        ),
+    )
+    .help(format!(
+        "`overdrive resume {}`",
+        place::short_id(store, &sweep.sweep)
+    ))
 }
 
 fn open(store: &Store, reference: &str) -> Result<SweepRow, CliError> {
     let sweep = store.sweep(reference)?;
     if sweep.state.is_terminal() {
-        return Err(CliError::failed("sweep-ended", format!("`{}` has ended: {}", sweep.sweep, sweep.state.word())));
+        return Err(CliError::failed(
+            "sweep-ended",
+            format!("`{}` has ended: {}", sweep.sweep, sweep.state.word()),
+        ));
     }
     Ok(sweep)
 }
@@ -124,7 +171,10 @@ fn answered(store: &Store, request: i64) -> Result<(), CliError> {
             RequestState::Done => return Ok(()),
             RequestState::Refused(reason) => return Err(CliError::failed("refused", reason)),
             RequestState::Waiting if asked.elapsed() > ANSWER => {
-                return Err(CliError::failed("no-answer", "the controller did not answer within 10 s; the request stays and is carried out by the next one"));
+                return Err(CliError::failed(
+                    "no-answer",
+                    "the controller did not answer within 10 s; the request stays and is carried out by the next one",
+                ));
             }
             RequestState::Waiting => std::thread::sleep(POLL),
         }

@@ -6,8 +6,22 @@ use crate::policy::{PolicySpec, Slack};
 /// Distance of `best` (of a trial with `reports` reports) to the Bandit threshold at that interval, positive = it would survive.
 /// `None` for other policies, before `delay_evaluation`, or without a value. `best_at[n - 1]` is the best of all trials up to
 /// interval n. Formulas: `docs/reference/policies.md`.
-pub(super) fn of(policy: &PolicySpec, goal: Goal, best_at: &[f64], best: Option<f64>, reports: usize) -> Option<f64> {
-    let PolicySpec::Bandit { schedule, slack, literal, .. } = policy else { return None };
+pub(super) fn of(
+    policy: &PolicySpec,
+    goal: Goal,
+    best_at: &[f64],
+    best: Option<f64>,
+    reports: usize,
+) -> Option<f64> {
+    let PolicySpec::Bandit {
+        schedule,
+        slack,
+        literal,
+        ..
+    } = policy
+    else {
+        return None;
+    };
     if (reports as u64) < schedule.delay_evaluation.max(1) {
         return None;
     }
@@ -33,15 +47,49 @@ mod tests {
     use crate::policy::{Schedule, Trigger};
 
     fn bandit(slack: Slack) -> PolicySpec {
-        PolicySpec::Bandit { schedule: Schedule { evaluation_interval: 1, delay_evaluation: 2 }, slack, literal: false, trigger: Trigger::Sweep }
+        PolicySpec::Bandit {
+            schedule: Schedule {
+                evaluation_interval: 1,
+                delay_evaluation: 2,
+            },
+            slack,
+            literal: false,
+            trigger: Trigger::Sweep,
+        }
     }
 
     #[test]
     fn distance_to_the_threshold() {
-        let near = |margin: Option<f64>, expected: f64| assert!((margin.unwrap() - expected).abs() < 1e-12, "{margin:?}");
-        near(of(&bandit(Slack::Factor(0.2)), Goal::Maximize, &[0.5, 0.8], Some(0.7), 2), 0.7 - 0.8 / 1.2);
-        near(of(&bandit(Slack::Amount(0.2)), Goal::Minimize, &[0.5, 0.4], Some(0.5), 2), 0.1);
-        assert_eq!(of(&bandit(Slack::Factor(0.2)), Goal::Maximize, &[0.5], Some(0.7), 1), None);
-        assert_eq!(of(&PolicySpec::NoTermination, Goal::Maximize, &[0.5], Some(0.7), 1), None);
+        let near = |margin: Option<f64>, expected: f64| {
+            assert!((margin.unwrap() - expected).abs() < 1e-12, "{margin:?}")
+        };
+        near(
+            of(
+                &bandit(Slack::Factor(0.2)),
+                Goal::Maximize,
+                &[0.5, 0.8],
+                Some(0.7),
+                2,
+            ),
+            0.7 - 0.8 / 1.2,
+        );
+        near(
+            of(
+                &bandit(Slack::Amount(0.2)),
+                Goal::Minimize,
+                &[0.5, 0.4],
+                Some(0.5),
+                2,
+            ),
+            0.1,
+        );
+        assert_eq!(
+            of(&bandit(Slack::Factor(0.2)), Goal::Maximize, &[0.5], Some(0.7), 1),
+            None
+        );
+        assert_eq!(
+            of(&PolicySpec::NoTermination, Goal::Maximize, &[0.5], Some(0.7), 1),
+            None
+        );
     }
 }

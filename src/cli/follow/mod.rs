@@ -49,14 +49,18 @@ impl Events {
             Some(path) if path == Path::new("-") => Ok(Self::To(Box::new(std::io::stdout()))),
             Some(path) => match std::fs::File::create(path) {
                 Ok(file) => Ok(Self::To(Box::new(file))),
-                Err(error) => Err(CliError::failed("events", format!("`{}`: {error}", path.display()))),
+                Err(error) => Err(CliError::failed(
+                    "events",
+                    format!("`{}`: {error}", path.display()),
+                )),
             },
         }
     }
 
     fn write(&mut self, event: &EventRow) -> Result<(), CliError> {
         if let Self::To(out) = self {
-            let mut line = serde_json::to_vec(event).map_err(|error| CliError::failed("json", error.to_string()))?;
+            let mut line =
+                serde_json::to_vec(event).map_err(|error| CliError::failed("json", error.to_string()))?;
             line.push(b'\n');
             out.write_all(&line)?;
             out.flush()?;
@@ -88,7 +92,12 @@ impl<'a> Follower<'a> {
     ///
     /// # Errors
     /// That of the store.
-    pub(super) fn new(store: &'a Store, id: &str, output: &'a Output, events: Events) -> Result<Self, CliError> {
+    pub(super) fn new(
+        store: &'a Store,
+        id: &str,
+        output: &'a Output,
+        events: Events,
+    ) -> Result<Self, CliError> {
         // The position first: an event between the two readings is seen twice rather than never.
         let seq = store.last_event()?;
         let sweep = store.sweep(id)?;
@@ -97,7 +106,11 @@ impl<'a> Follower<'a> {
         let rows = store.trials(id, &TrialQuery::default())?;
         let metric = view.sweep.metric.clone().unwrap_or_default();
         view.begin(&rows, |row| {
-            if existing > ROWS_MAX { Vec::new() } else { store.curve(id, row.trial, &metric, None).unwrap_or_default() }
+            if existing > ROWS_MAX {
+                Vec::new()
+            } else {
+                store.curve(id, row.trial, &metric, None).unwrap_or_default()
+            }
         });
         let beat_ended = view.counts.ended();
         let mut follower = Self {
@@ -125,9 +138,14 @@ impl<'a> Follower<'a> {
             Progress::Live => self.screen = Some(Screen::new(std::io::stderr())),
             Progress::Lines => {
                 let (name, sampler, policy) = self.view.words();
-                let verb = if self.view.counts.ended() + self.view.counts.running > 0 { "goes on" } else { "started" };
+                let verb = if self.view.counts.ended() + self.view.counts.running > 0 {
+                    "goes on"
+                } else {
+                    "started"
+                };
                 let line = lines::started(&clock_now(), &self.view.sweep, &name, sampler, policy);
-                self.output.complain(&line.replacen("started  ", &format!("{verb:<9}"), 1));
+                self.output
+                    .complain(&line.replacen("started  ", &format!("{verb:<9}"), 1));
             }
             Progress::None => {}
         }
@@ -137,7 +155,9 @@ impl<'a> Follower<'a> {
     pub(super) fn notice(&mut self, text: &str) {
         match self.output.progress {
             Progress::Live => self.notice = Some(text.to_owned()),
-            Progress::Lines => self.output.complain(&lines::line(&clock_now(), "sweep", "notice", text)),
+            Progress::Lines => self
+                .output
+                .complain(&lines::line(&clock_now(), "sweep", "notice", text)),
             Progress::None => self.output.note(text),
         }
     }
@@ -171,7 +191,11 @@ impl<'a> Follower<'a> {
                 break;
             }
         }
-        let wait = if self.output.progress == Progress::Live { Duration::from_millis(500) } else { Duration::from_secs(2) };
+        let wait = if self.output.progress == Progress::Live {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_secs(2)
+        };
         if self.refreshed.elapsed() > wait {
             self.refresh()?;
         }
@@ -197,11 +221,18 @@ impl<'a> Follower<'a> {
                 self.view.row(&row);
                 self.ended(&clock, &row);
             }
-            News::Incumbent { trial, value, interval } => {
+            News::Incumbent {
+                trial,
+                value,
+                interval,
+            } => {
                 self.refresh()?;
                 if self.output.verbose > 0 {
                     let metric = self.view.sweep.metric.clone().unwrap_or_default();
-                    self.line(lines::new_best(&clock, &metric, trial, value, interval), Look::Bold);
+                    self.line(
+                        lines::new_best(&clock, &metric, trial, value, interval),
+                        Look::Bold,
+                    );
                 }
             }
             News::Sweep(state) => {
@@ -214,7 +245,9 @@ impl<'a> Follower<'a> {
                     self.line(lines::finished(&clock, &self.view.sweep), Look::Yellow);
                 }
             }
-            News::Exhausted(reason) => self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain),
+            News::Exhausted(reason) => {
+                self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain)
+            }
             News::Anomaly(message) => {
                 if self.output.verbose > 0 {
                     self.line(lines::line(&clock, "sweep", "anomaly", &message), Look::Yellow);
@@ -236,9 +269,16 @@ impl<'a> Follower<'a> {
             _ => Look::Plain,
         };
         match self.output.progress {
-            Progress::Live if worth_keeping && self.view.sweep.max_total_runs <= MANY => self.line(line, look),
+            Progress::Live if worth_keeping && self.view.sweep.max_total_runs <= MANY => {
+                self.line(line, look)
+            }
             Progress::Live if best || self.output.verbose > 0 => self.line(line, look),
-            Progress::Lines if best || self.view.sweep.max_total_runs <= MANY || self.output.verbose > 0 || row.state == TrialState::Failed => {
+            Progress::Lines
+                if best
+                    || self.view.sweep.max_total_runs <= MANY
+                    || self.output.verbose > 0
+                    || row.state == TrialState::Failed =>
+            {
                 self.line(line, look);
             }
             _ => {}
@@ -251,7 +291,10 @@ impl<'a> Follower<'a> {
             Progress::Live => {
                 let (width, _) = output::size();
                 let line = crate::report::style::Line(vec![Span::new(line, look)]);
-                self.above.push(line.clipped(width, self.output.glyphs).render(self.output.colour_err));
+                self.above.push(
+                    line.clipped(width, self.output.glyphs)
+                        .render(self.output.colour_err),
+                );
             }
             Progress::Lines => self.output.complain(&line),
             Progress::None => {}
@@ -270,7 +313,12 @@ impl<'a> Follower<'a> {
                 let step = (self.view.sweep.max_total_runs / 20).max(1);
                 if self.beat.elapsed() >= HEARTBEAT && self.view.counts.ended() >= self.beat_ended + step {
                     self.refresh()?;
-                    let line = lines::progress(&clock_now(), &self.view.sweep, &self.view.counts, self.view.forecast());
+                    let line = lines::progress(
+                        &clock_now(),
+                        &self.view.sweep,
+                        &self.view.counts,
+                        self.view.forecast(),
+                    );
                     self.output.complain(&line);
                     self.beat = Instant::now();
                     self.beat_ended = self.view.counts.ended();
@@ -312,6 +360,8 @@ impl<'a> Follower<'a> {
 }
 
 fn clock_now() -> String {
-    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let wall = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
     number::local_clock(&iso(wall))
 }

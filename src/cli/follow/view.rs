@@ -86,7 +86,12 @@ impl View {
             best_so_far: Vec::new(),
             top: Vec::new(),
             best_at: Vec::new(),
-            names: experiment.launch.parameters.iter().map(|binding| binding.name.clone()).collect(),
+            names: experiment
+                .launch
+                .parameters
+                .iter()
+                .map(|binding| binding.name.clone())
+                .collect(),
             incumbent,
         }
     }
@@ -102,7 +107,9 @@ impl View {
             let points = curve(row);
             let mut open = open(row);
             open.step = points.last().map(|point| point.step);
-            open.started = row.duration_ms.and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
+            open.started = row
+                .duration_ms
+                .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
             for point in &points {
                 open.curve.push(point.value);
                 note_best(&mut self.best_at, self.goal, open.curve.len(), point.value);
@@ -145,7 +152,11 @@ impl View {
             _ => last,
         });
         if let Some(value) = value {
-            let place = self.top.iter().position(|(_, known, _)| self.goal.better(value, *known)).unwrap_or(self.top.len());
+            let place = self
+                .top
+                .iter()
+                .position(|(_, known, _)| self.goal.better(value, *known))
+                .unwrap_or(self.top.len());
             if place < 5 {
                 self.top.insert(place, (row.trial, value, row.parameters.clone()));
                 self.top.truncate(5);
@@ -159,18 +170,30 @@ impl View {
             self.observed(event);
             return News::None;
         }
-        let Ok(record) = serde_json::from_value::<Record>(event.data.clone()) else { return News::None };
+        let Ok(record) = serde_json::from_value::<Record>(event.data.clone()) else {
+            return News::None;
+        };
         match record {
             Record::TrialCreated { trial, .. } => {
                 self.created = self.created.max(trial + 1);
-                let fresh =
-                    Open { state: TrialState::Queued, cause: None, step: None, curve: Vec::new(), started: None, parameters: IndexMap::new() };
+                let fresh = Open {
+                    state: TrialState::Queued,
+                    cause: None,
+                    step: None,
+                    curve: Vec::new(),
+                    started: None,
+                    parameters: IndexMap::new(),
+                };
                 if self.open.insert(trial, fresh).is_none() {
                     self.counts.add(TrialState::Queued, None);
                 }
                 News::None
             }
-            Record::AttemptEnded { trial, superseded: true, .. } => {
+            Record::AttemptEnded {
+                trial,
+                superseded: true,
+                ..
+            } => {
                 if let Some(open) = self.open.get_mut(&trial) {
                     open.curve.clear();
                     open.started = None;
@@ -178,7 +201,9 @@ impl View {
                 News::None
             }
             Record::TrialState { trial, state, .. } if state.is_terminal() => News::Ended(trial),
-            Record::TrialState { trial, state, cause, .. } => {
+            Record::TrialState {
+                trial, state, cause, ..
+            } => {
                 if let Some(open) = self.open.get_mut(&trial) {
                     remove(&mut self.counts, open);
                     open.state = state;
@@ -190,8 +215,20 @@ impl View {
                 }
                 News::None
             }
-            Record::Incumbent { trial, value, interval } => {
-                let news = if self.incumbent == Some(trial) { News::None } else { News::Incumbent { trial, value, interval } };
+            Record::Incumbent {
+                trial,
+                value,
+                interval,
+            } => {
+                let news = if self.incumbent == Some(trial) {
+                    News::None
+                } else {
+                    News::Incumbent {
+                        trial,
+                        value,
+                        interval,
+                    }
+                };
                 self.incumbent = Some(trial);
                 news
             }
@@ -206,8 +243,18 @@ impl View {
     }
 
     fn observed(&mut self, event: &EventRow) {
-        let accepted = event.data.get("accepted").and_then(serde_json::Value::as_bool).unwrap_or(true);
-        let Some(open) = event.trial.and_then(|trial| self.open.get_mut(&trial)).filter(|_| accepted) else { return };
+        let accepted = event
+            .data
+            .get("accepted")
+            .and_then(serde_json::Value::as_bool)
+            .unwrap_or(true);
+        let Some(open) = event
+            .trial
+            .and_then(|trial| self.open.get_mut(&trial))
+            .filter(|_| accepted)
+        else {
+            return;
+        };
         let value = match event.data.get("value") {
             Some(serde_json::Value::String(word)) => word.parse().unwrap_or(f64::NAN),
             Some(value) => value.as_f64().unwrap_or(f64::NAN),
@@ -215,19 +262,33 @@ impl View {
         };
         open.curve.push(value);
         let position = i64::try_from(open.curve.len()).unwrap_or(i64::MAX) - 1;
-        open.step = Some(event.data.get("step").and_then(serde_json::Value::as_i64).unwrap_or(position));
+        open.step = Some(
+            event
+                .data
+                .get("step")
+                .and_then(serde_json::Value::as_i64)
+                .unwrap_or(position),
+        );
         let interval = open.curve.len();
         note_best(&mut self.best_at, self.goal, interval, value);
     }
 
     /// Milliseconds since the sweep began, by its own clock.
     pub(super) fn elapsed_ms(&self) -> u64 {
-        let since = if self.sweep.state.is_terminal() { 0 } else { self.read_at.elapsed().as_millis() as u64 };
+        let since = if self.sweep.state.is_terminal() {
+            0
+        } else {
+            self.read_at.elapsed().as_millis() as u64
+        };
         self.sweep.duration_ms + since
     }
 
     fn total(&self) -> u64 {
-        if self.exhausted || self.sweep.state.is_terminal() { self.created } else { self.sweep.max_total_runs }
+        if self.exhausted || self.sweep.state.is_terminal() {
+            self.created
+        } else {
+            self.sweep.max_total_runs
+        }
     }
 
     fn median_duration(&self) -> Option<u64> {
@@ -243,12 +304,16 @@ impl View {
     pub(super) fn forecast(&self) -> Option<Eta> {
         let median = self.median_duration()?;
         let durations: Vec<u64> = self.durations.iter().copied().collect();
-        let waiting = self.total().saturating_sub(self.counts.ended() + self.open.len() as u64) as f64;
+        let waiting = self
+            .total()
+            .saturating_sub(self.counts.ended() + self.open.len() as u64) as f64;
         let running: f64 = self
             .open
             .values()
             .map(|open| {
-                let passed = open.started.map_or(0, |started| started.elapsed().as_millis() as u64);
+                let passed = open
+                    .started
+                    .map_or(0, |started| started.elapsed().as_millis() as u64);
                 (1.0 - passed as f64 / median.max(1) as f64).clamp(0.0, 1.0)
             })
             .sum();
@@ -262,7 +327,12 @@ impl View {
             .open
             .iter()
             .map(|(trial, open)| {
-                let best = open.curve.iter().copied().filter(|value| value.is_finite()).reduce(|a, b| if self.goal.better(b, a) { b } else { a });
+                let best = open
+                    .curve
+                    .iter()
+                    .copied()
+                    .filter(|value| value.is_finite())
+                    .reduce(|a, b| if self.goal.better(b, a) { b } else { a });
                 let time = open.started.map(|started| started.elapsed().as_millis() as u64);
                 LiveRow {
                     trial: *trial,
@@ -279,9 +349,18 @@ impl View {
                 }
             })
             .collect();
-        rows.sort_by_key(|row| (matches!(row.state, TrialState::Queued | TrialState::Preparing), row.trial));
+        rows.sort_by_key(|row| {
+            (
+                matches!(row.state, TrialState::Queued | TrialState::Preparing),
+                row.trial,
+            )
+        });
         let taken = self.open.len() as u64;
-        let name = self.sweep.display_name.clone().unwrap_or_else(|| self.sweep.experiment.clone());
+        let name = self
+            .sweep
+            .display_name
+            .clone()
+            .unwrap_or_else(|| self.sweep.experiment.clone());
         let metric = self.sweep.metric.clone().unwrap_or_default();
         let direction = match self.goal {
             Goal::Maximize => "max",
@@ -289,12 +368,19 @@ impl View {
         };
         LiveState {
             name,
-            objective: if metric.is_empty() { String::new() } else { format!("{direction} {metric}") },
+            objective: if metric.is_empty() {
+                String::new()
+            } else {
+                format!("{direction} {metric}")
+            },
             metric,
             sampler: self.sampler.clone(),
             policy: self.policy_words.clone(),
             elapsed_ms: self.elapsed_ms(),
-            limit_ms: self.sweep.max_duration_minutes.map(|minutes| (minutes * 60_000.0) as u64),
+            limit_ms: self
+                .sweep
+                .max_duration_minutes
+                .map(|minutes| (minutes * 60_000.0) as u64),
             total: self.total(),
             counts: self.counts,
             best: self.sweep.best.clone(),
@@ -313,12 +399,26 @@ impl View {
 
     /// The first words of the plain lines.
     pub(super) fn words(&self) -> (String, &str, &str) {
-        (self.sweep.display_name.clone().unwrap_or_else(|| self.sweep.experiment.clone()), &self.sampler, &self.policy_words)
+        (
+            self.sweep
+                .display_name
+                .clone()
+                .unwrap_or_else(|| self.sweep.experiment.clone()),
+            &self.sampler,
+            &self.policy_words,
+        )
     }
 }
 
 fn open(row: &TrialRow) -> Open {
-    Open { state: row.state, cause: row.cause.clone(), step: None, curve: Vec::new(), started: None, parameters: row.parameters.clone() }
+    Open {
+        state: row.state,
+        cause: row.cause.clone(),
+        step: None,
+        curve: Vec::new(),
+        started: None,
+        parameters: row.parameters.clone(),
+    }
 }
 
 fn remove(counts: &mut Counts, open: &Open) {
@@ -367,7 +467,15 @@ mod tests {
     #[test]
     fn best_at_each_interval_is_a_prefix_best() {
         let mut best = Vec::new();
-        for (interval, value) in [(1, 0.5), (2, 0.4), (3, 0.7), (1, 0.6), (2, 0.65), (3, 0.1), (4, f64::NAN)] {
+        for (interval, value) in [
+            (1, 0.5),
+            (2, 0.4),
+            (3, 0.7),
+            (1, 0.6),
+            (2, 0.65),
+            (3, 0.1),
+            (4, f64::NAN),
+        ] {
             note_best(&mut best, Goal::Maximize, interval, value);
         }
         assert_eq!(best, [0.6, 0.65, 0.7, 0.7]);

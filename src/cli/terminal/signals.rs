@@ -51,6 +51,10 @@ impl Signals {
         if self.hung_up() {
             return crate::cli::exit::HUNG_UP;
         }
-        if self.interrupts.load(Ordering::SeqCst) > 0 { crate::cli::exit::INTERRUPTED } else { crate::cli::exit::TERMINATED }
+        if self.interrupts.load(Ordering::SeqCst) > 0 {
+            crate::cli::exit::INTERRUPTED
+        } else {
+            crate::cli::exit::TERMINATED
+        }
     }
 }
