@@ -74,6 +74,8 @@ pub struct Request {
     pub map: DataMap,
     /// The step of a pipeline to run, if it has several sweeps.
     pub step: Option<String>,
+    /// Let a parameter replace the fixed argument of the same name, instead of an error.
+    pub allow_duplicate_arguments: bool,
     /// Take timeouts of job files below a minute as they are.
     pub short_timeouts: bool,
 }
