@@ -1,7 +1,7 @@
 //! Finding the best candidate of a mixed space without gradients: a broad pool, then mutants of the best in shrinking steps.
 
-use crate::sampler::rng::Stream;
 use crate::space::encode::Encoder;
+use crate::space::rng::Stream;
 use std::collections::HashSet;
 
 /// A scored point.

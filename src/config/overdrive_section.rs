@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 27] = [
+pub const KEYS: [&str; 26] = [
     "seed",
     "targets",
     "stop_when",
@@ -37,7 +37,6 @@ pub const KEYS: [&str; 27] = [
     "display_name",
     "description",
     "tags",
-    "extra_packages",
     "allow_duplicate_arguments",
     "datastores",
     "datasets",
@@ -273,15 +272,10 @@ impl Section {
         // Where data behind names lies; `data_map` says more about them.
         for key in ["datastores", "datasets", "data_map"] {
             if let Some(entry) = fields.given(key)
-                && let Some(table) = path_table(entry, found)
+                && let Some(table) = text_map(entry, found)
             {
-                self.extensions.insert(key.to_owned(), Json::Object(table));
+                self.extensions.insert(key.to_owned(), Json::from_iter(table));
             }
-        }
-        if let Some(entry) = fields.given("extra_packages")
-            && let Some(value) = found.texts(entry)
-        {
-            self.extensions.insert(entry.key.clone(), Json::from(value));
         }
         for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
             if let Some(entry) = fields.given(key)
@@ -348,24 +342,6 @@ impl Section {
             extensions,
         }
     }
-}
-
-/// A map from names to paths or addresses.
-fn path_table(entry: &Entry, found: &mut Diagnostics) -> Option<Map<String, Json>> {
-    let Some(entries) = entry.value.as_map() else {
-        found
-            .error(
-                "argument-type",
-                entry.value.span,
-                format!("`{}` must be a map from names to paths", entry.key),
-            )
-            .label(entry.value.describe());
-        return None;
-    };
-    entries
-        .iter()
-        .map(|inner| Some((inner.key.clone(), Json::from(found.text(inner)?))))
-        .collect()
 }
 
 fn finish(value: Option<Section>, found: Diagnostics) -> Reading<Section> {

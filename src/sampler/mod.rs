@@ -12,11 +12,12 @@ pub mod grid;
 mod ledger;
 pub mod random;
 pub mod random_forest;
-pub mod rng;
 mod rows;
 mod seen;
 pub mod sobol;
 pub mod tpe;
+
+pub use crate::space::rng;
 
 use crate::history::History;
 use crate::metric::Goal;

@@ -2,7 +2,7 @@
 
 use super::SurrogateError;
 use super::gp::{self, Data, Hyperparameters};
-use crate::sampler::rng::Stream;
+use crate::space::rng::Stream;
 use argmin::core::{CostFunction, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;

@@ -4,25 +4,7 @@
 //! group, or 1 where a category differs (Rasmussen & Williams 2006, eq. 4.17; the sum over categories is the Hamming kernel of mixed spaces).
 //! Both are Euclidean, hence the covariance is positive semidefinite.
 
-/// How the columns of a group are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupKind {
-    /// Squared difference, summed over the columns.
-    Euclid,
-    /// 1 if the single column differs.
-    Hamming,
-}
-
-/// Neighbouring columns of the feature matrix that share a length scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// How they are compared.
-    pub kind: GroupKind,
-    /// First column.
-    pub start: usize,
-    /// Number of columns; 1 for Hamming.
-    pub width: usize,
-}
+pub use crate::space::features::{Group, GroupKind};
 
 const SQRT5: f64 = 2.236_067_977_499_79;
 

@@ -61,7 +61,6 @@ fn search() -> Json {
             "enum": ["sweep", "reporter"],
         },
         "literal": boolean("Bandit by the raw ratio, also for negative metrics"),
-        "allow_duplicate_arguments": boolean("a parameter replaces the fixed argument of the same name"),
         "exclude_finished_jobs": boolean("truncation ranks only trials that still run"),
     })
 }
@@ -88,7 +87,7 @@ fn running() -> Json {
             "quantized": {"description": "16 or 16.0", "enum": ["int", "float"]},
             "raw_substitution": boolean("insert values into command templates without quoting"),
         })),
-        "extra_packages": texts("further pip requirements of the environment"),
+        "allow_duplicate_arguments": boolean("a parameter replaces a fixed argument of the same name"),
         "grace_seconds": {
             "description": "time between asking a script to end and killing it",
             "type": "integer", "minimum": 1, "maximum": 86_400,

@@ -196,3 +196,45 @@ fn the_policy_stops_a_running_trial_and_says_why() {
         );
     }
 }
+
+/// `cargo test --release --test it engine::sweep::rate -- --ignored --nocapture`: trials of a command that does nothing, two at a time.
+#[test]
+#[ignore = "a measurement; the figures of docs/performance.md"]
+fn rate_of_trials_that_do_nothing() {
+    let project = Project::new("");
+    let mut experiment = project.experiment(200, 2);
+    let command = serde_json::json!({ "kind": "template", "text": "true", "append_parameters": false });
+    experiment.launch.command = serde_json::from_value(command).unwrap();
+    let begun = std::time::Instant::now();
+    let ending = project.run("HD_rate", &experiment).unwrap();
+    assert!(
+        matches!(
+            ending,
+            Ending::Ended {
+                state: SweepState::Completed,
+                ..
+            }
+        ),
+        "{ending:?}"
+    );
+    let ours = begun.elapsed() / 200;
+    let begun = std::time::Instant::now();
+    for _ in 0..250 {
+        let pair = [(); 2].map(|()| {
+            std::process::Command::new("sh")
+                .args(["-c", "true & wait"])
+                .spawn()
+                .unwrap()
+        });
+        for mut child in pair {
+            child.wait().unwrap();
+        }
+    }
+    println!(
+        "{ours:?} a trial; bare loop of a process that starts a process: {:?}",
+        begun.elapsed() / 500
+    );
+    let begun = std::time::Instant::now();
+    drop(project);
+    println!("removing it all: {:?}", begun.elapsed());
+}
