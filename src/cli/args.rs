@@ -9,7 +9,7 @@ mod tune;
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
-    OutputFormat, RunCommand, Scope, SubmitHyperdrive, SubmitScript,
+    OutputFormat, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 
@@ -151,10 +151,10 @@ pub struct Az {
 
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  overdrive schema hyperdrive > hdconfig.schema.json")]
+#[command(after_help = "Example:\n  overdrive schema hdconfig > hdconfig.schema.json")]
 pub struct Schema {
-    /// File format.
-    #[arg(value_name = "FORMAT", default_value = "hyperdrive")]
+    /// File format: hdconfig, runconfig, sweep, overdrive.
+    #[arg(value_name = "FORMAT", default_value = "hdconfig")]
     pub format: String,
 }
 
@@ -162,11 +162,11 @@ pub struct Schema {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  overdrive ask-tell --sampler bayesian --seed 1")]
 pub struct AskTell {
-    /// Sampler: random, sobol, grid, bayesian.
-    #[arg(long, value_name = "NAME", default_value = "bayesian")]
-    pub sampler: String,
-    /// Early-termination policy: none, bandit, median_stopping, truncation_selection.
+    /// Sampler: random, sobol, grid, bayesian (the default).
     #[arg(long, value_name = "NAME")]
+    pub sampler: Option<String>,
+    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20.
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     pub policy: Option<String>,
     /// Seed; replaces the one of the `init` line.
     #[arg(long, value_name = "N")]

@@ -14,6 +14,8 @@ pub const NOT_FOUND: u8 = 3;
 pub const UNREACHABLE: u8 = 4;
 /// The sweep ended, but no trial reported the primary metric.
 pub const NO_METRIC: u8 = 5;
+/// The terminal went away; trials run on.
+pub const HUNG_UP: u8 = 129;
 /// Interrupted by Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 /// Whoever read the output went away (`overdrive list | head -1`); quiet.
@@ -29,6 +31,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (NOT_FOUND, "no such sweep, trial, file or target"),
     (UNREACHABLE, "a compute target could not be reached"),
     (NO_METRIC, "the sweep ended, no trial reported the primary metric"),
+    (HUNG_UP, "the terminal went away; trials run on"),
     (INTERRUPTED, "interrupted by Ctrl-C"),
     (CLOSED_PIPE, "the reader of the output went away"),
     (TERMINATED, "ended by SIGTERM"),

@@ -5,10 +5,17 @@
 
 pub mod args;
 mod commands;
+mod disk;
 pub mod error;
 pub mod exit;
+mod findings;
+mod follow;
 pub mod help;
+mod inherit;
+mod lead;
 pub mod output;
+mod place;
+mod prepare;
 pub mod reference;
 pub mod terminal;
 

@@ -119,10 +119,18 @@ pub(super) struct Sampling {
 
 /// Reads a file; the value is there unless an error was found.
 pub fn read(source: &Arc<Source>) -> Reading<Hyperdrive> {
+    read_with(source, &[])
+}
+
+/// [`read`] after changes to the document: dotted path and value (`--set max_total_runs=4`).
+pub fn read_with(source: &Arc<Source>, settings: &[(Vec<String>, Node)]) -> Reading<Hyperdrive> {
     let document = parse(source, diagnostic::Dialect::Yaml12);
     let mut found = Diagnostics::new(source);
     found.extend(document.diagnostics);
-    let value = document.root.and_then(|root| read_root(&root, &mut found));
+    let value = document.root.and_then(|mut root| {
+        super::command_job::apply_settings(&mut root, settings, &mut found);
+        read_root(&root, &mut found)
+    });
     let value = value.filter(|_| !found.has_errors());
     Reading {
         value,

@@ -13,9 +13,11 @@ pub mod hyperdrive;
 pub mod launch;
 pub(crate) mod literal;
 pub mod overdrive_section;
+pub mod resolve;
 pub mod runconfig;
 pub mod schema;
 pub mod sweep_job;
+pub mod template;
 
 pub use data_map::DataMap;
 pub use experiment::{
@@ -25,6 +27,7 @@ pub use files::Files;
 pub use format::Format;
 pub use hyperdrive::Hyperdrive;
 pub use overdrive_section::Section;
+pub use resolve::{EnvironmentChoice, Request, Resolved, resolve};
 
 use crate::diagnostic::Diagnostic;
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 27] = [
     "seed",
     "targets",
     "stop_when",
@@ -37,9 +37,13 @@ pub const KEYS: [&str; 23] = [
     "display_name",
     "description",
     "tags",
+    "extra_packages",
+    "allow_duplicate_arguments",
     "datastores",
     "datasets",
     "data_map",
+    "grace_seconds",
+    "log_cap_mib",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -260,6 +264,23 @@ impl Section {
         self.tags = fields.given("tags").and_then(|entry| text_map(entry, found));
         if let Some(entry) = fields.given("render") {
             self.read_render(entry, found);
+        }
+        if let Some(entry) = fields.given("allow_duplicate_arguments")
+            && let Some(value) = found.boolean(entry)
+        {
+            self.extensions.insert(entry.key.clone(), Json::from(value));
+        }
+        if let Some(entry) = fields.given("extra_packages")
+            && let Some(value) = found.texts(entry)
+        {
+            self.extensions.insert(entry.key.clone(), Json::from(value));
+        }
+        for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
+            if let Some(entry) = fields.given(key)
+                && let Some(value) = found.integer(entry, 1, high)
+            {
+                self.extensions.insert(key.to_owned(), Json::from(value));
+            }
         }
         for table in ["datastores", "datasets", "data_map"] {
             if let Some(entry) = fields.given(table)

@@ -28,22 +28,23 @@ impl MedianStopping {
         }
     }
 
-    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Option<Stop> {
+    /// The decision to stop, or how many more averages would certainly not lead to it.
+    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
         let sets = self.population.at(due);
         let count: usize = sets.iter().map(|set| set.len()).sum();
         if count == 0 {
-            return None;
+            return Err(0);
         }
         if let Some(value) = value {
             let above = count - sets.iter().map(|set| not_above(set, value)).sum::<usize>();
             // Half of an even population above: the two middle averages lie on both sides of the value.
-            if above < count / 2 || (count % 2 == 1 && above == count / 2) {
-                return None;
+            if above * 2 < count {
+                return Err((count - above * 2 - 1) as u64);
             }
         }
-        let median = median(&sets, count)?;
+        let median = median(&sets, count).ok_or(0u64)?;
         if value.is_some_and(|value| !Goal::Maximize.worse(value, median)) || !median.is_finite() {
-            return None;
+            return Err(0);
         }
         let sign = self.goal.sign();
         let (value, median) = (value.map(|value| sign * value), sign * median);
@@ -51,7 +52,7 @@ impl MedianStopping {
             1 => "the only average".to_owned(),
             _ => format!("median of {count} averages"),
         };
-        Some(Stop {
+        Ok(Stop {
             trial: number,
             interval: due,
             policy: "MedianStopping".into(),
@@ -98,12 +99,13 @@ impl Policy for MedianStopping {
     }
 
     fn stops(&mut self) -> Vec<Stop> {
-        let stops: Vec<Stop> = self
-            .population
-            .take_pending()
-            .into_iter()
-            .filter_map(|(number, due, value)| self.judge(number, due, value))
-            .collect();
+        let mut stops = Vec::new();
+        for (number, due, value) in self.population.take_pending() {
+            match self.judge(number, due, value) {
+                Ok(stop) => stops.push(stop),
+                Err(margin) => self.population.kept(number, margin),
+            }
+        }
         for stop in &stops {
             self.population.end(stop.trial);
         }

@@ -15,6 +15,8 @@ pub(super) enum Statistic {
     Mean,
     /// Best of its reports so far.
     Best,
+    /// The same, and only those who run are compared.
+    BestOfRunning,
 }
 
 /// A trial that may still be stopped.
@@ -30,12 +32,14 @@ pub(super) struct Live {
     pub(super) best_at_due: Option<f64>,
     /// The statistic at each due interval so far.
     entered: Vec<Option<f64>>,
+    /// How many more members its population may get before the last verdict, to keep it, could change.
+    margin: u64,
 }
 
 impl Live {
     fn statistic(&self, statistic: Statistic) -> Option<f64> {
         match statistic {
-            Statistic::Best => self.best,
+            Statistic::Best | Statistic::BestOfRunning => self.best,
             Statistic::Mean => (self.values > 0).then(|| self.sum / self.values as f64),
         }
     }
@@ -90,6 +94,7 @@ impl Population {
         }
         trial.due = due;
         trial.best_at_due = trial.best;
+        trial.margin = 0;
         let statistic = trial.statistic(self.statistic);
         let index = trial.entered.len();
         trial.entered.push(statistic);
@@ -103,10 +108,7 @@ impl Population {
             Trigger::Reporter => {
                 self.pending.insert(number);
             }
-            Trigger::Sweep => {
-                let same = self.live.iter().filter(|(_, trial)| trial.due == due);
-                self.pending.extend(same.map(|(number, _)| *number));
-            }
+            Trigger::Sweep => self.joined(|other| other == due),
         }
     }
 
@@ -120,7 +122,11 @@ impl Population {
         };
         let whole = trial.reports / self.schedule.evaluation_interval.max(1);
         self.short.add(whole, trial.statistic(self.statistic));
-        self.judge_all();
+        // Those who are judged at an interval that it reached had it in their population before.
+        self.joined(|due| due > trial.reports);
+        if self.statistic == Statistic::BestOfRunning {
+            self.judge_all();
+        }
     }
 
     pub(super) fn restart(&mut self, number: u64) {
@@ -141,13 +147,32 @@ impl Population {
     }
 
     fn judge_all(&mut self) {
-        if self.trigger == Trigger::Sweep {
-            self.pending.extend(
-                self.live
-                    .iter()
-                    .filter(|(_, trial)| trial.due > 0)
-                    .map(|(number, _)| *number),
-            );
+        self.live.values_mut().for_each(|trial| trial.margin = 0);
+        self.joined(|_| true);
+    }
+
+    /// The population of those who are judged at an interval in `at` has one more member.
+    fn joined(&mut self, at: impl Fn(u64) -> bool) {
+        if self.trigger == Trigger::Reporter {
+            return;
+        }
+        for (number, trial) in &mut self.live {
+            if trial.due == 0 || !at(trial.due) {
+                continue;
+            }
+            match trial.margin.checked_sub(1) {
+                Some(margin) => trial.margin = margin,
+                None => {
+                    self.pending.insert(*number);
+                }
+            }
+        }
+    }
+
+    /// The trial was judged and kept, and would be kept with `margin` more members in its population, whoever they are.
+    pub(super) fn kept(&mut self, number: u64, margin: u64) {
+        if let Some(trial) = self.live.get_mut(&number) {
+            trial.margin = margin;
         }
     }
 

@@ -34,11 +34,20 @@ impl TruncationSelection {
             goal,
             percentage,
             exclude_finished,
-            population: Population::new(goal, schedule, trigger, Statistic::Best),
+            population: Population::new(
+                goal,
+                schedule,
+                trigger,
+                match exclude_finished {
+                    true => Statistic::BestOfRunning,
+                    false => Statistic::Best,
+                },
+            ),
         }
     }
 
-    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Option<Stop> {
+    /// The decision to stop, or how many more members would certainly not lead to it.
+    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
         let running;
         let sets: Vec<&Ranks> = if self.exclude_finished {
             running = self.population.running_at(due);
@@ -59,7 +68,12 @@ impl TruncationSelection {
             None => valued > 0,
         };
         if cut == 0 || !goes {
-            return None;
+            // More members let more survive; each may be better than this one. Those who run may also become fewer.
+            let margin = match value {
+                Some(_) if !self.exclude_finished => (count - cut).saturating_sub(better + 1),
+                _ => 0,
+            };
+            return Err(margin);
         }
         let sign = self.goal.sign();
         let value = value.map(|value| sign * value);
@@ -82,7 +96,7 @@ impl TruncationSelection {
             operands.insert("threshold".to_owned(), threshold);
         }
         operands.insert("sign".to_owned(), sign);
-        Some(Stop {
+        Ok(Stop {
             trial: number,
             interval: due,
             policy: "TruncationSelection".into(),
@@ -112,12 +126,13 @@ impl Policy for TruncationSelection {
     }
 
     fn stops(&mut self) -> Vec<Stop> {
-        let stops: Vec<Stop> = self
-            .population
-            .take_pending()
-            .into_iter()
-            .filter_map(|(number, due, value)| self.judge(number, due, value))
-            .collect();
+        let mut stops = Vec::new();
+        for (number, due, value) in self.population.take_pending() {
+            match self.judge(number, due, value) {
+                Ok(stop) => stops.push(stop),
+                Err(margin) => self.population.kept(number, margin),
+            }
+        }
         for stop in &stops {
             self.population.end(stop.trial);
         }

@@ -22,7 +22,7 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
         Span::plain(format!("  {}", text::short_arguments(&row.parameters))),
     ])];
     match (&row.stop, row.state) {
-        (Some(stop), _) => out.extend(stopped(stop, &metric, goal)),
+        (Some(stop), _) => out.extend(stopped(stop, &metric)),
         (None, TrialState::Failed) => {
             out.push(Line::plain(format!(
                 "failed: {}",
@@ -64,7 +64,7 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
     out
 }
 
-fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
+fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
     let mut out = vec![Line::plain(format!(
         "stopped by {} at interval {}: {metric} {}",
         stop.policy,
@@ -87,7 +87,7 @@ fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
         ));
     }
     for (name, value) in &stop.operands {
-        if name != "value" {
+        if name != "value" && name != "sign" {
             out.push(operand(
                 name,
                 format!("{}{}", number::real(*value), meaning(name)),
@@ -102,27 +102,7 @@ fn stopped(stop: &Stop, metric: &str, goal: Goal) -> Vec<Line> {
             format!("{}{}", number::real(threshold), meaning("threshold")),
         ));
     }
-    let survival = match stop.threshold {
-        Some(threshold) => {
-            let side = match goal {
-                Goal::Maximize => "at least",
-                Goal::Minimize => "at most",
-            };
-            let short = stop
-                .value
-                .map(|value| format!(" ({} away)", number::real((threshold - value).abs())))
-                .unwrap_or_default();
-            format!(
-                "to survive it needed {metric} {side} {} by interval {}{short}",
-                number::real(threshold),
-                stop.interval
-            )
-        }
-        None => format!(
-            "to survive it needed one finite {metric} by interval {}",
-            stop.interval
-        ),
-    };
+    let survival = format!("to survive it needed {metric} {}", crate::policy::survival(stop));
     out.push(Line(vec![Span::new(survival, Look::Bold)]));
     out
 }

@@ -14,6 +14,7 @@ pub mod live;
 pub mod number;
 pub mod overview;
 pub mod plot;
+pub mod record;
 pub mod search;
 pub mod style;
 pub mod table;

@@ -250,3 +250,35 @@ pub fn trial(
     }
     out
 }
+
+/// A policy in words: `Bandit(slack_factor 0.1)`; empty for none.
+pub fn policy(policy: &crate::policy::PolicySpec) -> String {
+    use crate::policy::{PolicySpec, Slack};
+    let (name, first, schedule) = match policy {
+        PolicySpec::Bandit { schedule, slack, .. } => {
+            let slack = match slack {
+                Slack::Factor(factor) => format!("slack_factor {factor}"),
+                Slack::Amount(amount) => format!("slack_amount {amount}"),
+            };
+            ("Bandit", slack, schedule)
+        }
+        PolicySpec::MedianStopping { schedule, .. } => ("MedianStopping", String::new(), schedule),
+        PolicySpec::TruncationSelection {
+            schedule, percentage, ..
+        } => ("TruncationSelection", format!("{percentage} %"), schedule),
+        _ => return String::new(),
+    };
+    let mut parts = vec![first];
+    if schedule.evaluation_interval > 1 {
+        parts.push(format!("every {}", schedule.evaluation_interval));
+    }
+    if schedule.delay_evaluation > 0 {
+        parts.push(format!("from {}", schedule.delay_evaluation));
+    }
+    parts.retain(|part| !part.is_empty());
+    if parts.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}({})", parts.join(", "))
+    }
+}

@@ -26,6 +26,41 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// Output of a script made harmless for a terminal: lines, tabs, carriage returns and colours stay, everything else that moves the
+/// cursor, sets titles or reorders text is shown as an escape.
+pub fn tame(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c == '\x1b'
+            && let Some(colour) = colour_sequence(rest)
+        {
+            out.push_str(colour);
+            rest = rest.get(colour.len()..).unwrap_or_default();
+            continue;
+        }
+        if matches!(c, '\n' | '\t' | '\r') || !is_hostile(c) {
+            out.push(c);
+        } else {
+            out.push_str(&printable(&c.to_string()));
+        }
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+    out
+}
+
+/// The leading `ESC [ digits ; m`, if there is one.
+fn colour_sequence(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("\x1b[")?;
+    let length = inner
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b';')
+        .count();
+    (inner.as_bytes().get(length) == Some(&b'm'))
+        .then(|| text.get(..length + 3))
+        .flatten()
+}
+
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
@@ -118,6 +153,13 @@ mod tests {
     fn control_characters_are_shown() {
         assert_eq!(printable("a\x1b[31mb\n"), "a\\x1b[31mb\\x0a");
         assert_eq!(printable("x\u{202e}y"), "x\\u{202e}y");
+    }
+
+    #[test]
+    fn colours_of_a_script_stay_and_the_rest_is_shown() {
+        assert_eq!(tame("\x1b[1;31mred\x1b[0m\n"), "\x1b[1;31mred\x1b[0m\n");
+        assert_eq!(tame("\x1b]0;title\x07 \x1b[2Jx"), "\\x1b]0;title\\x07 \\x1b[2Jx");
+        assert_eq!(tame("50 %\r100 %"), "50 %\r100 %");
     }
 
     #[test]

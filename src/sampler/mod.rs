@@ -5,7 +5,9 @@
 //!
 //! A new sampler is one file here and one row in [`REGISTRY`]; the contract suite in `tests/it/contract` then runs on it.
 
+pub mod auto;
 pub mod bayesian;
+pub mod cma_es;
 pub mod grid;
 mod ledger;
 pub mod random;
@@ -221,6 +223,24 @@ pub const REGISTRY: &[Registration] = &[
             Ok(Box::new(random_forest::RandomForest::new(
                 domain, spec.seed, goal,
             )))
+        },
+    },
+    Registration {
+        kind: "cma_es",
+        aliases: &["cmaes", "cma"],
+        summary: "evolution strategy with covariance adaptation, for many trials of numeric parameters",
+        build: |spec, domain, _| {
+            known_options("cma_es", spec, &[])?;
+            Ok(Box::new(cma_es::CmaEs::new(domain, spec.seed)))
+        },
+    },
+    Registration {
+        kind: "auto",
+        aliases: &[],
+        summary: "chooses for every trial from the space and the history, and says why",
+        build: |spec, domain, goal| {
+            known_options("auto", spec, &[])?;
+            Ok(Box::new(auto::Auto::new(domain, spec.seed, goal)))
         },
     },
 ];

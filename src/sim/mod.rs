@@ -21,3 +21,6 @@ pub use simulate::{Found, Line, Setup, SimError, Source, simulate};
 pub use store::{MemoryStore, StoreError};
 pub use target::{Fact, FactKind, SimTarget};
 pub use workload::{LearningCurves, Plan, RecordedCurves, RecordedTrial, Workload};
+
+#[cfg(test)]
+mod tests;

@@ -194,6 +194,14 @@ impl Encoder {
         }
     }
 
+    /// The options of an ordered choice in ascending order; `None` for other parameters.
+    pub fn ladder(&self, parameter: usize) -> Option<&[usize]> {
+        match self.axes.get(parameter) {
+            Some(Axis::Ladder { order, .. }) => Some(order),
+            _ => None,
+        }
+    }
+
     /// What the columns of a regression forest are, one per parameter.
     pub fn columns(&self) -> Vec<Column> {
         let column = |axis: &Axis| match axis {

@@ -144,6 +144,8 @@ pub enum CheckFormat {
     Json,
     /// Annotations of GitHub workflows.
     Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// Arguments of `check`.

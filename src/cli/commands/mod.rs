@@ -1,22 +1,97 @@
 //! One file per command (or per family of small ones); each takes its arguments and the output, and returns the exit code.
 
+mod check;
+mod draw;
+mod logs;
+mod look;
+mod ml;
+mod run;
+mod steer;
 mod texts;
+mod without;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::error::CliError;
+use crate::cli::exit;
 use crate::cli::output::Output;
+use crate::controller::SweepState;
+use crate::report::{card, document};
+use crate::store::Store;
+use crate::store::row::SweepRow;
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`CliError`] with the exit code and what to type next.
 pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
+    let globals = &cli.globals;
     match cli.command {
+        Command::List(arguments) => look::list(&arguments, globals, output),
+        Command::Show(arguments) => look::show(&arguments, globals, output),
+        Command::Best(arguments) => look::best(&arguments, globals, output),
+        Command::Why(arguments) => look::why(&arguments, globals, output),
+        Command::Logs(arguments) => logs::logs(&arguments, globals, output),
+        Command::Plot(arguments) => draw::plot(&arguments, globals, output),
+        Command::Export(arguments) => draw::export(&arguments, globals, output),
+        Command::Watch(arguments) => steer::watch(&arguments, globals, output),
+        Command::Pause(arguments) => steer::pause(&arguments, globals, output),
+        Command::Cancel(arguments) => steer::cancel(&arguments, globals, output),
+        Command::Run(arguments) => run::run(&arguments, globals, output),
+        Command::Resume(arguments) => run::resume(&arguments, globals, output),
+        Command::Check(arguments) => check::check(&arguments, output),
+        Command::Init(arguments) => check::init(&arguments, output),
+        Command::Schema(arguments) => check::schema(&arguments, output),
+        Command::Simulate(arguments) => without::simulate(&arguments, output),
+        Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
-        other => Err(CliError::failed(
-            "not-built",
-            format!("{other:?} is not part of this build"),
-        )),
+        Command::Ml(arguments) => ml::ml(*arguments, globals, output),
+        Command::Az(arguments) => ml::az(arguments.command, globals, output),
     }
+}
+
+/// The threads that signals need.
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?)
+}
+
+/// Exit code of a sweep by its state: see [`exit`].
+fn verdict(sweep: &SweepRow) -> u8 {
+    match sweep.state {
+        SweepState::Completed => {
+            let single = sweep.metric.is_none();
+            let failed = sweep.trials.get("Failed").copied().unwrap_or(0);
+            match (&sweep.best, single) {
+                (Some(_), _) => exit::OK,
+                (None, true) if failed == 0 => exit::OK,
+                (None, true) => exit::FAILED,
+                (None, false) => exit::NO_METRIC,
+            }
+        }
+        SweepState::Failed | SweepState::Canceled => exit::FAILED,
+        SweepState::Running | SweepState::Paused | SweepState::CancelRequested => exit::OK,
+    }
+}
+
+/// What a command that followed a sweep prints last: the card, or the document.
+fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    if output.json {
+        return output.document(&document::result(sweep));
+    }
+    if output.quiet {
+        return match &sweep.best {
+            Some(best) => output.text(&crate::report::text::arguments(&best.parameters)),
+            None => Ok(()),
+        };
+    }
+    let facts = look::facts(store, sweep)?;
+    output.lines(&card::lines(
+        sweep,
+        &facts,
+        output.table_width().unwrap_or(120),
+        output.glyphs,
+    ))
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: counted, never acted upon here. Who shows the sweep asks for the counts and decides.
+//! Ctrl-C, SIGTERM and SIGHUP (the terminal went away): counted, never acted upon here. Who shows the sweep asks for the counts and decides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub struct Signals {
     interrupts: Arc<AtomicU32>,
     terminations: Arc<AtomicU32>,
+    hangups: Arc<AtomicU32>,
 }
 
 impl Signals {
@@ -22,7 +23,7 @@ impl Signals {
         for (kind, counter) in [
             (SignalKind::interrupt(), &signals.interrupts),
             (SignalKind::terminate(), &signals.terminations),
-            (SignalKind::hangup(), &signals.terminations),
+            (SignalKind::hangup(), &signals.hangups),
         ] {
             let mut stream = signal(kind)?;
             let counter = Arc::clone(counter);
@@ -40,8 +41,16 @@ impl Signals {
         self.interrupts.load(Ordering::SeqCst) + self.terminations.load(Ordering::SeqCst)
     }
 
-    /// Exit code of an end by signal: that of SIGTERM unless Ctrl-C came.
+    /// Whether the terminal went away: nobody watches any more, trials are to run on.
+    pub fn hung_up(&self) -> bool {
+        self.hangups.load(Ordering::SeqCst) > 0
+    }
+
+    /// Exit code of an end by signal: that of SIGTERM unless Ctrl-C came or the terminal went away.
     pub fn exit(&self) -> u8 {
+        if self.hung_up() {
+            return crate::cli::exit::HUNG_UP;
+        }
         if self.interrupts.load(Ordering::SeqCst) > 0 {
             crate::cli::exit::INTERRUPTED
         } else {

@@ -18,6 +18,7 @@ pub use locate::{Located, NotFound, beside, configuration_folder, locate};
 use crate::config::files::{Files, join};
 use crate::config::launch::template;
 use crate::diagnostic::{Diagnostic, Diagnostics, Dialect, Kind, Node, Source, Span, parse};
+pub(crate) use legacy::SCRIPT_PLACEHOLDER;
 use section::{Places, Sections, fold};
 use serde_json::{Map, Value as Json};
 use std::path::Path;

@@ -5,6 +5,7 @@
 mod corpus;
 mod disk;
 mod mutations;
+mod resolve;
 mod runconfig;
 mod schema;
 mod screens;

@@ -158,11 +158,15 @@ fn value() -> impl Strategy<Value = f64> {
     ]
 }
 
+fn trial() -> impl Strategy<Value = u64> {
+    prop_oneof![0u64..6, 0u64..40]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => (0u64..9, value()).prop_map(|(trial, value)| Step::Report(trial, value)),
-        2 => (0u64..9).prop_map(Step::End),
-        1 => (0u64..9).prop_map(Step::Restart),
+        20 => (trial(), value()).prop_map(|(trial, value)| Step::Report(trial, value)),
+        2 => trial().prop_map(Step::End),
+        1 => trial().prop_map(Step::Restart),
         1 => Just(Step::Restored),
     ]
 }
@@ -198,13 +202,13 @@ fn spec() -> impl Strategy<Value = PolicySpec> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn incremental_policies_decide_as_the_literal_ones(
         spec in spec(),
         maximize in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..120),
+        steps in prop::collection::vec(step(), 1..250),
     ) {
         let goal = if maximize { Goal::Maximize } else { Goal::Minimize };
         let mut policy = build(&spec, goal);

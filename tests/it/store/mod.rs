@@ -43,53 +43,6 @@ pub fn experiment() -> Experiment {
             "process_count_per_node": 1,
             "run_definition": null,
         },
-        sampler: SamplerSpec {
-            kind: "random".into(),
-            seed: 7,
-            allow_duplicates: false,
-            options: serde_json::Map::new(),
-        },
-        policy: PolicySpec::NoTermination,
-        metric: Some(MetricSpec {
-            name: "Accuracy".into(),
-            goal: Goal::Maximize,
-        }),
-        metrics: Vec::new(),
-        limits: Limits {
-            max_total: 100,
-            max_concurrent: 4,
-            max_duration_ms: None,
-        },
-        abort_after_initial_failures: 3,
-        max_retries: 3,
-        launch: Launch {
-            source_directory: None,
-            source_files: Vec::new(),
-            command: Command::Script {
-                script: "train.py".into(),
-                arguments: Vec::new(),
-            },
-            parameters: Vec::new(),
-            environment_variables: indexmap::IndexMap::new(),
-            environment: EnvironmentSpec::UserManaged {
-                interpreter: "python3".into(),
-            },
-            data: Vec::new(),
-            outputs: Vec::new(),
-            file_outputs: Vec::new(),
-            trial_timeout_ms: None,
-            framework: "python".into(),
-            communicator: "none".into(),
-            node_count: 1,
-            process_count_per_node: 1,
-            run_definition: serde_json::Value::Null,
-        },
-        targets: vec!["local".into()],
-        enqueue: Vec::new(),
-        resume_from: Vec::new(),
-        stop_when: None,
-        extensions: serde_json::Map::new(),
-    }
         "targets": ["local"],
     }))
     .unwrap()

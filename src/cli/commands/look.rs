@@ -1,0 +1,277 @@
+//! `list`, `show`, `best`, `why`: what the store knows, as tables or JSON.
+
+use crate::cli::args::{Best, Globals, List, Show, Why};
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::cli::{exit, place};
+use crate::controller::SweepState;
+use crate::history::TrialState;
+use crate::metric::Goal;
+use crate::report::overview::{self, Order};
+use crate::report::{card, document, explain, number, text};
+use crate::store::row::{SweepRow, TrialRow};
+use crate::store::{Store, SweepFilter, TrialOrder, TrialQuery};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const SWEEP_STATES: [SweepState; 6] = [
+    SweepState::Running,
+    SweepState::Paused,
+    SweepState::CancelRequested,
+    SweepState::Completed,
+    SweepState::Failed,
+    SweepState::Canceled,
+];
+
+const TRIAL_STATES: [TrialState; 9] = [
+    TrialState::Queued,
+    TrialState::Preparing,
+    TrialState::Running,
+    TrialState::Paused,
+    TrialState::NotResponding,
+    TrialState::CancelRequested,
+    TrialState::Completed,
+    TrialState::Failed,
+    TrialState::Canceled,
+];
+
+/// Lists sweeps.
+pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = place::read(globals)?;
+    let states = arguments.state.iter().flat_map(|word| {
+        SWEEP_STATES
+            .into_iter()
+            .filter(|state| state.word().eq_ignore_ascii_case(word))
+    });
+    // One more than asked for tells whether there are more.
+    let filter = SweepFilter {
+        experiment: arguments.experiment.clone(),
+        states: states.collect(),
+        archived: arguments.all,
+        limit: (arguments.last > 0).then(|| arguments.last.saturating_add(1)),
+        ..SweepFilter::default()
+    };
+    let mut rows = store.sweeps(&filter)?;
+    let more = arguments.last > 0 && rows.len() as u64 > arguments.last;
+    if more {
+        rows.truncate(usize::try_from(arguments.last).unwrap_or(usize::MAX));
+    }
+    if output.json {
+        output.document(&document::list(&rows, more.then_some(arguments.last)))?;
+        return Ok(exit::OK);
+    }
+    if rows.is_empty() {
+        output.note("no sweep fits; `overdrive list --all` shows archived ones too");
+        return Ok(exit::OK);
+    }
+    output.lines(&overview::sweeps(&rows, output.table_width(), output.glyphs))?;
+    if more {
+        output.note("there are older ones: `--last 0` shows all");
+    }
+    Ok(exit::OK)
+}
+
+/// Shows a sweep or a trial.
+pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = place::read(globals)?;
+    let reference = arguments.reference.as_str();
+    let digits =
+        !reference.is_empty() && reference.len() < 8 && reference.bytes().all(|byte| byte.is_ascii_digit());
+    if digits || reference == "best" || reference.contains('.') {
+        let (sweep, row) = place::trial(&store, reference)?;
+        return show_trial(&store, &sweep, &row, output);
+    }
+    let sweep = match store.sweep(reference) {
+        Ok(sweep) => sweep,
+        // A run id ends in the number of its trial.
+        Err(error) => match place::trial(&store, reference) {
+            Ok((sweep, row)) => return show_trial(&store, &sweep, &row, output),
+            Err(_) => return Err(error.into()),
+        },
+    };
+    let states = match &arguments.state {
+        None => Vec::new(),
+        Some(word) => vec![state(word)?],
+    };
+    let limit = if arguments.limit == 0 {
+        None
+    } else {
+        Some(arguments.limit as u64)
+    };
+    let order = match arguments.sort.as_str() {
+        "trial" | "duration" => TrialOrder::Number,
+        _ => TrialOrder::Best,
+    };
+    // Durations are computed, not stored: those are sorted here.
+    let by_duration = arguments.sort == "duration";
+    let query = TrialQuery {
+        states,
+        order,
+        limit: if by_duration {
+            None
+        } else {
+            limit.map(|limit| limit + 1)
+        },
+        ..TrialQuery::default()
+    };
+    let mut rows = store.trials(&sweep.sweep, &query)?;
+    if by_duration {
+        overview::sort(&mut rows, Order::Duration, sweep.goal.unwrap_or(Goal::Minimize));
+    }
+    let more = limit.is_some_and(|limit| rows.len() as u64 > limit);
+    if let Some(limit) = limit {
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    if output.json {
+        output.document(&document::sweep(&sweep, &rows, if more { limit } else { None }))?;
+        return Ok(exit::OK);
+    }
+    let facts = facts(&store, &sweep)?;
+    output.lines(&card::lines(
+        &sweep,
+        &facts,
+        output.table_width().unwrap_or(120),
+        output.glyphs,
+    ))?;
+    if !rows.is_empty() {
+        output.text("")?;
+        output.lines(&overview::trials(
+            &sweep,
+            &rows,
+            output.table_width(),
+            output.glyphs,
+        ))?;
+    }
+    if more {
+        output.note("there are more trials: `--limit 0` shows all");
+    }
+    Ok(exit::OK)
+}
+
+/// What the final card tells beyond the row.
+pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliError> {
+    let mut facts = card::Facts {
+        short_id: place::short_id(store, &sweep.sweep),
+        ..card::Facts::default()
+    };
+    if sweep.stopped_by_policy > 0 {
+        facts.saved = card::saved(place::all_trials(store, &sweep.sweep)?.iter());
+    }
+    match &sweep.best {
+        None => {
+            facts.other_metrics = store
+                .metric_names(&sweep.sweep, None)?
+                .into_iter()
+                .map(|metric| metric.name)
+                .collect()
+        }
+        Some(best) => {
+            let folder = store.trial(&sweep.sweep, best.trial)?.folder;
+            facts.outputs = folder
+                .map(|folder| format!("{folder}/wd/outputs"))
+                .filter(|path| std::path::Path::new(path).is_dir());
+        }
+    }
+    Ok(facts)
+}
+
+fn state(word: &str) -> Result<TrialState, CliError> {
+    TRIAL_STATES
+        .into_iter()
+        .find(|state| state.word().eq_ignore_ascii_case(word))
+        .ok_or_else(|| {
+            let all: Vec<String> = TRIAL_STATES.iter().map(|state| state.word().to_owned()).collect();
+            let help = match card::nearest(word, &all) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}", all.join(", ")),
+            };
+            CliError::usage("unknown-state", format!("`{word}` is not the state of a trial")).help(help)
+        })
+}
+
+fn show_trial(store: &Store, sweep: &SweepRow, row: &TrialRow, output: &Output) -> Result<u8, CliError> {
+    let attempts = store.attempts(&sweep.sweep, Some(row.trial))?;
+    if output.json {
+        output.document(&document::trial(sweep, row, &attempts))?;
+        return Ok(exit::OK);
+    }
+    let mut metrics = BTreeMap::new();
+    for summary in store.metric_names(&sweep.sweep, Some(row.trial))? {
+        let curve = store.curve(&sweep.sweep, row.trial, &summary.name, None)?;
+        if let Some(last) = curve.last() {
+            metrics.insert(summary.name, (curve.len() as u64, last.value));
+        }
+    }
+    output.lines(&overview::trial(sweep, row, &attempts, &metrics, output.glyphs))?;
+    Ok(exit::OK)
+}
+
+/// Prints the best trial or trials.
+pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = place::read(globals)?;
+    let sweep = store.sweep(&arguments.sweep)?;
+    let Some(best) = &sweep.best else {
+        return Err(place::no_metric(&sweep));
+    };
+    if arguments.top > 1 {
+        let query = TrialQuery {
+            scored: Some(true),
+            order: TrialOrder::Best,
+            limit: Some(arguments.top as u64),
+            ..TrialQuery::default()
+        };
+        let rows = store.trials(&sweep.sweep, &query)?;
+        if output.json {
+            output.document(&document::list(&rows, None))?;
+        } else if output.quiet {
+            for row in &rows {
+                output.text(&text::arguments(&row.parameters))?;
+            }
+        } else {
+            output.lines(&overview::trials(
+                &sweep,
+                &rows,
+                output.table_width(),
+                output.glyphs,
+            ))?;
+        }
+        return Ok(exit::OK);
+    }
+    if output.json {
+        output.document(&document::document(json!({
+            "sweep": sweep.sweep, "state": sweep.state.word(), "metric": sweep.metric, "goal": sweep.goal, "best": best,
+        })))?;
+        return Ok(exit::OK);
+    }
+    let arguments = text::arguments(&best.parameters);
+    if output.quiet {
+        output.text(&arguments)?;
+        return Ok(exit::OK);
+    }
+    let metric = sweep.metric.as_deref().map(text::printable).unwrap_or_default();
+    let step = best.step.map(|step| format!(", step {step}")).unwrap_or_default();
+    let running = if sweep.state.is_terminal() { "" } else { " so far" };
+    output.text(&format!(
+        "{metric} {}{running}  trial {}{step}\n{arguments}",
+        number::real(best.value),
+        best.trial
+    ))?;
+    Ok(exit::OK)
+}
+
+/// Tells why a trial ended and why it was tried.
+pub(super) fn why(arguments: &Why, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = place::read(globals)?;
+    let (sweep, row) = place::trial(&store, &arguments.trial)?;
+    if output.json {
+        let attempts = store.attempts(&sweep.sweep, Some(row.trial))?;
+        output.document(&document::trial(&sweep, &row, &attempts))?;
+        return Ok(exit::OK);
+    }
+    let tail = match (row.state, &row.folder) {
+        (TrialState::Failed, Some(folder)) => super::logs::last_lines(std::path::Path::new(folder), 10),
+        _ => Vec::new(),
+    };
+    output.lines(&explain::story(&sweep, &row, &tail))?;
+    Ok(exit::OK)
+}

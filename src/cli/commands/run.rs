@@ -1,0 +1,418 @@
+//! `run`, `resume`: from the user's files to the final card.
+
+use crate::cli::args::{Globals, Resume, Run};
+use crate::cli::disk::Disk;
+use crate::cli::error::CliError;
+use crate::cli::follow::Events;
+use crate::cli::lead::{self, Led};
+use crate::cli::output::Output;
+use crate::cli::terminal::Signals;
+use crate::cli::{exit, findings, inherit, place, prepare};
+use crate::config::resolve::{EnvironmentChoice, Request, resolve};
+use crate::config::{Experiment, Files, Format};
+use crate::controller::{Limits, SweepState};
+use crate::diagnostic::{Dialect, Source, list, nearest, parse};
+use crate::engine::{Engine, Setup};
+use crate::report::text;
+use crate::store::row::SweepRow;
+use crate::store::{Request as Wish, Store};
+use crate::target::LocalOptions;
+use indexmap::IndexMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a new sweep is started with, besides its experiment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
+    /// Go on with the newest unfinished sweep of the same file.
+    pub(super) resume: bool,
+    /// No snapshot.
+    pub(super) in_place: bool,
+    /// JSON lines.
+    pub(super) events: Option<PathBuf>,
+    /// Fence a living controller off.
+    pub(super) take_over: bool,
+}
+
+/// Runs a sweep.
+pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let file = match &arguments.file {
+        Some(file) => file.clone(),
+        None => only_file(output)?,
+    };
+    let request = Request {
+        file: Some(file),
+        run_configuration: arguments.run_configuration.clone(),
+        source_directory: arguments.source_directory.clone(),
+        script: arguments.script.clone(),
+        arguments: arguments.arguments.clone(),
+        targets: arguments.target.clone(),
+        experiment_name: arguments.experiment.clone(),
+        display_name: arguments.name.clone(),
+        tags: tags(&arguments.tag)?,
+        seed: arguments.seed,
+        fallback_seed: chance(),
+        resume_from: arguments.resume_from.clone(),
+        settings: arguments.set.clone(),
+        environment: choice(&arguments.environment)?,
+        ..Request::default()
+    };
+    let experiment = findings::experiment(resolve(&request, &Disk), output)?;
+    let start = Start {
+        resume: arguments.resume,
+        in_place: arguments.in_place,
+        events: arguments.events.clone(),
+        take_over: arguments.take_over,
+    };
+    begin(&experiment, &start, globals, output).and_then(|sweep| finish(&sweep, globals, output))
+}
+
+/// How a led sweep ended for its command.
+pub(super) struct Finished {
+    /// Its id.
+    pub(super) sweep: String,
+    led: Led,
+}
+
+impl Finished {
+    /// Exit code of the signal that ended the leading, if one did.
+    pub(super) fn signal(&self) -> Option<u8> {
+        match self.led {
+            Led::Left { code, .. } => Some(code),
+            Led::Over { signal } => signal,
+        }
+    }
+}
+
+/// Prints the end and returns the exit code.
+pub(super) fn finish(finished: &Finished, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = place::read(globals)?;
+    let sweep = store.sweep(&finished.sweep)?;
+    match finished.led {
+        Led::Left { live, code } => {
+            let id = place::short_id(&store, &sweep.sweep);
+            output.complain(&format!("left {live} running; `overdrive resume {id}` goes on"));
+            if output.json {
+                super::closing(&store, &sweep, output)?;
+            }
+            Ok(code)
+        }
+        Led::Over { signal } => {
+            super::closing(&store, &sweep, output)?;
+            Ok(signal.unwrap_or_else(|| super::verdict(&sweep)))
+        }
+    }
+}
+
+/// Starts a sweep, or goes on with one, and leads it to its end.
+pub(super) fn begin(
+    experiment: &Experiment,
+    start: &Start,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Finished, CliError> {
+    targets(experiment)?;
+    let home = place::state_folder(globals)?;
+    let store = Arc::new(Store::open(&home)?);
+    if start.resume
+        && let Some(file) = &experiment.file
+        && let Some(sweep) = place::unfinished(&store, file)?
+    {
+        output.note(&format!("going on with {}", sweep.sweep));
+        let setup = resuming(
+            &store,
+            &sweep,
+            Some((experiment, start, &home, output)),
+            start.take_over,
+        )?;
+        return go_on(&store, &sweep, setup, start.events.as_deref(), output);
+    }
+    let (inherited, left_out) = inherit::inherited(&store, experiment)?;
+    if left_out > 0 {
+        output.note(&format!(
+            "note: {left_out} earlier trials have another space or metric and are no data here"
+        ));
+    }
+    let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
+    let runtime = super::runtime()?;
+    let signals = Signals::catch(runtime.handle())?;
+    let setup = Setup {
+        local: Some(local()),
+        preparation: Some(preparation),
+        inherited,
+        take_over: start.take_over,
+        ..Setup::default()
+    };
+    let id = sweep_id(experiment);
+    let events = Events::open(start.events.as_deref())?;
+    let engine = Engine::start(&store, &id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
+    let led = with_reader(&store, |reader| {
+        lead::lead(engine, reader, output, events, &signals)
+    })?;
+    Ok(Finished { sweep: id, led })
+}
+
+fn go_on(
+    store: &Arc<Store>,
+    sweep: &SweepRow,
+    setup: Setup,
+    events: Option<&Path>,
+    output: &Output,
+) -> Result<Finished, CliError> {
+    let runtime = super::runtime()?;
+    let signals = Signals::catch(runtime.handle())?;
+    let events = Events::open(events)?;
+    if sweep.state == SweepState::Paused {
+        store.request(&sweep.sweep, &Wish::Resume)?;
+    }
+    let engine = Engine::resume(store, &sweep.sweep, setup).map_err(|error| match error {
+        crate::engine::EngineError::Store(error) => CliError::from(error),
+        other => lead::engine_error(&other),
+    })?;
+    let led = with_reader(store, |reader| {
+        lead::lead(engine, reader, output, events, &signals)
+    })?;
+    Ok(Finished {
+        sweep: sweep.sweep.clone(),
+        led,
+    })
+}
+
+/// A connection of its own for the display; on file systems where only one process may have the store open, the shared one.
+fn with_reader<T>(store: &Arc<Store>, act: impl FnOnce(&Store) -> T) -> T {
+    match Store::open_read_only(store.folder()) {
+        Ok(reader) => act(&reader),
+        Err(_) => act(store),
+    }
+}
+
+fn resuming(
+    store: &Arc<Store>,
+    sweep: &SweepRow,
+    fresh: Option<(&Experiment, &Start, &Path, &Output)>,
+    take_over: bool,
+) -> Result<Setup, CliError> {
+    let stored = store.experiment(&sweep.sweep)?;
+    let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
+        (None, Some((experiment, start, home, output))) => {
+            Some(prepare::prepare(experiment, home, start.in_place, output)?)
+        }
+        _ => None,
+    };
+    let (inherited, _) = inherit::inherited(store, &stored)?;
+    Ok(Setup {
+        local: Some(local()),
+        preparation,
+        inherited,
+        take_over,
+        ..Setup::default()
+    })
+}
+
+/// Goes on with a sweep.
+pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> Result<u8, CliError> {
+    let store = Arc::new(place::write(globals)?);
+    let sweep = store.sweep(&arguments.sweep)?;
+    if sweep.state.is_terminal() {
+        let id = place::short_id(&store, &sweep.sweep);
+        return Err(CliError::failed(
+            "sweep-ended",
+            format!("`{}` has ended: {}", sweep.sweep, sweep.state.word()),
+        )
+        .help(format!(
+            "`overdrive run FILE --resume-from {id}` starts another one that learns from it"
+        )));
+    }
+    if !arguments.set.is_empty() {
+        let limits = limits(store.experiment(&sweep.sweep)?.limits, &sweep, &arguments.set)?;
+        store.request(&sweep.sweep, &Wish::SetLimits { limits })?;
+    }
+    if super::steer::led(&store, &sweep.sweep)? && !arguments.take_over {
+        if sweep.state == SweepState::Paused || !arguments.set.is_empty() {
+            if sweep.state == SweepState::Paused {
+                store.request(&sweep.sweep, &Wish::Resume)?;
+            }
+            output.note("told its controller; `overdrive watch` follows it");
+            return Ok(exit::OK);
+        }
+        let leader = store.leader(&sweep.sweep)?;
+        let who = leader
+            .map(|leader| format!("process {} on `{}`", leader.identity.pid, leader.identity.host))
+            .unwrap_or_default();
+        return Err(CliError::failed("sweep-is-led", format!("`{}` is led by {who}", sweep.sweep))
+            .help("`overdrive watch` follows it; `--take-over` replaces a controller that hangs or is known to be dead"));
+    }
+    let setup = resuming(&store, &sweep, None, arguments.take_over)?;
+    let finished = go_on(&store, &sweep, setup, arguments.events.as_deref(), output)?;
+    finish(&finished, globals, output)
+}
+
+/// Leads a sweep without a controller to the end that was asked for.
+pub(super) fn carry_out(store: Store, sweep: &SweepRow, output: &Output) -> Result<u8, CliError> {
+    let store = Arc::new(store);
+    let setup = resuming(&store, sweep, None, false)?;
+    let finished = go_on(&store, sweep, setup, None, output)?;
+    let row = store.sweep(&finished.sweep)?;
+    super::closing(&store, &row, output)?;
+    Ok(if row.state == SweepState::Canceled {
+        exit::OK
+    } else {
+        super::verdict(&row)
+    })
+}
+
+/// Limits with `KEY=VALUE` changes.
+fn limits(stored: Limits, sweep: &SweepRow, settings: &[String]) -> Result<Limits, CliError> {
+    const KEYS: [&str; 3] = ["max_total_runs", "max_concurrent_runs", "max_duration_minutes"];
+    let mut limits = Limits {
+        max_total: sweep.max_total_runs,
+        max_concurrent: sweep.max_concurrent_runs,
+        ..stored
+    };
+    limits.max_duration_ms = sweep
+        .max_duration_minutes
+        .map(|minutes| (minutes * 60_000.0) as u64);
+    for setting in settings {
+        let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+        let wrong = || {
+            CliError::usage(
+                "limit-value",
+                format!("`{key}` must be a positive number, not `{value}`"),
+            )
+        };
+        let whole = || {
+            value
+                .parse::<u64>()
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(wrong)
+        };
+        match key {
+            "max_total_runs" | "max_total_trials" => limits.max_total = whole()?,
+            "max_concurrent_runs" | "max_concurrent_trials" => limits.max_concurrent = whole()?,
+            "max_duration_minutes" => {
+                let minutes = value
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|number| *number > 0.0 && number.is_finite())
+                    .ok_or_else(wrong)?;
+                limits.max_duration_ms = Some((minutes * 60_000.0) as u64);
+            }
+            other => {
+                let near = nearest(other, KEYS).map_or_else(
+                    || format!("one of {}", list(KEYS)),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(CliError::usage(
+                    "unknown-limit",
+                    format!("`{other}` cannot be changed while a sweep goes on"),
+                )
+                .help(near));
+            }
+        }
+    }
+    Ok(limits)
+}
+
+/// The local target with the devices that this process may use.
+fn local() -> LocalOptions {
+    LocalOptions {
+        devices: crate::target::local::visible_devices(),
+        ..LocalOptions::default()
+    }
+}
+
+/// Every target of the experiment must be one that this program knows.
+pub(super) fn targets(experiment: &Experiment) -> Result<(), CliError> {
+    match experiment.targets.iter().find(|name| *name != "local") {
+        None => Ok(()),
+        Some(name) => Err(CliError::not_found(
+            "unknown-target",
+            format!("no compute target is called `{}`", text::printable(name)),
+        )
+        .help("`local` is this computer:  --target local")),
+    }
+}
+
+/// `HD_<uuid>` for a sweep; `<experiment>_<seconds>_<8 hex>` for a single run.
+pub(super) fn sweep_id(experiment: &Experiment) -> String {
+    if experiment.metric.is_some() || !experiment.space.is_empty() {
+        return format!("HD_{}", uuid::Uuid::new_v4());
+    }
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!(
+        "{}_{seconds}_{}",
+        experiment.name,
+        random.get(..8).unwrap_or_default()
+    )
+}
+
+/// A seed by chance; below 2^32, so that people can type it again.
+pub(super) fn chance() -> u64 {
+    (uuid::Uuid::new_v4().as_u128() & 0xffff_ffff) as u64
+}
+
+/// What `--environment` means.
+fn choice(word: &str) -> Result<EnvironmentChoice, CliError> {
+    match word {
+        "auto" => Ok(EnvironmentChoice::AsAsked),
+        "current" => Ok(EnvironmentChoice::Current),
+        "no-container" => Ok(EnvironmentChoice::WithoutContainer),
+        other => Err(CliError::usage(
+            "environment",
+            format!("`{other}` is not a choice of `--environment`"),
+        )
+        .help("one of auto, current, no-container")),
+    }
+}
+
+/// `KEY=VALUE` pairs.
+pub(super) fn tags(pairs: &[String]) -> Result<IndexMap<String, String>, CliError> {
+    pairs
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(CliError::usage(
+                "tag",
+                format!("`{pair}` is not of the form KEY=VALUE"),
+            )),
+        })
+        .collect()
+}
+
+/// The only sweep file of the working directory.
+pub(super) fn only_file(output: &Output) -> Result<PathBuf, CliError> {
+    let mut found = Vec::new();
+    for name in Disk.names(Path::new("")) {
+        if !(name.ends_with(".yml") || name.ends_with(".yaml") || name.ends_with(".json")) {
+            continue;
+        }
+        let Ok(Some(text)) = Disk.read(Path::new(&name)) else {
+            continue;
+        };
+        let format = parse(&Source::new(&name, text), Dialect::Yaml12)
+            .root
+            .and_then(|root| Format::detect(&root));
+        if matches!(format, Some(Format::Hyperdrive | Format::SweepJob)) {
+            found.push(name);
+        }
+    }
+    match found.as_slice() {
+        [only] => {
+            output.note(&format!("using {only}"));
+            Ok(PathBuf::from(only))
+        }
+        [] => Err(
+            CliError::usage("no-file", "there is no sweep file in this folder")
+                .help("`overdrive run FILE`, or `overdrive init` to write a sample"),
+        ),
+        several => Err(CliError::usage(
+            "several-files",
+            format!("there are several sweep files here: {}", several.join(", ")),
+        )
+        .help("`overdrive run FILE`")),
+    }
+}

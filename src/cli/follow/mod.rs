@@ -1,0 +1,367 @@
+//! Follows a sweep by its event log: the live block on a terminal, plain lines elsewhere, JSON lines into a file.
+//!
+//! The same code serves `run`, `resume` (the engine works in another thread of this process) and `watch` (it works elsewhere): all
+//! three only read the store.
+
+mod margin;
+mod view;
+
+use crate::cli::error::CliError;
+use crate::cli::output::{self, Output, Progress};
+use crate::cli::terminal::screen::{FRAME, Screen};
+use crate::clock::iso;
+use crate::history::{CancelCause, TrialState};
+use crate::report::eta::Smooth;
+use crate::report::style::{Look, Span};
+use crate::report::{lines, live, number};
+use crate::store::row::{EventRow, TrialRow};
+use crate::store::{Store, TrialQuery};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use view::{News, View};
+
+/// Events read at a time.
+const BATCH: u64 = 2000;
+/// Least time between two heartbeats of the plain lines.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+/// Above so many trials, ends that bring no new best are not told one by one.
+const MANY: u64 = 200;
+/// Above so many trials that exist already, their curves are not read when the view begins.
+const ROWS_MAX: u64 = 20_000;
+
+/// Where JSON lines of events go.
+pub(super) enum Events {
+    /// Nowhere.
+    None,
+    /// Into a file or standard output.
+    To(Box<dyn Write>),
+}
+
+impl Events {
+    /// Opens the file; `-` is standard output.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, CliError> {
+        match path {
+            None => Ok(Self::None),
+            Some(path) if path == Path::new("-") => Ok(Self::To(Box::new(std::io::stdout()))),
+            Some(path) => match std::fs::File::create(path) {
+                Ok(file) => Ok(Self::To(Box::new(file))),
+                Err(error) => Err(CliError::failed(
+                    "events",
+                    format!("`{}`: {error}", path.display()),
+                )),
+            },
+        }
+    }
+
+    fn write(&mut self, event: &EventRow) -> Result<(), CliError> {
+        if let Self::To(out) = self {
+            let mut line =
+                serde_json::to_vec(event).map_err(|error| CliError::failed("json", error.to_string()))?;
+            line.push(b'\n');
+            out.write_all(&line)?;
+            out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// A sweep being followed.
+pub(super) struct Follower<'a> {
+    store: &'a Store,
+    id: String,
+    output: &'a Output,
+    events: Events,
+    view: View,
+    seq: u64,
+    eta: Smooth,
+    screen: Option<Screen<std::io::Stderr>>,
+    drawn: Option<Instant>,
+    refreshed: Instant,
+    beat: Instant,
+    beat_ended: u64,
+    notice: Option<String>,
+    above: Vec<String>,
+}
+
+impl<'a> Follower<'a> {
+    /// Begins with what is in the store now.
+    ///
+    /// # Errors
+    /// That of the store.
+    pub(super) fn new(
+        store: &'a Store,
+        id: &str,
+        output: &'a Output,
+        events: Events,
+    ) -> Result<Self, CliError> {
+        // The position first: an event between the two readings is seen twice rather than never.
+        let seq = store.last_event()?;
+        let sweep = store.sweep(id)?;
+        let existing: u64 = sweep.trials.values().sum();
+        let mut view = View::new(sweep, &store.experiment(id)?);
+        let rows = store.trials(id, &TrialQuery::default())?;
+        let metric = view.sweep.metric.clone().unwrap_or_default();
+        view.begin(&rows, |row| {
+            if existing > ROWS_MAX {
+                Vec::new()
+            } else {
+                store.curve(id, row.trial, &metric, None).unwrap_or_default()
+            }
+        });
+        let beat_ended = view.counts.ended();
+        let mut follower = Self {
+            store,
+            id: id.to_owned(),
+            output,
+            events,
+            view,
+            seq,
+            eta: Smooth::default(),
+            screen: None,
+            drawn: None,
+            refreshed: Instant::now(),
+            beat: Instant::now(),
+            beat_ended,
+            notice: None,
+            above: Vec::new(),
+        };
+        follower.begin();
+        Ok(follower)
+    }
+
+    fn begin(&mut self) {
+        match self.output.progress {
+            Progress::Live => self.screen = Some(Screen::new(std::io::stderr())),
+            Progress::Lines => {
+                let (name, sampler, policy) = self.view.words();
+                let verb = if self.view.counts.ended() + self.view.counts.running > 0 {
+                    "goes on"
+                } else {
+                    "started"
+                };
+                let line = lines::started(&clock_now(), &self.view.sweep, &name, sampler, policy);
+                self.output
+                    .complain(&line.replacen("started  ", &format!("{verb:<9}"), 1));
+            }
+            Progress::None => {}
+        }
+    }
+
+    /// What is being done about a request of the user; shown in the block, or as a line.
+    pub(super) fn notice(&mut self, text: &str) {
+        match self.output.progress {
+            Progress::Live => self.notice = Some(text.to_owned()),
+            Progress::Lines => self
+                .output
+                .complain(&lines::line(&clock_now(), "sweep", "notice", text)),
+            Progress::None => self.output.note(text),
+        }
+    }
+
+    /// Number of trials that run or start now.
+    pub(super) fn running(&self) -> u64 {
+        self.view.counts.running + self.view.counts.starting
+    }
+
+    /// Reads what is new and shows it; returns whether the sweep has ended.
+    ///
+    /// # Errors
+    /// That of the store, a closed pipe.
+    pub(super) fn step(&mut self) -> Result<bool, CliError> {
+        let mut ended = false;
+        loop {
+            let batch = self.store.events_since(Some(&self.id), self.seq, BATCH)?;
+            let full = batch.len() as u64 == BATCH;
+            for event in &batch {
+                self.seq = event.seq;
+                self.events.write(event)?;
+                let news = self.view.event(event);
+                if event.kind == "trial_created"
+                    && let Some(trial) = event.trial
+                {
+                    self.view.row(&self.store.trial(&self.id, trial)?);
+                }
+                self.tell(event, news)?;
+            }
+            if !full {
+                break;
+            }
+        }
+        let wait = if self.output.progress == Progress::Live {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_secs(2)
+        };
+        if self.refreshed.elapsed() > wait {
+            self.refresh()?;
+        }
+        if self.view.sweep.state.is_terminal() {
+            ended = true;
+        }
+        self.show()?;
+        Ok(ended)
+    }
+
+    fn refresh(&mut self) -> Result<(), CliError> {
+        self.view.refresh(self.store.sweep(&self.id)?);
+        self.refreshed = Instant::now();
+        Ok(())
+    }
+
+    fn tell(&mut self, event: &EventRow, news: News) -> Result<(), CliError> {
+        let clock = number::local_clock(&event.time);
+        match news {
+            News::None => {}
+            News::Ended(trial) => {
+                let row = self.store.trial(&self.id, trial)?;
+                self.view.row(&row);
+                self.ended(&clock, &row);
+            }
+            News::Incumbent {
+                trial,
+                value,
+                interval,
+            } => {
+                self.refresh()?;
+                if self.output.verbose > 0 {
+                    let metric = self.view.sweep.metric.clone().unwrap_or_default();
+                    self.line(
+                        lines::new_best(&clock, &metric, trial, value, interval),
+                        Look::Bold,
+                    );
+                }
+            }
+            News::Sweep(state) => {
+                self.refresh()?;
+                if state.is_terminal() {
+                    if self.output.progress == Progress::Lines {
+                        self.line(lines::finished(&clock, &self.view.sweep), Look::Plain);
+                    }
+                } else if state != crate::controller::SweepState::Running {
+                    self.line(lines::finished(&clock, &self.view.sweep), Look::Yellow);
+                }
+            }
+            News::Exhausted(reason) => {
+                self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain)
+            }
+            News::Anomaly(message) => {
+                if self.output.verbose > 0 {
+                    self.line(lines::line(&clock, "sweep", "anomaly", &message), Look::Yellow);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, clock: &str, row: &TrialRow) {
+        let best = self.view.incumbent == Some(row.trial);
+        let line = lines::ended(clock, &self.view.sweep, row, best);
+        let stopped = row.cause == Some(CancelCause::Policy);
+        let worth_keeping = best || row.state == TrialState::Failed || stopped;
+        let look = match row.state {
+            TrialState::Failed => Look::Failure,
+            TrialState::Canceled if stopped => Look::Yellow,
+            _ if best => Look::Bold,
+            _ => Look::Plain,
+        };
+        match self.output.progress {
+            Progress::Live if worth_keeping && self.view.sweep.max_total_runs <= MANY => {
+                self.line(line, look)
+            }
+            Progress::Live if best || self.output.verbose > 0 => self.line(line, look),
+            Progress::Lines
+                if best
+                    || self.view.sweep.max_total_runs <= MANY
+                    || self.output.verbose > 0
+                    || row.state == TrialState::Failed =>
+            {
+                self.line(line, look);
+            }
+            _ => {}
+        }
+    }
+
+    /// Prints a line for good: above the block, or by itself.
+    fn line(&mut self, line: String, look: Look) {
+        match self.output.progress {
+            Progress::Live => {
+                let (width, _) = output::size();
+                let line = crate::report::style::Line(vec![Span::new(line, look)]);
+                self.above.push(
+                    line.clipped(width, self.output.glyphs)
+                        .render(self.output.colour_err),
+                );
+            }
+            Progress::Lines => self.output.complain(&line),
+            Progress::None => {}
+        }
+    }
+
+    fn show(&mut self) -> Result<(), CliError> {
+        match self.output.progress {
+            Progress::Live => {
+                if self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+                    return Ok(());
+                }
+                self.draw()
+            }
+            Progress::Lines => {
+                let step = (self.view.sweep.max_total_runs / 20).max(1);
+                if self.beat.elapsed() >= HEARTBEAT && self.view.counts.ended() >= self.beat_ended + step {
+                    self.refresh()?;
+                    let line = lines::progress(
+                        &clock_now(),
+                        &self.view.sweep,
+                        &self.view.counts,
+                        self.view.forecast(),
+                    );
+                    self.output.complain(&line);
+                    self.beat = Instant::now();
+                    self.beat_ended = self.view.counts.ended();
+                }
+                Ok(())
+            }
+            Progress::None => Ok(()),
+        }
+    }
+
+    fn draw(&mut self) -> Result<(), CliError> {
+        let now = self.view.elapsed_ms();
+        let eta = self.eta.feed(now, self.view.forecast());
+        let (width, height) = output::size();
+        let state = self.view.live(eta, self.notice.clone());
+        let block = live::frame(&state, width, height, self.output.glyphs, self.output.colour_err);
+        if let Some(screen) = &mut self.screen {
+            screen.draw(&std::mem::take(&mut self.above), &block)?;
+        }
+        self.drawn = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Shows the last events and takes the block away.
+    ///
+    /// # Errors
+    /// That of the store or the terminal.
+    pub(super) fn finish(mut self) -> Result<(), CliError> {
+        self.refresh()?;
+        self.step()?;
+        if self.screen.is_some() {
+            self.draw()?;
+        }
+        if let Some(screen) = self.screen.take() {
+            screen.finish()?;
+        }
+        Ok(())
+    }
+}
+
+fn clock_now() -> String {
+    let wall = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    number::local_clock(&iso(wall))
+}

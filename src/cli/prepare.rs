@@ -1,0 +1,113 @@
+//! What happens once before the first trial: snapshot of the source, environment, facts about the work tree.
+
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::config::Experiment;
+use crate::engine::Preparation;
+use crate::environment::{Builder, EnvironmentError};
+use crate::snapshot;
+use std::path::{Path, PathBuf};
+
+/// Prepares `experiment`: source folder and environment. `home` is the state folder.
+///
+/// # Errors
+/// [`CliError`] if the source cannot be read or the environment cannot be built.
+pub(super) fn prepare(
+    experiment: &Experiment,
+    home: &Path,
+    in_place: bool,
+    output: &Output,
+) -> Result<Preparation, CliError> {
+    let launch = &experiment.launch;
+    let mut preparation = Preparation::default();
+    if let Some(source) = &launch.source_directory {
+        preparation.facts = snapshot::git_facts(source, &|name| std::env::var(name).ok());
+        if in_place {
+            preparation.in_place = Some(source.clone());
+        } else {
+            let taken = snapshot::take(source, home).map_err(|error| {
+                CliError::usage("source-directory", error.to_string())
+                    .help("`--source-directory DIR` names the folder of the training code")
+            })?;
+            for note in &taken.notes {
+                output.note(&format!("note: {note}"));
+            }
+            preparation.snapshot = Some(taken.folder);
+            preparation.snapshot_id = Some(taken.id);
+        }
+    }
+    environment(experiment, &mut preparation, output)?;
+    if let Some(seconds) = experiment
+        .extensions
+        .get("grace_seconds")
+        .and_then(serde_json::Value::as_f64)
+    {
+        preparation.grace_ms = (seconds.max(0.0) * 1000.0) as u64;
+    }
+    if let Some(mebibytes) = experiment
+        .extensions
+        .get("log_cap_mib")
+        .and_then(serde_json::Value::as_u64)
+    {
+        preparation.log_cap_bytes = mebibytes.saturating_mul(1 << 20);
+    }
+    Ok(preparation)
+}
+
+fn environment(
+    experiment: &Experiment,
+    preparation: &mut Preparation,
+    output: &Output,
+) -> Result<(), CliError> {
+    if !needs_interpreter(experiment) {
+        return Ok(());
+    }
+    let cache = cache_folder().join("environments");
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    let mut told = |line: &str| output.note(&format!("environment: {line}"));
+    let prepared = Builder {
+        cache: &cache,
+        base: experiment.launch.source_directory.as_deref(),
+        search_path: &search_path,
+        keep_azureml: false,
+        progress: &mut told,
+    }
+    .prepare(&experiment.launch.environment)
+    .map_err(|error| {
+        let message = error.to_string();
+        match error {
+            EnvironmentError::NoInterpreter { .. } => CliError::usage("no-interpreter", message),
+            EnvironmentError::Mapping { .. } => CliError::usage("conda-file", message),
+            _ => CliError::failed("environment", message)
+                .help("`--environment current` runs the trials with the Python found here as it is"),
+        }
+    })?;
+    for note in &prepared.notes {
+        output.note(&format!("note: {note}"));
+    }
+    preparation.interpreter = vec![prepared.interpreter.to_string_lossy().into_owned()];
+    preparation.path_prepend = prepared.path_prepend;
+    preparation.variables = prepared.variables;
+    Ok(())
+}
+
+/// Whether a trial starts Python at all: a shell script needs no environment.
+fn needs_interpreter(experiment: &Experiment) -> bool {
+    match &experiment.launch.command {
+        crate::config::Command::Script { script, .. } => script.ends_with(".py"),
+        crate::config::Command::Template { text, .. } => text.contains("python"),
+    }
+}
+
+/// Cache shared by all projects: `$XDG_CACHE_HOME/overdrive`, else `~/.cache/overdrive`, else a folder of the temporary one.
+pub(super) fn cache_folder() -> PathBuf {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    set("XDG_CACHE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("overdrive")
+}
