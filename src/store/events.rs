@@ -33,7 +33,9 @@ impl Store {
     pub fn events_back(&self, sweep: &str, query: &EventQuery) -> Result<Vec<EventRow>, StoreError> {
         let connection = self.connection();
         let key = super::sweeps::key(&connection, sweep)?;
-        let kinds: Vec<String> = (0..query.kinds.len()).map(|index| format!("?{}", index + 6)).collect();
+        let kinds: Vec<String> = (0..query.kinds.len())
+            .map(|index| format!("?{}", index + 6))
+            .collect();
         let mut sql = String::from(
             "SELECT e.seq, s.id, s.created_wall_ms + e.at_ms, e.kind, e.trial, e.data FROM event e JOIN sweep s ON s.key = e.sweep \
              WHERE e.sweep = ?1 AND e.seq < ?2 AND e.seq > ?3 AND (?4 IS NULL OR e.trial = ?4)",

@@ -162,7 +162,11 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub fn rank(&self, sweep: &str, trial: u64) -> Result<(Option<u64>, u64), StoreError> {
         let context = self.context(sweep)?;
-        let better = if context.goal == Some(Goal::Maximize) { ">" } else { "<" };
+        let better = if context.goal == Some(Goal::Maximize) {
+            ">"
+        } else {
+            "<"
+        };
         let connection = self.connection();
         connection
             .prepare_cached(&format!(

@@ -22,7 +22,9 @@ pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
         .await?;
     let live: Vec<_> = rows.iter().filter(|row| !row.state.is_terminal()).collect();
     let sum = |words: &[&str]| -> u64 {
-        live.iter().flat_map(|row| words.iter().filter_map(|word| row.trials.get(*word))).sum()
+        live.iter()
+            .flat_map(|row| words.iter().filter_map(|word| row.trials.get(*word)))
+            .sum()
     };
     let slots: u64 = live.iter().map(|row| row.max_concurrent_runs).sum();
     let sweeps: Vec<Value> = live
@@ -53,14 +55,20 @@ pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
         "sweeps": sweeps,
         "provisioning_errors": null,
     });
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null}),
+    ))
 }
 
 /// A line of `/proc/meminfo`, in bytes.
 fn memory(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
-    line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    line.split_ascii_whitespace()
+        .nth(1)?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// Names of the graphics processors that the driver shows.

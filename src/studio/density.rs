@@ -36,7 +36,12 @@ struct Raster {
 
 impl Raster {
     fn new(width: usize, height: usize, window: [f32; 4]) -> Self {
-        Self { width, height, window, counts: vec![0; width * height] }
+        Self {
+            width,
+            height,
+            window,
+            counts: vec![0; width * height],
+        }
     }
 
     /// Adds the line through `values` at x = 0, 1, 2, ...; gaps where a value is not finite.
@@ -76,7 +81,10 @@ impl Raster {
         if bottom < 0.0 || top >= self.height as f64 {
             return;
         }
-        let (first, last) = (top.max(0.0) as usize, (bottom.max(0.0) as usize).min(self.height - 1));
+        let (first, last) = (
+            top.max(0.0) as usize,
+            (bottom.max(0.0) as usize).min(self.height - 1),
+        );
         for row in first..=last {
             if let Some(count) = self.counts.get_mut(row * self.width + column) {
                 *count = count.saturating_add(1);
@@ -87,7 +95,12 @@ impl Raster {
 
 /// Most points of a curve, and a range of values that leaves out the outermost 1 % on either side.
 fn window(curves: &[crate::store::Curve]) -> [f32; 4] {
-    let longest = curves.iter().map(|(_, _, values)| values.len()).max().unwrap_or(2).max(2);
+    let longest = curves
+        .iter()
+        .map(|(_, _, values)| values.len())
+        .max()
+        .unwrap_or(2)
+        .max(2);
     let every = curves.len().div_ceil(2_000).max(1);
     let mut sample: Vec<f64> = curves
         .iter()
@@ -95,10 +108,19 @@ fn window(curves: &[crate::store::Curve]) -> [f32; 4] {
         .flat_map(|(_, _, values)| values.iter().copied().filter(|value| value.is_finite()))
         .collect();
     sample.sort_by(f64::total_cmp);
-    let at = |share: f64| sample.get(((sample.len().max(1) - 1) as f64 * share).round() as usize).copied();
+    let at = |share: f64| {
+        sample
+            .get(((sample.len().max(1) - 1) as f64 * share).round() as usize)
+            .copied()
+    };
     let (low, high) = (at(0.01).unwrap_or(0.0), at(0.99).unwrap_or(1.0));
     let margin = if high > low { (high - low) * 0.04 } else { 0.5 };
-    [0.0, (longest - 1) as f32, (low - margin) as f32, (high + margin) as f32]
+    [
+        0.0,
+        (longest - 1) as f32,
+        (low - margin) as f32,
+        (high + margin) as f32,
+    ]
 }
 
 pub(super) async fn density(
@@ -132,7 +154,9 @@ pub(super) async fn density(
                 });
                 let [x0, x1, y0, y1] = raster.window;
                 if !(x1 > x0 && y1 > y0) {
-                    return Err(ApiError::bad("the window is empty: `x1` above `x0`, `y1` above `y0`"));
+                    return Err(ApiError::bad(
+                        "the window is empty: `x1` above `x0`, `y1` above `y0`",
+                    ));
                 }
                 for (_, _, values) in &block {
                     raster.add(values);
@@ -176,7 +200,10 @@ mod tests {
         assert_eq!(column(0), [0, 0, 0, 1]);
         assert_eq!(column(7), [1, 0, 0, 0]);
         assert!((0..8).all(|x| column(x).iter().sum::<u16>() >= 1));
-        assert!(column(4).iter().sum::<u16>() >= 2, "a slope covers the rows it crosses");
+        assert!(
+            column(4).iter().sum::<u16>() >= 2,
+            "a slope covers the rows it crosses"
+        );
     }
 
     #[test]

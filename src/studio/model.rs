@@ -62,11 +62,21 @@ fn encode(store: &Store, sweep: &str, goal: Goal, trials: &[TrialRow]) -> Result
     let space = Arc::new(store.experiment(sweep)?.space);
     let domain = Domain::new(space.clone()).map_err(|error| ApiError::bad(error.to_string()))?;
     let encoder = Encoder::new(Arc::new(domain));
-    let mut rows = Rows { encoder, coordinates: Vec::new(), values: Vec::new(), goal };
+    let mut rows = Rows {
+        encoder,
+        coordinates: Vec::new(),
+        values: Vec::new(),
+        goal,
+    };
     for trial in trials {
         // Names in rows are as declared; a nested choice shows under its parent and is not one of them.
-        let values = space.parameters.iter().map(|parameter| trial.parameters.get(&parameter.name).cloned());
-        let assignment = Assignment { values: values.collect() };
+        let values = space
+            .parameters
+            .iter()
+            .map(|parameter| trial.parameters.get(&parameter.name).cloned());
+        let assignment = Assignment {
+            values: values.collect(),
+        };
         rows.coordinates.push(rows.encoder.coordinates(&assignment));
         rows.values.push(-goal.sign() * trial.best.unwrap_or(0.0));
     }
@@ -114,8 +124,14 @@ fn fanova(rows: &Rows) -> Vec<Value> {
         rows.encoder.columns_at(coordinates, &mut features);
     }
     let values = Transform::fit(TransformKind::Standardize, &rows.values).values;
-    let names: Vec<String> =
-        rows.encoder.domain().space().parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let names: Vec<String> = rows
+        .encoder
+        .domain()
+        .space()
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.clone())
+        .collect();
     let mut shares: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for seed in 0..FORESTS {
         let Ok(forest) = Forest::grow(&columns, &features, &values, &Shape::default(), seed) else {
@@ -132,18 +148,34 @@ fn fanova(rows: &Rows) -> Vec<Value> {
             forest.predict(&line).0
         };
         let at = |point: &[f64], index: usize| point.get(index).copied().unwrap_or(0.5);
-        let all: Vec<f64> = points.iter().map(|point| predict(&|index| at(point, index))).collect();
+        let all: Vec<f64> = points
+            .iter()
+            .map(|point| predict(&|index| at(point, index)))
+            .collect();
         let total = variance(&all);
         for (parameter, shares) in shares.iter_mut().enumerate() {
             let marginal: Vec<f64> = (0..LEVELS)
                 .map(|level| {
                     let fixed = (level as f64 + 0.5) / LEVELS as f64;
-                    let unit = |point: &[f64], index: usize| if index == parameter { fixed } else { at(point, index) };
-                    let sum: f64 = points.iter().map(|point| predict(&|index| unit(point, index))).sum();
+                    let unit = |point: &[f64], index: usize| {
+                        if index == parameter {
+                            fixed
+                        } else {
+                            at(point, index)
+                        }
+                    };
+                    let sum: f64 = points
+                        .iter()
+                        .map(|point| predict(&|index| unit(point, index)))
+                        .sum();
                     sum / POINTS as f64
                 })
                 .collect();
-            shares.push(if total > 0.0 { (variance(&marginal) / total).min(1.0) } else { 0.0 });
+            shares.push(if total > 0.0 {
+                (variance(&marginal) / total).min(1.0)
+            } else {
+                0.0
+            });
         }
     }
     let mut items: Vec<(String, f64, f64)> = names
@@ -213,29 +245,41 @@ fn chosen(mut trials: Vec<TrialRow>, goal: Goal) -> Vec<TrialRow> {
 fn levels(distribution: &Distribution) -> Vec<f64> {
     match distribution {
         Distribution::Choice { options, .. } => (0..options.len()).map(|index| index as f64).collect(),
-        _ => (0..CELLS).map(|index| (index as f64 + 0.5) / CELLS as f64).collect(),
+        _ => (0..CELLS)
+            .map(|index| (index as f64 + 0.5) / CELLS as f64)
+            .collect(),
     }
 }
 
 fn is_logarithmic(distribution: &Distribution) -> bool {
-    use Distribution::{Int, Loguniform, Lognormal, Qlognormal, Qloguniform};
-    matches!(distribution, Loguniform { .. } | Qloguniform { .. } | Lognormal { .. } | Qlognormal { .. } | Int { log: true, .. })
+    use Distribution::{Int, Lognormal, Loguniform, Qlognormal, Qloguniform};
+    matches!(
+        distribution,
+        Loguniform { .. } | Qloguniform { .. } | Lognormal { .. } | Qlognormal { .. } | Int { log: true, .. }
+    )
 }
 
 fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
     let space = rows.encoder.domain().space().clone();
     let index = |name: &str| {
-        let found = space.parameters.iter().position(|parameter| parameter.name == name);
+        let found = space
+            .parameters
+            .iter()
+            .position(|parameter| parameter.name == name);
         found.ok_or_else(|| ApiError::bad(format!("no parameter is called `{name}`")))
     };
     let (x, y) = (index(&query.x)?, index(&query.y)?);
     if x == y {
         return Err(ApiError::bad("`x` and `y` must differ"));
     }
-    let model = |error: crate::surrogate::SurrogateError| ApiError::bad(format!("the model cannot be fitted: {error}"));
+    let model = |error: crate::surrogate::SurrogateError| {
+        ApiError::bad(format!("the model cannot be fitted: {error}"))
+    };
     let transform = Transform::fit(TransformKind::YeoJohnson, &rows.values);
     let mut features = Vec::new();
-    rows.coordinates.iter().for_each(|coordinates| rows.encoder.features(coordinates, &mut features));
+    rows.coordinates
+        .iter()
+        .for_each(|coordinates| rows.encoder.features(coordinates, &mut features));
     let data = Data {
         features,
         width: rows.encoder.width(),
@@ -250,7 +294,10 @@ fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
         let value = |index: &usize| rows.values.get(*index).copied().unwrap_or(f64::INFINITY);
         value(a).total_cmp(&value(b))
     });
-    let base = best.and_then(|best| rows.coordinates.get(best)).cloned().unwrap_or_default();
+    let base = best
+        .and_then(|best| rows.coordinates.get(best))
+        .cloned()
+        .unwrap_or_default();
     let (xs, ys) = (axis(&space, x), axis(&space, y));
     let mut points = Vec::new();
     for level_y in &ys {
@@ -276,16 +323,27 @@ fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
         })
         .collect();
     let described = |index: usize, levels: &[f64]| {
-        let distribution = space.parameters.get(index).map(|parameter| &parameter.distribution);
+        let distribution = space
+            .parameters
+            .get(index)
+            .map(|parameter| &parameter.distribution);
         let values: Vec<Option<Setting>> = levels
             .iter()
             .map(|level| {
                 let mut coordinates = base.clone();
                 *coordinates.get_mut(index)? = *level;
-                rows.encoder.assignment(&coordinates).values.get(index).cloned().flatten()
+                rows.encoder
+                    .assignment(&coordinates)
+                    .values
+                    .get(index)
+                    .cloned()
+                    .flatten()
             })
             .collect();
-        let name = space.parameters.get(index).map(|parameter| parameter.name.clone());
+        let name = space
+            .parameters
+            .get(index)
+            .map(|parameter| parameter.name.clone());
         json!({"name": name, "values": values, "log": distribution.is_some_and(is_logarithmic)})
     };
     Ok(json!({
@@ -300,7 +358,11 @@ fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
 }
 
 fn axis(space: &crate::space::SearchSpace, index: usize) -> Vec<f64> {
-    space.parameters.get(index).map(|parameter| levels(&parameter.distribution)).unwrap_or_default()
+    space
+        .parameters
+        .get(index)
+        .map(|parameter| levels(&parameter.distribution))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -314,9 +376,17 @@ mod tests {
         ]}))
         .unwrap();
         let encoder = Encoder::new(Arc::new(Domain::new(Arc::new(space)).unwrap()));
-        let mut rows = Rows { encoder, coordinates: Vec::new(), values: Vec::new(), goal: Goal::Minimize };
+        let mut rows = Rows {
+            encoder,
+            coordinates: Vec::new(),
+            values: Vec::new(),
+            goal: Goal::Minimize,
+        };
         for index in 0..count {
-            let (x, y) = ((index as f64 * 0.754_877_666) % 1.0, (index as f64 * 0.569_840_291) % 1.0);
+            let (x, y) = (
+                (index as f64 * 0.754_877_666) % 1.0,
+                (index as f64 * 0.569_840_291) % 1.0,
+            );
             rows.coordinates.push(vec![x, y]);
             rows.values.push((x - 0.3).powi(2) + 0.05 * y);
         }
@@ -333,11 +403,16 @@ mod tests {
 
     #[test]
     fn the_surface_is_lowest_near_the_optimum() {
-        let query = SurfaceQuery { x: "x".into(), y: "y".into() };
+        let query = SurfaceQuery {
+            x: "x".into(),
+            y: "y".into(),
+        };
         let value = surface_of(&rows(60), &query).unwrap();
         let mean: Vec<f64> = serde_json::from_value(value["mean"].clone()).unwrap();
         assert_eq!(mean.len(), CELLS * CELLS);
-        let lowest = (0..mean.len()).min_by(|a, b| mean[*a].total_cmp(&mean[*b])).unwrap();
+        let lowest = (0..mean.len())
+            .min_by(|a, b| mean[*a].total_cmp(&mean[*b]))
+            .unwrap();
         let x = (lowest % CELLS) as f64 / CELLS as f64;
         assert!((x - 0.3).abs() < 0.15, "{x}");
         assert!((mean[lowest] - 0.0).abs() < 0.05, "{}", mean[lowest]);

@@ -76,6 +76,7 @@ fn schemas() -> Value {
         ("TrialList", "TrialRow"),
         ("MetricPoints", "MetricPoint"),
         ("MetricList", "MetricSummary"),
+        ("EventList", "EventRow"),
     ] {
         schemas.insert(name.into(), list(item));
     }
@@ -85,6 +86,9 @@ fn schemas() -> Value {
         "Summary",
         "Submitted",
         "Checked",
+        "Link",
+        "Importances",
+        "Surface",
         "Requested",
         "FileList",
         "Points",

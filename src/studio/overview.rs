@@ -97,7 +97,10 @@ impl Course {
             self.longest = self.longest.max(score.reports);
         }
         if let Some(value) = score.best
-            && self.line.last().is_none_or(|(_, _, best)| goal.better(value, *best))
+            && self
+                .line
+                .last()
+                .is_none_or(|(_, _, best)| goal.better(value, *best))
         {
             self.line.push((self.ended, score.ended_ms, value));
         }
@@ -114,7 +117,9 @@ impl Course {
 
     /// The best so far at equal distances over the ended trials.
     fn spark(&self) -> Vec<f64> {
-        let Some(first) = self.line.first() else { return Vec::new() };
+        let Some(first) = self.line.first() else {
+            return Vec::new();
+        };
         let points = (self.ended.saturating_sub(first.0) + 1).min(SPARK_POINTS as u64);
         (0..points)
             .filter_map(|index| {
@@ -159,7 +164,12 @@ impl Course {
 
 impl Courses {
     /// The course of a sweep, up to date, shown to `look`.
-    fn with<T>(&self, store: &Store, sweep: &SweepRow, look: impl FnOnce(&Course) -> T) -> Result<T, ApiError> {
+    fn with<T>(
+        &self,
+        store: &Store,
+        sweep: &SweepRow,
+        look: impl FnOnce(&Course) -> T,
+    ) -> Result<T, ApiError> {
         let course = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(sweep.sweep.clone()).or_default())
@@ -171,9 +181,10 @@ impl Courses {
 }
 
 fn eta_value(eta: Option<eta::Eta>) -> Value {
-    eta.map_or(Value::Null, |eta| {
-        json!({"middle_ms": eta.middle_ms, "low_ms": eta.low_ms, "high_ms": eta.high_ms})
-    })
+    eta.map_or(
+        Value::Null,
+        |eta| json!({"middle_ms": eta.middle_ms, "low_ms": eta.low_ms, "high_ms": eta.high_ms}),
+    )
 }
 
 /// Whether a living process leads the sweep.
@@ -204,15 +215,21 @@ pub(super) async fn sweeps(State(studio): State<Studio>, Query(query): Query<Swe
             if let Some(word) = query.state {
                 rows.retain(|row| row.state.word().eq_ignore_ascii_case(&word));
             }
-            rows.iter().map(|row| item(store, &courses, row)).collect::<Result<Vec<Value>, ApiError>>()
+            rows.iter()
+                .map(|row| item(store, &courses, row))
+                .collect::<Result<Vec<Value>, ApiError>>()
         })
         .await?;
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null})))
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
+    ))
 }
 
 fn item(store: &Store, courses: &Courses, row: &SweepRow) -> Result<Value, ApiError> {
     let mut value = serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))?;
-    let (eta, spark, cost) = courses.with(store, row, |course| (course.eta(row), course.spark(), course.cost(row)))?;
+    let (eta, spark, cost) = courses.with(store, row, |course| {
+        (course.eta(row), course.spark(), course.cost(row))
+    })?;
     if let Some(map) = value.as_object_mut() {
         map.insert("eta".into(), eta_value(eta));
         map.insert("spark".into(), json!(spark));
@@ -267,13 +284,26 @@ mod tests {
     use super::*;
 
     fn score(trial: u64, best: Option<f64>) -> Score {
-        Score { trial, ended_ms: trial * 10, duration_ms: Some(100), best, reports: 4, stopped: trial % 2 == 1 }
+        Score {
+            trial,
+            ended_ms: trial * 10,
+            duration_ms: Some(100),
+            best,
+            reports: 4,
+            stopped: trial % 2 == 1,
+        }
     }
 
     #[test]
     fn the_line_holds_improvements_only_and_counts_a_trial_once() {
         let mut course = Course::default();
-        for (trial, best) in [(0, Some(0.5)), (1, None), (2, Some(0.4)), (3, Some(0.9)), (3, Some(0.9))] {
+        for (trial, best) in [
+            (0, Some(0.5)),
+            (1, None),
+            (2, Some(0.4)),
+            (3, Some(0.9)),
+            (3, Some(0.9)),
+        ] {
             course.add(&score(trial, best), Goal::Maximize);
         }
         assert_eq!(course.line, [(1, 0, 0.5), (4, 30, 0.9)]);

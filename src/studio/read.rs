@@ -4,8 +4,8 @@ use crate::config::Experiment;
 use crate::history::TrialState;
 use crate::report::search::Search;
 use crate::store::{
-    ArtifactRow, AttemptRow, EventQuery, FactRow, MetricPoint, MetricSummary, Store, SweepRow, TrialOrder, TrialQuery,
-    TrialRow,
+    ArtifactRow, AttemptRow, EventQuery, FactRow, MetricPoint, MetricSummary, Store, SweepRow, TrialOrder,
+    TrialQuery, TrialRow,
 };
 use crate::studio::error::ApiError;
 use crate::studio::state::Studio;
@@ -142,8 +142,14 @@ pub(super) async fn trials(
                     let more = rows.len() as u64 > limit;
                     rows.truncate(limit as usize);
                     let counts = store.sweep(&sweep)?.trials;
-                    let wanted = |word: &str| trials.states.is_empty() || trials.states.iter().any(|s| s.word() == word);
-                    let total = counts.iter().filter(|(word, _)| wanted(word)).map(|(_, count)| count).sum();
+                    let wanted = |word: &str| {
+                        trials.states.is_empty() || trials.states.iter().any(|s| s.word() == word)
+                    };
+                    let total = counts
+                        .iter()
+                        .filter(|(word, _)| wanted(word))
+                        .map(|(_, count)| count)
+                        .sum();
                     (rows, more.then_some(offset + limit), total)
                 }
                 Some(search) => {
@@ -222,17 +228,31 @@ fn environment(store: &Store, sweep: &str) -> Result<Value, ApiError> {
             facts.insert(name.into(), value.into());
         }
     };
-    put("source", launch.source_directory.map(|path| path.to_string_lossy().into_owned()));
+    put(
+        "source",
+        launch
+            .source_directory
+            .map(|path| path.to_string_lossy().into_owned()),
+    );
     put("framework", Some(launch.framework));
     let words = |value: &Value| -> Option<String> {
         let words: Vec<&str> = value.as_array()?.iter().filter_map(Value::as_str).collect();
         (!words.is_empty()).then(|| words.join(" "))
     };
     put("interpreter", preparation.get("interpreter").and_then(words));
-    put("snapshot", preparation.get("snapshot_id").and_then(Value::as_str).map(str::to_owned));
+    put(
+        "snapshot",
+        preparation
+            .get("snapshot_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    );
     if let Some(recorded) = preparation.get("facts").and_then(Value::as_object) {
         for (name, value) in recorded {
-            put(name, Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            put(
+                name,
+                Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+            );
         }
     }
     Ok(Value::Object(facts))
@@ -259,15 +279,24 @@ pub(super) async fn history(
                 before: query.before,
                 after: 0,
                 trial: query.trial,
-                kinds: query.kinds.map(|kinds| kinds.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+                kinds: query
+                    .kinds
+                    .map(|kinds| kinds.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
                 reports: false,
                 limit,
             };
             Ok(store.events_back(&sweep, &query)?)
         })
         .await?;
-    let next = if rows.len() as u64 == limit { rows.last().map(|row| row.seq) } else { None };
-    Ok(Json(json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": next})))
+    let next = if rows.len() as u64 == limit {
+        rows.last().map(|row| row.seq)
+    } else {
+        None
+    };
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": next}),
+    ))
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::config::Files;
 use crate::store::{Store, StoreError};
 use crate::studio::access::Access;
 use crate::studio::error::ApiError;
@@ -12,7 +13,7 @@ use tokio::sync::Semaphore;
 const STREAMS_MAX: usize = 256;
 
 /// How a studio is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// State folder (`<project>/.overdrive`).
     pub state_folder: PathBuf,
@@ -22,6 +23,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// Whether anything may be changed from the browser.
     pub read_only: bool,
+    /// How users' files are read when a text is checked.
+    pub files: Arc<dyn Files + Send + Sync>,
 }
 
 /// A studio over one store.
@@ -41,7 +44,7 @@ impl Studio {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be opened.
-    pub fn open(settings: Settings, access: Access) -> Result<Self, StoreError> {
+    pub fn open(settings: Settings, access: Arc<Access>) -> Result<Self, StoreError> {
         let store = Arc::new(Store::open(&settings.state_folder)?);
         // Where only one connection may be open, both doors are the same.
         let large = Store::open_read_only(&settings.state_folder).map_or_else(|_| store.clone(), Arc::new);
@@ -49,7 +52,7 @@ impl Studio {
             large,
             courses: Arc::default(),
             settings: Arc::new(settings),
-            access: Arc::new(access),
+            access,
             store,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         })
