@@ -37,5 +37,5 @@ if (total > LIMIT) throw new Error(`the page has ${total} bytes gzipped, more th
 console.log(`${total} bytes gzipped in all`);
 writeFileSync(
   join(dist, 'assets.rs'),
-  `//! Written by \`studio/scripts/embed.mjs\`: the built page, embedded.\n\n/// Built assets: path, media type, content.\nstatic ASSETS: &[(&str, &str, &[u8])] = &[\n${rows.join('\n')}\n];\n`,
+  `// Written by \`studio/scripts/embed.mjs\`: the built page, embedded.\n\n/// Built assets: path, media type, content.\nstatic ASSETS: &[(&str, &str, &[u8])] = &[\n${rows.join('\n')}\n];\n`,
 );

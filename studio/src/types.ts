@@ -52,11 +52,10 @@ export interface SweepItem extends SweepRow {
   cost: Cost | null;
 }
 
+/** Time of all ended trials together, and what the rest will take. */
 export interface Cost {
-  so_far: number;
-  to_finish: number | null;
-  per_hour: number;
-  currency: string;
+  spent_ms: number;
+  ahead_ms: number | null;
 }
 
 export interface Stop {
@@ -111,7 +110,7 @@ export interface AttemptRow {
   folder: string;
   target: string;
   nonce: string;
-  outcome: 'completed' | 'canceled' | { failed: Failure } | ({ outcome?: string } & Partial<Failure>) | null;
+  outcome: ({ kind: 'completed' | 'canceled' | 'failed' } & Partial<Failure>) | null;
   superseded: boolean;
   argv: string[] | null;
 }
@@ -187,7 +186,7 @@ export interface SweepDetail extends SweepRow {
   seed: number;
   run_definition: Value;
   extensions: Record<string, Value>;
-  source: { name: string; text: string } | null;
+  source: { name: string; path: string; text: string } | null;
 }
 
 export interface List<T> {
@@ -204,7 +203,8 @@ export interface Points {
   best: (number | null)[];
   reports: number[];
   duration_ms: (number | null)[];
-  ended_ms: (number | null)[];
+  ended: (string | null)[];
+  total: number;
   predicted: (number | null)[];
   parameters: Record<string, (Value | null)[]>;
   stops: { trial: number[]; interval: number[]; value: (number | null)[]; threshold: (number | null)[] };
@@ -256,6 +256,7 @@ export interface Plan {
   max_duration_minutes: number | null;
   targets: string[];
   parameters: { name: string; distribution: string; size: number | null }[];
+  size: number | null;
 }
 
 export interface Target {
@@ -266,6 +267,8 @@ export interface Target {
   location: string;
   cores?: number;
   memory_bytes?: number | null;
+  memory_free_bytes?: number | null;
+  sweeps?: { sweep: string; experiment: string; state: string; running: number | null; max_concurrent_runs: number }[];
   devices?: string[];
   running_trials: number;
   queued_trials: number;
@@ -278,5 +281,4 @@ export interface About {
   state_folder: string;
   project_folder: string;
   read_only: boolean;
-  user: string | null;
 }
