@@ -1,14 +1,17 @@
 //! Cost of one suggestion, by sampler and number of finished trials, in ten dimensions.
 //!
 //! `warm` is a sampler that made the suggestions before (a running sweep), `cold` one that was just built (the first decision after a
-//! resume, everything learned anew). Run with `RAYON_NUM_THREADS=1` for the figures of one core.
+//! resume, everything learned anew). Times are CPU time of the process, all its threads together: figures of one core, whatever else the
+//! machine is doing.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use overdrive::history::{History, Trial, TrialState};
 use overdrive::metric::{Goal, Series};
 use overdrive::sampler::{Sampler, SamplerSpec, Suggestion, build, find};
 use overdrive::space::{Distribution, Parameter, SearchSpace};
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +77,7 @@ fn history(kind: &str, space: &Arc<SearchSpace>, n: u64) -> History {
     history
 }
 
-fn suggestions(criterion: &mut Criterion) {
+fn suggestions(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("suggest");
     group
         .warm_up_time(Duration::from_millis(300))
@@ -123,5 +126,42 @@ fn suggestions(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, suggestions);
+/// CPU time of this process.
+struct CpuTime;
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        self.start().saturating_sub(start)
+    }
+
+    fn add(&self, a: &Duration, b: &Duration) -> Duration {
+        *a + *b
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        value.as_nanos() as f64
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = suggestions
+}
 criterion_main!(benches);

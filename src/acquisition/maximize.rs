@@ -1,7 +1,7 @@
 //! Finding the best candidate of a mixed space without gradients: a broad pool, then mutants of the best in shrinking steps.
 
-use crate::sampler::rng::Stream;
 use crate::space::encode::Encoder;
+use crate::space::rng::Stream;
 use std::collections::HashSet;
 
 /// A scored point.
@@ -21,6 +21,9 @@ pub enum Stage {
     /// What survived, and its mutants.
     Refinement,
 }
+
+/// Acquisition values of points, at a stage of the search.
+pub type Score<'a> = dyn FnMut(&[Vec<f64>], Stage) -> Vec<f64> + 'a;
 
 /// Sizes of a search.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +64,7 @@ impl Search {
         parents: &[Vec<f64>],
         draws: &mut Stream,
         admit: &mut dyn FnMut(&[f64]) -> bool,
-        score: &mut dyn FnMut(&[Vec<f64>], Stage) -> Vec<f64>,
+        score: &mut Score<'_>,
     ) -> Vec<Candidate> {
         let mut known: HashSet<Vec<u64>> = HashSet::new();
         let rate = (1.5 / encoder.dimensions().max(1) as f64).max(0.15);

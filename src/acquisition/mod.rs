@@ -4,4 +4,4 @@ pub mod expected_improvement;
 pub mod maximize;
 
 pub use expected_improvement::log_expected_improvement;
-pub use maximize::{Candidate, Search, Stage};
+pub use maximize::{Candidate, Score, Search, Stage};

@@ -82,7 +82,7 @@ impl Files for Disk {
     }
 
     fn absolute(&self, path: &Path) -> PathBuf {
-        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let whole = std::path::absolute(here(path)).unwrap_or_else(|_| path.to_owned());
         let mut out = PathBuf::new();
         for component in whole.components() {
             match component {

@@ -123,7 +123,7 @@ pub fn read(source: &Arc<Source>) -> Reading<Hyperdrive> {
 }
 
 /// [`read`] after changes to the document: dotted path and value (`--set max_total_runs=4`).
-pub fn read_with(source: &Arc<Source>, settings: &[(Vec<String>, Node)]) -> Reading<Hyperdrive> {
+pub fn read_with(source: &Arc<Source>, settings: &[super::command_job::Setting]) -> Reading<Hyperdrive> {
     let document = parse(source, diagnostic::Dialect::Yaml12);
     let mut found = Diagnostics::new(source);
     found.extend(document.diagnostics);

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 27] = [
+pub const KEYS: [&str; 26] = [
     "seed",
     "targets",
     "stop_when",
@@ -37,7 +37,6 @@ pub const KEYS: [&str; 27] = [
     "display_name",
     "description",
     "tags",
-    "extra_packages",
     "allow_duplicate_arguments",
     "datastores",
     "datasets",
@@ -270,23 +269,19 @@ impl Section {
         {
             self.extensions.insert(entry.key.clone(), Json::from(value));
         }
-        if let Some(entry) = fields.given("extra_packages")
-            && let Some(value) = found.texts(entry)
-        {
-            self.extensions.insert(entry.key.clone(), Json::from(value));
+        // Where data behind names lies; `data_map` says more about them.
+        for key in ["datastores", "datasets", "data_map"] {
+            if let Some(entry) = fields.given(key)
+                && let Some(table) = text_map(entry, found)
+            {
+                self.extensions.insert(key.to_owned(), Json::from_iter(table));
+            }
         }
         for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
             if let Some(entry) = fields.given(key)
                 && let Some(value) = found.integer(entry, 1, high)
             {
                 self.extensions.insert(key.to_owned(), Json::from(value));
-            }
-        }
-        for table in ["datastores", "datasets", "data_map"] {
-            if let Some(entry) = fields.given(table)
-                && let Some(texts) = text_map(entry, found)
-            {
-                self.extensions.insert(table.to_owned(), Json::from_iter(texts));
             }
         }
     }

@@ -88,10 +88,7 @@ fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
     }
     for (name, value) in &stop.operands {
         if name != "value" && name != "sign" {
-            out.push(operand(
-                name,
-                format!("{}{}", number::real(*value), meaning(name)),
-            ));
+            out.push(operand(name, format!("{}{}", plain(*value), meaning(name))));
         }
     }
     if !stop.operands.contains_key("threshold")
@@ -112,6 +109,15 @@ fn operand(name: &str, value: String) -> Line {
         Span::new(format!("  {:<16}", text::printable(name)), Look::Dim),
         Span::plain(value),
     ])
+}
+
+/// Counts stay integers.
+fn plain(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 1e9 {
+        format!("{value}")
+    } else {
+        number::real(value)
+    }
 }
 
 fn meaning(name: &str) -> &'static str {

@@ -40,7 +40,7 @@ impl Auto {
 
     /// Whether the Parzen estimator decides trial `number`, and why this one was chosen.
     fn choice(&self, number: u64, trials: usize) -> (bool, String) {
-        let turns = |by: u64| number % by != 0;
+        let turns = |by: u64| !number.is_multiple_of(by);
         if trials > VERY_MANY_TRIALS {
             (
                 turns(8),

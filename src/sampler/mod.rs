@@ -12,11 +12,12 @@ pub mod grid;
 mod ledger;
 pub mod random;
 pub mod random_forest;
-pub mod rng;
 mod rows;
 mod seen;
 pub mod sobol;
 pub mod tpe;
+
+pub use crate::space::rng;
 
 use crate::history::History;
 use crate::metric::Goal;
@@ -125,6 +126,8 @@ pub enum SamplerError {
     },
 }
 
+type Builder = fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>;
+
 /// A row of the registry: one kind of sampler.
 pub struct Registration {
     /// What users write.
@@ -133,7 +136,7 @@ pub struct Registration {
     pub aliases: &'static [&'static str],
     /// One line for people.
     pub summary: &'static str,
-    build: fn(&SamplerSpec, Arc<Domain>, Goal) -> Result<Box<dyn Sampler>, SamplerError>,
+    build: Builder,
 }
 
 /// Every sampler there is.

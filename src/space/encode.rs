@@ -7,10 +7,9 @@
 
 use super::distribution::logarithm;
 use super::domain::is_active;
+use super::features::{Column, Group, GroupKind};
 use super::{Assignment, Distribution, Domain, Levels, Value, normal};
-use crate::sampler::rng::Stream;
-use crate::surrogate::forest::Column;
-use crate::surrogate::{Group, GroupKind};
+use crate::space::rng::Stream;
 use std::sync::Arc;
 
 /// Tails of normal kinds beyond these probabilities are not searched.

@@ -5,7 +5,7 @@
 
 use super::domain::option_index;
 use super::{Assignment, Distribution, Domain, Value};
-use crate::sampler::rng::absorb;
+use crate::space::rng::absorb;
 
 /// Key of a configuration within one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

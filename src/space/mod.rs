@@ -11,9 +11,11 @@ pub mod constraint;
 mod distribution;
 mod domain;
 pub mod encode;
+pub mod features;
 mod fingerprint;
 mod named;
 pub mod normal;
+pub mod rng;
 mod validate;
 mod value;
 

@@ -33,7 +33,7 @@ pub use events::EventQuery;
 pub use lease::Leader;
 pub use open::{FILE, OpenOptions, STATE_FOLDER, Store};
 pub use placement::Placement;
-pub use request::{Request, RequestState};
+pub use request::{OpenRequest, Request, RequestState};
 pub use row::{ArtifactRow, AttemptRow, EventRow, FactRow, MetricPoint, MetricSummary, SweepRow, TrialRow};
 pub use schema::APPLICATION_ID;
 pub use sweeps::{SweepClock, SweepFilter};

@@ -80,7 +80,7 @@ impl Store {
         schema::inspect(&connection, &path, known)?;
         connection
             .execute_batch(match placement {
-                Placement::Local => "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 1000;",
+                Placement::Local => "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;",
                 Placement::Network => {
                     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;"
                 }

@@ -49,6 +49,9 @@ pub enum Request {
     },
 }
 
+/// Id of a request and what it says, or why it cannot be read.
+pub type OpenRequest = (i64, Result<Request, String>);
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestState {
@@ -121,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever SQLite says.
-    pub fn open_requests(&self, sweep: &str) -> Result<Vec<(i64, Result<Request, String>)>, StoreError> {
+    pub fn open_requests(&self, sweep: &str) -> Result<Vec<OpenRequest>, StoreError> {
         let connection = self.connection();
         let key = super::sweeps::key(&connection, sweep)?;
         let mut statement = connection

@@ -2,7 +2,7 @@
 
 use super::SurrogateError;
 use super::gp::{self, Data, Hyperparameters};
-use crate::sampler::rng::Stream;
+use crate::space::rng::Stream;
 use argmin::core::{CostFunction, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
@@ -194,10 +194,13 @@ impl<'a> Fit<'a> {
     }
 }
 
+/// A point, its value and its gradient.
+type Evaluation = (Vec<f64>, f64, Vec<f64>);
+
 /// The problem as `argmin` sees it; value and gradient of one point are computed together and kept.
 struct Problem<'a> {
     fit: &'a Fit<'a>,
-    last: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+    last: RefCell<Option<Evaluation>>,
     best: RefCell<(f64, Vec<f64>)>,
 }
 

@@ -1,20 +1,11 @@
 //! Regression forest with predictive variance: extremely randomized trees (Geurts et al. 2006) on bootstrap samples, mean and variance over
 //! trees as in SMAC (Hutter et al. 2011), within-leaf variance included.
 
-use super::SurrogateError;
-use crate::sampler::rng::stream;
-use rayon::prelude::*;
+pub use crate::space::features::Column;
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    /// Without influence.
-    Ignored,
-    /// An ordered number.
-    Number,
-    /// One of so many categories (0, 1, ...); any other number is a category of its own.
-    Category(usize),
-}
+use super::SurrogateError;
+use crate::space::rng::stream;
+use rayon::prelude::*;
 
 /// Size and shape.
 #[derive(Clone, Copy, Debug)]
@@ -166,7 +157,7 @@ struct Grower<'a> {
     features: &'a [f64],
     values: &'a [f64],
     shape: &'a Shape,
-    draws: crate::sampler::rng::Stream,
+    draws: crate::space::rng::Stream,
     nodes: Vec<Node>,
 }
 

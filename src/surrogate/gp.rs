@@ -368,11 +368,7 @@ impl Gp {
 
     /// Posterior mean and variance (of the noise-free function) at `m` points given as row-major features.
     pub fn predict(&self, points: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let m = if self.width == 0 {
-            0
-        } else {
-            points.len() / self.width
-        };
+        let m = points.len().checked_div(self.width).unwrap_or(0);
         let others = kernel::columns(points, self.width);
         let mut k = kernel::cross(
             &self.groups,

@@ -4,25 +4,7 @@
 //! group, or 1 where a category differs (Rasmussen & Williams 2006, eq. 4.17; the sum over categories is the Hamming kernel of mixed spaces).
 //! Both are Euclidean, hence the covariance is positive semidefinite.
 
-/// How the columns of a group are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupKind {
-    /// Squared difference, summed over the columns.
-    Euclid,
-    /// 1 if the single column differs.
-    Hamming,
-}
-
-/// Neighbouring columns of the feature matrix that share a length scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// How they are compared.
-    pub kind: GroupKind,
-    /// First column.
-    pub start: usize,
-    /// Number of columns; 1 for Hamming.
-    pub width: usize,
-}
+pub use crate::space::features::{Group, GroupKind};
 
 const SQRT5: f64 = 2.236_067_977_499_79;
 
@@ -72,7 +54,7 @@ pub fn matern52_slope(r2: f64) -> f64 {
 
 /// Column-major copy of row-major features.
 pub fn columns(rows: &[f64], width: usize) -> Vec<f64> {
-    let n = if width == 0 { 0 } else { rows.len() / width };
+    let n = rows.len().checked_div(width).unwrap_or(0);
     (0..width)
         .flat_map(|c| (0..n).map(move |r| (r, c)))
         .map(|(r, c)| rows.get(r * width + c).copied().unwrap_or(0.0))
@@ -108,8 +90,8 @@ pub fn cross(
     width: usize,
     others: &[f64],
 ) -> Vec<f64> {
-    let m = if width == 0 { 0 } else { others.len() / width };
-    let n = if width == 0 { 0 } else { points.len() / width };
+    let m = others.len().checked_div(width).unwrap_or(0);
+    let n = points.len().checked_div(width).unwrap_or(0);
     let mut out = vec![0.0; n * m];
     if m == 0 {
         return out;

@@ -378,7 +378,7 @@ fn gram_upper(w: &[f64], n: usize, out: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampler::rng::stream;
+    use crate::space::rng::stream;
 
     /// A random matrix with eigenvalues of about 1.
     fn matrix(n: usize) -> Vec<f64> {

@@ -8,6 +8,7 @@ use crate::metric::Goal;
 use crate::report::export::{self, MetricRow, Table};
 use crate::report::importance::importance;
 use crate::report::plot::{self, Canvas, Data, Palette, Point, Scene};
+use crate::space::{Distribution, SearchSpace, Value};
 use crate::store::Store;
 use crate::store::row::SweepRow;
 use std::path::{Path, PathBuf};
@@ -130,13 +131,39 @@ fn data(store: &Store, sweep: &SweepRow, curves: bool, log: bool) -> Result<Data
         .display_name
         .clone()
         .unwrap_or_else(|| sweep.experiment.clone());
+    let log_parameters = log_parameters(&store.experiment(&sweep.sweep)?.space);
     Ok(Data {
+        log_parameters,
         name,
         metric,
         goal: sweep.goal.unwrap_or(Goal::Minimize),
         trials,
         log,
     })
+}
+
+/// Parameters that are drawn by their logarithm: what is sampled so, and choices of numbers over more than two decades.
+fn log_parameters(space: &SearchSpace) -> Vec<String> {
+    let wide = |options: &[Value]| {
+        let numbers: Vec<f64> = options.iter().filter_map(Value::as_f64).collect();
+        let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = numbers.iter().copied().fold(0.0, f64::max);
+        numbers.len() == options.len() && low > 0.0 && high / low > 100.0
+    };
+    let by_logarithm = |distribution: &Distribution| match distribution {
+        Distribution::Loguniform { .. }
+        | Distribution::Qloguniform { .. }
+        | Distribution::Lognormal { .. }
+        | Distribution::Qlognormal { .. } => true,
+        Distribution::Int { log, .. } => *log,
+        Distribution::Choice { options, .. } => wide(options),
+        _ => false,
+    };
+    let logarithmic = space
+        .parameters
+        .iter()
+        .filter(|parameter| by_logarithm(&parameter.distribution));
+    logarithmic.map(|parameter| parameter.name.clone()).collect()
 }
 
 /// Writes trials or metrics.

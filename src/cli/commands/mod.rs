@@ -16,9 +16,10 @@ use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::controller::SweepState;
-use crate::report::{card, document};
-use crate::store::Store;
+use crate::history::TrialState;
+use crate::report::{card, document, text};
 use crate::store::row::SweepRow;
+use crate::store::{Store, TrialQuery};
 
 /// Runs the command.
 ///
@@ -80,12 +81,15 @@ fn verdict(sweep: &SweepRow) -> u8 {
 
 /// What a command that followed a sweep prints last: the card, or the document.
 fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    if sweep.state == SweepState::Failed {
+        failed(store, sweep, output)?;
+    }
     if output.json {
         return output.document(&document::result(sweep));
     }
     if output.quiet {
         return match &sweep.best {
-            Some(best) => output.text(&crate::report::text::arguments(&best.parameters)),
+            Some(best) => output.text(&text::arguments(&best.parameters)),
             None => Ok(()),
         };
     }
@@ -96,4 +100,32 @@ fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliEr
         output.table_width().unwrap_or(120),
         output.glyphs,
     ))
+}
+
+/// The last lines of the first failed trial's output, on standard error: what made the whole sweep fail.
+fn failed(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    let query = TrialQuery {
+        states: vec![TrialState::Failed],
+        limit: Some(1),
+        ..TrialQuery::default()
+    };
+    let Some(row) = store.trials(&sweep.sweep, &query)?.into_iter().next() else {
+        return Ok(());
+    };
+    let reason = row.reason.as_deref().map(text::printable).unwrap_or_default();
+    output.complain(&format!(
+        "error[sweep-failed]: {}",
+        sweep.reason.as_deref().map(text::printable).unwrap_or_default()
+    ));
+    output.complain(&format!("  trial {}: {reason}", row.trial));
+    if let Some(folder) = &row.folder {
+        for line in logs::last_lines(std::path::Path::new(folder), 10) {
+            output.complain(&format!("  | {}", text::printable(&line)));
+        }
+    }
+    output.complain(&format!(
+        "  = help: `overdrive logs {}` shows all of it",
+        row.trial
+    ));
+    Ok(())
 }

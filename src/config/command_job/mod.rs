@@ -17,6 +17,9 @@ use scalars::{integer_from, texts};
 use std::path::Path;
 use std::sync::Arc;
 
+/// A change to a document before it is read: dotted path in parts, and the value.
+pub type Setting = (Vec<String>, Node);
+
 /// What the readers of v2 jobs need to know.
 #[derive(Clone, Copy)]
 pub struct JobContext<'a> {
@@ -26,8 +29,8 @@ pub struct JobContext<'a> {
     pub folder: &'a Path,
     /// Where data and code behind names lie.
     pub map: &'a DataMap,
-    /// Changes to the document before it is read: dotted path and value (`--set limits.max_total_trials=4`).
-    pub settings: &'a [(Vec<String>, Node)],
+    /// Changes to the document (`--set limits.max_total_trials=4`).
+    pub settings: &'a [Setting],
     /// The step of a pipeline to run, if it has several sweeps.
     pub step: Option<&'a str>,
     /// Read timeouts below a minute as a minute, as Azure ML does.
@@ -243,7 +246,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Puts `--set` values into the document.
-pub(crate) fn apply_settings(root: &mut Node, settings: &[(Vec<String>, Node)], found: &mut Diagnostics) {
+pub(crate) fn apply_settings(root: &mut Node, settings: &[Setting], found: &mut Diagnostics) {
     for (path, value) in settings {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         // Complaints about the value go to the place that it replaces.

@@ -12,11 +12,11 @@ mod run;
 pub use find::{FindError, find_file};
 pub use naming::{NAME_RULE, is_experiment_name, sanitized};
 
-use super::command_job::{self, JobContext};
+use super::command_job::{self, JobContext, Setting};
 use super::files::join;
 use super::overdrive_section::{KEYS, Section};
 use super::{DataMap, Dialect, EnvironmentSpec, Experiment, Files, Format, Reading, hyperdrive, sweep_job};
-use crate::diagnostic::{self, Diagnostic, Node, Severity, Source, Span, nearest, parse};
+use crate::diagnostic::{self, Diagnostic, Severity, Source, Span, nearest, parse};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub struct Request {
     pub map: DataMap,
     /// The step of a pipeline to run, if it has several sweeps.
     pub step: Option<String>,
+    /// Let a parameter replace the fixed argument of the same name, instead of an error.
+    pub allow_duplicate_arguments: bool,
     /// Take timeouts of job files below a minute as they are.
     pub short_timeouts: bool,
 }
@@ -242,10 +244,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The `overdrive` section of everything but the main file, and the `--set` changes that are for the main file itself.
-    fn section(
-        &mut self,
-        main: Option<(&Arc<Source>, Option<Format>)>,
-    ) -> Option<(Section, Vec<(Vec<String>, Node)>)> {
+    fn section(&mut self, main: Option<(&Arc<Source>, Option<Format>)>) -> Option<(Section, Vec<Setting>)> {
         let beside = join(&self.project, "overdrive.yml");
         let mut section = Section::default();
         let is_main = self

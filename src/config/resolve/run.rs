@@ -170,7 +170,7 @@ impl Resolver<'_> {
                 diagnostic.help(format!("did you mean `{near}`?"));
             } else if !missing.present.is_empty() {
                 diagnostic.help(format!(
-                    "there are {}",
+                    "known here: {}",
                     list(missing.present.iter().map(String::as_str))
                 ));
             }

@@ -87,6 +87,15 @@ fn running() -> Json {
             "quantized": {"description": "16 or 16.0", "enum": ["int", "float"]},
             "raw_substitution": boolean("insert values into command templates without quoting"),
         })),
+        "allow_duplicate_arguments": boolean("a parameter replaces a fixed argument of the same name"),
+        "grace_seconds": {
+            "description": "time between asking a script to end and killing it",
+            "type": "integer", "minimum": 1, "maximum": 86_400,
+        },
+        "log_cap_mib": {
+            "description": "largest captured log of a trial",
+            "type": "integer", "minimum": 1, "maximum": 1 << 20,
+        },
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),
         "tags": table("tags", scalar()),

@@ -16,10 +16,10 @@ pub(super) fn modernise(root: &mut Node, found: &mut Diagnostics) -> bool {
         ("max_concurrent_trials", "max_concurrent_trials"),
         ("max_concurrent_runs", "max_concurrent_trials"),
     ] {
-        editor.to_limits(root, old, new, 1);
+        editor.move_to_limits(root, old, new, 1);
     }
     for old in ["timeout_minutes", "max_duration_minutes"] {
-        editor.to_limits(root, old, "timeout", 60);
+        editor.move_to_limits(root, old, "timeout", 60);
     }
     if let Some(policy) = value_mut(root, "early_termination") {
         editor.rename(policy, "policy_type", "type");
@@ -90,7 +90,7 @@ impl Editor<'_> {
         }
     }
 
-    fn to_limits(&mut self, root: &mut Node, old: &str, new: &str, factor: i64) {
+    fn move_to_limits(&mut self, root: &mut Node, old: &str, new: &str, factor: i64) {
         let Some(mut entry) = take(root, old) else { return };
         self.warn(entry.key_span, old, &format!("limits.{new}"));
         match &mut entry.value.kind {

@@ -362,7 +362,7 @@ pub(super) fn parameter_names(data: &Data) -> Vec<String> {
     names
 }
 
-/// Axis of a parameter with the place of each value: numbers by size (by logarithm above two decades), others by kind.
+/// Axis of a parameter with the place of each value: numbers by size or its logarithm, others by kind.
 pub(super) fn parameter_axis(
     data: &Data,
     name: &str,
@@ -376,14 +376,11 @@ pub(super) fn parameter_axis(
     let numbers: Option<Vec<f64>> = values.iter().map(|value| value.as_f64()).collect();
     let mut kinds: Vec<Value> = Vec::new();
     let axis = match numbers {
-        Some(numbers) if !numbers.is_empty() => {
-            let (low, high) = numbers
-                .iter()
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-                    (low.min(*value), high.max(*value))
-                });
-            Axis::over(numbers.iter().copied(), low > 0.0 && high / low > 100.0, count)
-        }
+        Some(numbers) if !numbers.is_empty() => Axis::over(
+            numbers.into_iter(),
+            data.log_parameters.iter().any(|log| log == name),
+            count,
+        ),
         _ => {
             for value in values {
                 if !kinds.contains(value) {

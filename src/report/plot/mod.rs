@@ -45,6 +45,8 @@ pub struct Data {
     pub goal: Goal,
     /// Trials by number.
     pub trials: Vec<Point>,
+    /// Parameters that are drawn on a logarithmic axis.
+    pub log_parameters: Vec<String>,
     /// Logarithmic axis of the metric; falls back to a linear one if a value is not positive.
     pub log: bool,
 }

@@ -333,7 +333,6 @@ impl Decision<'_> {
         new.then_some(assignment)
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn origin(
         &self,
         best: &Candidate,

@@ -1,3 +1,5 @@
+//! Tests of the constraint language: truth, inactive parameters, mistakes with their places.
+
 use super::*;
 use crate::space::{Distribution, Parameter, Value};
 

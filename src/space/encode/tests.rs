@@ -1,5 +1,7 @@
+//! Tests of the encoding: round trips of every expression, ordered choices.
+
 use super::*;
-use crate::sampler::rng::stream;
+use crate::space::rng::stream;
 use crate::space::{Condition, Parameter, SearchSpace};
 
 fn every_kind() -> Arc<Domain> {

@@ -1,6 +1,8 @@
+//! Tests of the Gaussian process against dense algebra, finite differences and its prior.
+
 use super::super::{Fit, Prior};
 use super::*;
-use crate::sampler::rng::stream;
+use crate::space::rng::stream;
 use crate::surrogate::GroupKind;
 
 /// Mixed features: two axes, an arc of two columns, a category.

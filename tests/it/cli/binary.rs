@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use std::process::Stdio;
 
-pub fn overdrive() -> Command {
+pub(super) fn overdrive() -> Command {
     let mut command = Command::cargo_bin("overdrive").unwrap();
     for name in [
         "OVERDRIVE_HOME",

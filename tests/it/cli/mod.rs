@@ -4,3 +4,4 @@ mod binary;
 mod plots;
 mod rows;
 mod screens;
+mod sweeps;

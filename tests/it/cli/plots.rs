@@ -61,6 +61,7 @@ fn data(trials: u64) -> Data {
         goal: Goal::Maximize,
         trials: points,
         log: false,
+        log_parameters: vec!["--lr".into()],
     }
 }
 

@@ -441,7 +441,7 @@ fn mistakes_of_all_files_come_at_once() {
     let resolved = resolve(&other, &Disk);
     let missing = resolved.diagnostics.last().unwrap();
     assert_eq!(missing.code, "missing-runconfig");
-    assert!(missing.help[0].contains("`a`"), "{:?}", missing.help);
+    assert!(missing.help[0].contains("known here: a"), "{:?}", missing.help);
     assert!(missing.help[1].contains("b.runconfig"), "{:?}", missing.help);
     std::fs::write(folder.path().join("c.runconfig"), "{}").unwrap();
     let resolved = resolve(&request(folder.path(), "hdconfig.yml"), &Disk);

@@ -77,9 +77,6 @@ pub fn led(folder: &Path, id: &str) -> SweepWriter {
     store
         .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
         .unwrap();
-    store
-        .create_sweep(id, &experiment(), &folder.join("sweeps").join(id), None)
-        .unwrap();
     store.writer(id, None, false).unwrap()
 }
 
