@@ -2,9 +2,9 @@
 
 /// Built assets: path, media type, content.
 static ASSETS: &[(&str, &str, &[u8])] = &[
-    ("assets/index-CszQXiRB.js", "text/javascript; charset=utf-8", include_bytes!("assets/index-CszQXiRB.js")),
+    ("assets/index-DYuwdTb-.js", "text/javascript; charset=utf-8", include_bytes!("assets/index-DYuwdTb-.js")),
     ("assets/raster.worker-Dt-4Ge4U.js", "text/javascript; charset=utf-8", include_bytes!("assets/raster.worker-Dt-4Ge4U.js")),
-    ("assets/style-D_8LaD4u.css", "text/css; charset=utf-8", include_bytes!("assets/style-D_8LaD4u.css")),
+    ("assets/style-DOZkrjAy.css", "text/css; charset=utf-8", include_bytes!("assets/style-DOZkrjAy.css")),
     ("icon.svg", "image/svg+xml", include_bytes!("icon.svg")),
     ("index.html", "text/html; charset=utf-8", include_bytes!("index.html")),
 ];

@@ -40,7 +40,7 @@ export class BarsModel implements Model {
         painter.line([a!, y + ROW / 2, b!, y + ROW / 2], { color: theme.text, width: 1.4 });
       }
       const end = this.left + ((bar.share + (bar.spread ?? 0)) / most) * this.width;
-      painter.text(bar.spread === null ? percent(bar.share) : `${number(round(bar.share))} ± ${number(round(bar.spread))}`, end + 7, y + ROW / 2, theme.dim, { middle: true });
+      painter.text(bar.spread === null ? percent(bar.share) : `${bar.share.toFixed(2)} ± ${bar.spread.toFixed(2)}`, end + 7, y + ROW / 2, theme.dim, { middle: true });
     });
   }
 
@@ -69,8 +69,4 @@ export class BarsModel implements Model {
   table(): Table {
     return { columns: ['parameter', 'share', 'spread'], rows: this.bars.map((bar) => [bar.name, bar.share, bar.spread]) };
   }
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

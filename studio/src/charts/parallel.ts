@@ -6,7 +6,7 @@ import type { Model, Probe, Table } from './chart';
 import type { Painter } from './painter';
 import { raster, rgb } from './raster';
 import type { Scale } from './scale';
-import { type Layout, layout, scaleOf, shares } from './scatter';
+import { type AxisKind, type Layout, layout, scaleOf, shares } from './scatter';
 import { type Theme, cividisCss, theme } from './theme';
 
 /** A range on an axis, in units of the axis (places for words). */
@@ -43,12 +43,13 @@ export class ParallelModel implements Model {
     readonly redraw: () => void,
     readonly brushed: (brush: Brush) => void,
     readonly open: (trial: number) => void,
+    kinds: Map<string, AxisKind> = new Map(),
     readonly highlighted: number[] = [],
   ) {
     this.name = `${m.sweep.tabs.params} ${metric}`;
     const columns = parameters.map((name) => ({ name, values: points.parameters[name] ?? [] }));
     columns.push({ name: metric, values: points.best });
-    this.axes = columns.map((column) => ({ name: column.name, layout: layout(column), scale: null, x: 0, raw: column.values }));
+    this.axes = columns.map((column) => ({ name: column.name, layout: layout(column, column.name === metric ? 'linear' : kinds.get(column.name)), scale: null, x: 0, raw: column.values }));
     this.color = shares(points.best, points.goal);
     this.use = new Uint8Array(points.trial.length);
     this.filter();

@@ -52,6 +52,11 @@ function tickText(value: number, by: number): string {
   return value.toFixed(digits);
 }
 
+/** A round number without the zeros that say nothing. */
+function short(value: number): string {
+  return number(Number(value.toPrecision(4))).replace(/(\.\d*?)0+(?=e|$)/, '$1').replace(/\.(?=e|$)/, '');
+}
+
 function timeStep(span: number, most: number): number {
   const steps = [1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 108e5, 216e5, 432e5, 864e5];
   for (const candidate of steps) if (span / candidate <= most) return candidate;
@@ -79,12 +84,12 @@ export function logarithmic(low: number, high: number, from: number, to: number)
         if (power === first && between.length > 1) {
           for (const lead of [2, 5]) {
             const value = (lead * 10 ** power) / 10;
-            if (value >= low) ticks.push({ at: at(value), text: number(value) });
+            if (value >= low) ticks.push({ at: at(value), text: short(value) });
           }
         }
         for (const lead of between) {
           const value = lead * 10 ** power;
-          if (value <= high * (1 + 1e-9)) ticks.push({ at: at(value), text: number(Number(value.toPrecision(6))) });
+          if (value <= high * (1 + 1e-9)) ticks.push({ at: at(value), text: short(value) });
         }
       }
       return ticks;

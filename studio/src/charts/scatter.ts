@@ -1,6 +1,6 @@
 // Points of two columns: a parameter against the metric (slice), or two parameters coloured by the metric.
 import { number, printable } from '../format';
-import type { Value } from '../types';
+import type { Parameter, Value } from '../types';
 import { area, axes, range } from './axes';
 import type { Model, Probe, Table } from './chart';
 import type { Painter } from './painter';
@@ -19,9 +19,13 @@ export interface Layout {
   log: boolean;
 }
 
-export function layout(column: Column): Layout {
+/** What the space says about a parameter's axis; without it the values decide. */
+export type AxisKind = 'log' | 'linear' | 'choice';
+
+export function layout(column: Column, kind?: AxisKind): Layout {
   const { values } = column;
-  const numeric = values.every((value) => value === null || typeof value === 'number' || value === 'NaN');
+  const few = kind === 'choice' && new Set(values.filter((value) => value !== null).map((value) => JSON.stringify(value))).size <= 16;
+  const numeric = !few && values.every((value) => value === null || typeof value === 'number' || value === 'NaN');
   const numbers = new Float64Array(values.length).fill(NaN);
   if (numeric) {
     let [low, high] = [Infinity, -Infinity];
@@ -31,7 +35,7 @@ export function layout(column: Column): Layout {
       low = Math.min(low, value);
       high = Math.max(high, value);
     });
-    return { numbers, words: null, log: low > 0 && high / low > 50 };
+    return { numbers, words: null, log: low > 0 && (kind ? kind === 'log' : high / low > 50) };
   }
   const places = new Map<string, number>();
   for (const value of values) if (value !== null) places.set(number(value), 0);
@@ -41,6 +45,13 @@ export function layout(column: Column): Layout {
     if (value !== null) numbers[i] = places.get(number(value))!;
   });
   return { numbers, words, log: false };
+}
+
+/** Kinds of axes by the distributions of a space. */
+export function kindsOf(parameters: Parameter[]): Map<string, AxisKind> {
+  return new Map(
+    parameters.map(({ name, distribution: d }) => [name, d.type === 'choice' ? 'choice' : d.type.includes('log') || d.log ? 'log' : 'linear'] as const),
+  );
 }
 
 export function scaleOf(layout: Layout, from: number, to: number, cut = 0): Scale {
@@ -81,9 +92,11 @@ export class ScatterModel implements Model {
     readonly metric: string,
     readonly bestTrial: number | null,
     readonly open: (trial: number) => void,
+    kinds: Map<string, AxisKind> = new Map(),
   ) {
-    this.xs = layout(xColumn);
-    this.ys = layout(yColumn);
+    const kind = (column: Column) => (column.name === metric ? 'linear' : kinds.get(column.name));
+    this.xs = layout(xColumn, kind(xColumn));
+    this.ys = layout(yColumn, kind(yColumn));
     this.color = shares(best, goal);
   }
 

@@ -7,7 +7,7 @@ import { BestModel, type EndedTrial } from '../charts/best';
 import { Chart } from '../charts/chart';
 import { CurvesModel } from '../charts/curves';
 import { type Brush, ParallelModel } from '../charts/parallel';
-import { ScatterModel } from '../charts/scatter';
+import { ScatterModel, kindsOf } from '../charts/scatter';
 import { SurfaceModel } from '../charts/surface';
 import { count, logText, number, percent, printable } from '../format';
 import { m } from '../messages';
@@ -78,7 +78,7 @@ export function BestPanel({ view }: { view: SweepView }) {
     <section class="panel">
       <Chart
         model={model}
-        height={280}
+        height={330}
         version={`${by}|${last?.[0]}|${last?.[2]}|${n.ended}|${marks.length}|${by === 'time' ? sweep.duration_ms : 0}`}
         toolbar={
           <>
@@ -223,6 +223,7 @@ export function ParamsTab({ view, names }: { view: SweepView; names: string[] })
   const yName = query.value.get('py') ?? '';
   const metric = sweep.metric ?? 'best';
   const shownMetric = printable(metric, 60);
+  const kinds = useMemo(() => kindsOf(view.detail.value?.space.parameters ?? []), [view.detail.value]);
   const model = useMemo(() => {
     if (!points) return null;
     return new ParallelModel(
@@ -234,15 +235,16 @@ export function ParamsTab({ view, names }: { view: SweepView; names: string[] })
       () => (again.value += 1),
       (brush) => setQuery({ brush: Object.keys(brush).length ? JSON.stringify(brush, (_, v: unknown) => (typeof v === 'number' ? Number(v.toPrecision(6)) : v)) : null }),
       (trial) => go(trialPath(sweep.sweep, trial)),
+      kinds,
     );
-  }, [points, names]);
+  }, [points, names, kinds]);
   if (!points || !model) return <Loading tall />;
   model.setBrush(readBrush(brushText));
   const expression = model.expression();
   model.caption = `${m.chart.brushed(model.kept, points.trial.length)}. ${m.chart.brush}`;
   const column = (name: string) => (name === metric || name === '' ? { name: metric, values: points.best } : { name, values: points.parameters[name] ?? [] });
   const scatter = (x: string, y: string) =>
-    new ScatterModel(`${x} ${y || metric}`, `${printable(x, 60)} × ${printable(y || metric, 60)}`, column(x), column(y), points.best, points.trial, points.state, points.goal, metric, sweep.best?.trial ?? null, (trial) => go(trialPath(sweep.sweep, trial)));
+    new ScatterModel(`${x} ${y || metric}`, `${printable(x, 60)} × ${printable(y || metric, 60)}`, column(x), column(y), points.best, points.trial, points.state, points.goal, metric, sweep.best?.trial ?? null, (trial) => go(trialPath(sweep.sweep, trial)), kinds);
   return (
     <>
       <section class="panel">

@@ -60,7 +60,7 @@ export function Answers({ summary }: { summary: Summary }) {
           <span class="big">{summary.warnings.length ? plural(summary.warnings.length, 'warning', 'warnings') : m.sweep.noTrouble}</span>
         )}
         {!over && !summary.led && <span class="bad wrap">{m.sweep.unled}</span>}
-        {sweep.reason && <span class="dim wrap">{printable(sweep.reason, 300)}</span>}
+        {sweep.reason && sweep.state !== 'Running' && <span class="dim wrap">{printable(sweep.reason, 300)}</span>}
         {saved && <span class="dim wrap">{m.sweep.saved(count(saved.reports), count(saved.of), `${Math.round((100 * saved.reports) / Math.max(1, saved.of))} %`)}</span>}
       </div>
       <div>
