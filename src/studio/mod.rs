@@ -13,6 +13,7 @@ mod control;
 mod density;
 mod error;
 mod files;
+mod mlflow;
 mod model;
 mod openapi;
 mod overview;

@@ -3,7 +3,8 @@
 use crate::studio::access::{Guard, guard};
 use crate::studio::state::Studio;
 use crate::studio::{
-    assets, check, columns, compute, control, density, files, model, openapi, overview, read, stream, submit,
+    assets, check, columns, compute, control, density, files, mlflow, model, openapi, overview, read, stream,
+    submit,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -278,6 +279,78 @@ pub const ROUTES: &[Route] = &[
         answer: "About",
         query: &[],
         handler: || get(read::about),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/search",
+        summary: "MLflow: all experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || get(mlflow::search_experiments),
+    },
+    Route {
+        method: "POST",
+        path: "/api/2.0/mlflow/experiments/search",
+        summary: "MLflow: all experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || post(mlflow::search_experiments),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/get",
+        summary: "MLflow: one experiment",
+        answer: "application/json",
+        query: &[("experiment_id", "id")],
+        handler: || get(mlflow::get_experiment),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/get-by-name",
+        summary: "MLflow: one experiment",
+        answer: "application/json",
+        query: &[("experiment_name", "name")],
+        handler: || get(mlflow::get_experiment),
+    },
+    Route {
+        method: "POST",
+        path: "/api/2.0/mlflow/runs/search",
+        summary: "MLflow: sweeps and trials of experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || post(mlflow::search_runs),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/runs/get",
+        summary: "MLflow: one sweep or trial",
+        answer: "application/json",
+        query: &[("run_id", "run id")],
+        handler: || get(mlflow::get_run),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/metrics/get-history",
+        summary: "MLflow: all points of a metric",
+        answer: "application/json",
+        query: &[("run_id", "run id"), ("metric_key", "name")],
+        handler: || get(mlflow::metric_history),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/artifacts/list",
+        summary: "MLflow: files of a trial",
+        answer: "application/json",
+        query: &[("run_id", "run id"), ("path", "folder")],
+        handler: || get(mlflow::artifacts),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow-artifacts/artifacts/{*path}",
+        summary: "MLflow: one file of a trial",
+        answer: "application/octet-stream",
+        query: &[],
+        handler: || get(mlflow::artifact),
     },
     Route {
         method: "GET",

@@ -124,6 +124,9 @@ export const m = {
 
   trial: {
     title: (n: number) => `Trial ${n}`,
+    tabs: { overview: 'Overview', metrics: 'Metrics', logs: 'Log', files: 'Files', config: 'Command', history: 'History' },
+    theBest: (n: number) => `best (${n})`,
+    this: (n: number) => `trial ${n}`,
     of: 'of',
     rank: (n: number, of: number) => `rank ${n} of ${of}`,
     stop: 'Stop trial', rerun: 'Run again',

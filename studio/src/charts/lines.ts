@@ -59,7 +59,8 @@ export class LinesModel implements Model {
       return;
     }
     const [y0, y1] = range(all);
-    this.x = linear(x0, x1, box.left, box.left + box.width, this.options.time ? 'time' : 'number');
+    const whole = this.series.every(({ x }) => Array.prototype.every.call(x, Number.isInteger));
+    this.x = linear(x0, x1, box.left, box.left + box.width, this.options.time ? 'time' : whole ? 'whole' : 'number');
     const positive = all.filter((v) => v > 0);
     this.y = this.options.logY && positive.length
       ? logarithmic(Math.min(...range(positive, 0, 0)), y1, box.top + box.height, box.top)

@@ -37,7 +37,7 @@ export function LastChoices({ sweep, version, many }: { sweep: SweepRow; version
   const rows = useSignal<TrialRow[]>([]);
   useEffect(() => {
     const stop = new AbortController();
-    get<List<TrialRow>>(`${place`/sweeps/${sweep.sweep}/trials`}?order=number&reverse=true&limit=${many ? 20 : 2}`, stop.signal).then(
+    get<List<TrialRow>>(`${place`/sweeps/${sweep.sweep}/trials`}?order=number&reverse=true&limit=${many ? 10 : 2}`, stop.signal).then(
       (list) => (rows.value = list.items),
       () => undefined,
     );

@@ -69,7 +69,7 @@ export function TrialPage({ sweep, trial, tab }: { sweep: string; trial: number;
   const current = (TABS as readonly string[]).includes(tab) ? tab : '';
   const over = ENDED.includes(now.state);
   const isBest = owner.best?.trial === now.trial;
-  const words: Record<string, string> = { '': m.sweep.tabs.overview, metrics: m.trial.metrics, logs: m.trial.log, files: m.trial.files, config: m.trial.environment, history: m.trial.history };
+  const words: Record<string, string> = m.trial.tabs;
   return (
     <>
       <div>
@@ -122,12 +122,12 @@ export function TrialPage({ sweep, trial, tab }: { sweep: string; trial: number;
         </div>
       </section>
       <nav class="tabs" aria-label={m.trial.title(now.trial)}>
-        {TABS.map((name) => <a key={name} href={trialPath(sweep, trial, name)} aria-current={name === current ? 'page' : undefined}>{words[name]}</a>)}
+        {TABS.map((name) => <a key={name} href={trialPath(sweep, trial, name)} aria-current={name === current ? 'page' : undefined}>{words[name || 'overview']}</a>)}
       </nav>
       {current === '' && (
         <>
           <div class="grid-2">
-            <Metric base={base} name={owner.metric} version={version.value} over={over} sweep={owner} height={260} />
+            <Metric base={base} name={owner.metric} version={version.value} over={over} sweep={owner} height={260} trial={trial} />
             <ParametersPanel trial={now} sweep={owner} />
           </div>
           <div class="grid-even">
@@ -152,7 +152,7 @@ export function TrialPage({ sweep, trial, tab }: { sweep: string; trial: number;
       )}
       {current === 'metrics' && (
         <div class="grid-even">
-          {now.metrics.slice(0, 60).map((metric) => <Metric key={metric.name} base={base} name={metric.name} version={version.value} over={over} sweep={owner} height={230} />)}
+          {now.metrics.slice(0, 60).map((metric) => <Metric key={metric.name} base={base} name={metric.name} version={version.value} over={over} sweep={owner} height={230} trial={trial} />)}
           {!now.metrics.length && <p class="dim">{m.trial.noMetrics}</p>}
         </div>
       )}
@@ -223,8 +223,20 @@ export function ratio(value: unknown, other: unknown): string {
   return `▲ ${number(other)}`;
 }
 
-function Metric({ base, name, version, over, sweep, height }: { base: string; name: string | null; version: number; over: boolean; sweep: SweepRow; height: number }) {
+function Metric({ base, name, version, over, sweep, height, trial }: { base: string; name: string | null; version: number; over: boolean; sweep: SweepRow; height: number; trial: number }) {
   const points = useSignal<MetricPoint[] | null>(null);
+  const beside = useSignal<MetricPoint[]>([]);
+  const best = sweep.best?.trial ?? null;
+  useEffect(() => {
+    if (!name || best === null || best === trial) {
+      beside.value = [];
+      return;
+    }
+    get<List<MetricPoint>>(`${place`/sweeps/${sweep.sweep}/trials/${best}/curve`}?metric=${encodeURIComponent(name)}`).then(
+      (list) => (beside.value = list.items),
+      () => undefined,
+    );
+  }, [name, best, trial]);
   const byTime = query.value.get('x') === 'time';
   const logY = query.value.get('ylog') === '1';
   useEffect(() => {
@@ -238,10 +250,15 @@ function Metric({ base, name, version, over, sweep, height }: { base: string; na
   }, [base, name, over ? 'ended' : version]);
   if (!name) return <section class="panel"><p class="dim">{m.trial.noMetrics}</p></section>;
   const rows = points.value ?? [];
-  const y = rows.map((point) => (typeof point.value === 'number' ? point.value : NaN));
+  const series = (list: MetricPoint[], label: string, color: number) => ({
+    name: label,
+    color,
+    x: list.map((point) => (byTime ? point.elapsed_ms : point.step)),
+    y: list.map((point) => (typeof point.value === 'number' ? point.value : NaN)),
+  });
   const shown = printable(name, 80);
   const last = rows.at(-1);
-  const model = new LinesModel([{ name: shown, x: rows.map((point) => (byTime ? point.elapsed_ms : point.step)), y }], {
+  const model = new LinesModel([series(rows, beside.value.length ? m.trial.this(trial) : shown, 0), ...(beside.value.length ? [series(beside.value, m.trial.theBest(best!), 1)] : [])], {
     name: shown,
     caption: last ? `${m.trials.columns.last} ${number(last.value)}, ${count(rows.length)} ${m.trials.columns.reports}` : m.chart.empty,
     xName: byTime ? m.sweep.byTime : m.trial.step,
@@ -255,7 +272,7 @@ function Metric({ base, name, version, over, sweep, height }: { base: string; na
       <Chart
         model={model}
         height={height}
-        version={`${rows.length}|${byTime}|${logY}|${name}`}
+        version={`${rows.length}|${byTime}|${logY}|${name}|${beside.value.length}`}
         toolbar={
           <>
             <h2 class="wrap">{shown}</h2>
