@@ -7,7 +7,7 @@ mod look;
 mod ml;
 mod tune;
 
-pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
+pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
     OutputFormat, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
@@ -118,6 +118,8 @@ pub enum Command {
     Plot(Plot),
     /// Write trials or metrics as CSV, JSON or Parquet.
     Export(Export),
+    /// Serve a page to watch and steer sweeps in a browser.
+    Studio(Studio),
     /// Check files and say all that is wrong with them.
     Check(Check),
     /// Write a sample sweep to start from.

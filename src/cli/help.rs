@@ -8,7 +8,10 @@ use std::fmt::Write as _;
 /// Commands by what people want to do, in the order of the help.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Tune", &["run", "pause", "resume", "cancel", "watch"]),
-    ("Look", &["list", "show", "best", "why", "logs", "plot", "export"]),
+    (
+        "Look",
+        &["list", "show", "best", "why", "logs", "plot", "export", "studio"],
+    ),
     ("Check", &["check", "init", "schema", "simulate"]),
     ("Azure ML verbs", &["ml", "az"]),
     (

@@ -121,12 +121,13 @@ pub(super) struct ListQuery {
     cursor: Option<usize>,
 }
 
-pub(super) async fn list(
-    State(studio): State<Studio>,
-    Path((reference, trial)): Path<(String, u64)>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
-    let folder = folder(&studio, reference, trial).await?;
+/// All files of a trial that people may see, with their sizes, by path.
+pub(super) async fn all(
+    studio: &Studio,
+    reference: String,
+    trial: u64,
+) -> Result<Vec<(String, u64)>, ApiError> {
+    let folder = folder(studio, reference, trial).await?;
     let work = move || {
         let mut files: Vec<(String, u64)> = Vec::new();
         let mut waiting: Vec<String> = SHOWN.iter().map(|name| (*name).to_owned()).collect();
@@ -150,9 +151,17 @@ pub(super) async fn list(
         files.sort();
         files
     };
-    let files = tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(work)
         .await
-        .map_err(|_| ApiError::internal("the folder cannot be read"))?;
+        .map_err(|_| ApiError::internal("the folder cannot be read"))
+}
+
+pub(super) async fn list(
+    State(studio): State<Studio>,
+    Path((reference, trial)): Path<(String, u64)>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let files = all(&studio, reference, trial).await?;
     let (start, limit) = (
         query.cursor.unwrap_or(0),
         query.limit.unwrap_or(500).clamp(1, 10_000),
@@ -179,31 +188,38 @@ pub(super) async fn download(
     Path((reference, trial)): Path<(String, u64)>,
     Query(query): Query<FileQuery>,
 ) -> Result<Response, ApiError> {
-    if !SHOWN.iter().any(|shown| {
-        query
-            .path
-            .strip_prefix(shown)
-            .is_some_and(|rest| rest.starts_with('/'))
-    }) {
-        return Err(ApiError::not_found(format!("no file `{}`", query.path)));
+    one(&studio, reference, trial, query.path).await
+}
+
+/// One file of a trial, by its path as listed.
+pub(super) async fn one(
+    studio: &Studio,
+    reference: String,
+    trial: u64,
+    path: String,
+) -> Result<Response, ApiError> {
+    if !SHOWN
+        .iter()
+        .any(|shown| path.strip_prefix(shown).is_some_and(|rest| rest.starts_with('/')))
+    {
+        return Err(ApiError::not_found(format!("no file `{}`", path)));
     }
-    let folder = folder(&studio, reference, trial).await?;
-    let path = query.path.clone();
-    let file = tokio::task::spawn_blocking(move || open_beneath(&folder, &path))
+    let folder = folder(studio, reference, trial).await?;
+    let wanted = path.clone();
+    let file = tokio::task::spawn_blocking(move || open_beneath(&folder, &wanted))
         .await
         .map_err(|_| ApiError::internal("the file cannot be read"))??;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     if size > FILE_BYTES_MAX {
         return Err(ApiError::bad(format!(
             "`{}` has {size} bytes; take it from the trial's folder",
-            query.path
+            path
         )));
     }
     let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
     let mut headers = HeaderMap::new();
     // Images are the only thing a page shows by itself; the sandbox keeps even those from doing anything.
-    let kind = match query
-        .path
+    let kind = match path
         .rsplit('.')
         .next()
         .unwrap_or_default()

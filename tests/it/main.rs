@@ -12,3 +12,4 @@ mod house;
 mod policy;
 mod runner;
 mod store;
+mod studio;

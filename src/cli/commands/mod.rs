@@ -8,6 +8,7 @@ mod look;
 mod ml;
 mod run;
 mod steer;
+mod studio;
 mod texts;
 mod without;
 
@@ -40,6 +41,7 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Cancel(arguments) => steer::cancel(&arguments, globals, output),
         Command::Run(arguments) => run::run(&arguments, globals, output),
         Command::Resume(arguments) => run::resume(&arguments, globals, output),
+        Command::Studio(arguments) => studio::studio(&arguments, globals, output),
         Command::Check(arguments) => check::check(&arguments, output),
         Command::Init(arguments) => check::init(&arguments, output),
         Command::Schema(arguments) => check::schema(&arguments, output),

@@ -64,6 +64,11 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         events: arguments.events.clone(),
         take_over: arguments.take_over,
     };
+    let _studio = if arguments.studio {
+        Some(super::studio::beside(globals, output)?)
+    } else {
+        None
+    };
     begin(&experiment, &start, globals, output).and_then(|sweep| finish(&sweep, globals, output))
 }
 
