@@ -204,10 +204,9 @@ fn bodies_are_json_and_small() {
         ("Authorization", bearer.as_str()),
         ("Content-Type", "application/x-www-form-urlencoded"),
     ];
-    for route in ROUTES
-        .iter()
-        .filter(|route| route.method != "GET" && !route.path.ends_with("/link"))
-    {
+    for route in ROUTES.iter().filter(|route| {
+        route.method != "GET" && !route.path.ends_with("/link") && !route.path.contains("mlflow")
+    }) {
         let answer = server.send(route.method, &filled(route.path), &form, "action=cancel");
         assert_eq!(answer.status, 415, "{}", route.path);
         let answer = server.ask(route.method, &filled(route.path), "{\"unknown\": 1}");
