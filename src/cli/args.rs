@@ -2,6 +2,7 @@
 //!
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
+pub mod bench;
 mod look;
 mod ml;
 mod tune;
@@ -133,6 +134,8 @@ pub enum Command {
     Az(Az),
     /// Suggest and learn over JSON lines, for other programs.
     AskTell(AskTell),
+    /// Compare optimizers on benchmark problems.
+    Bench(Box<bench::Bench>),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.

@@ -14,7 +14,10 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Check", &["check", "init", "schema", "simulate"]),
     ("Azure ML verbs", &["ml", "az"]),
-    ("Programs and shells", &["ask-tell", "completions", "man"]),
+    (
+        "Programs and shells",
+        &["ask-tell", "bench", "completions", "man"],
+    ),
 ];
 
 const START: &str = "  overdrive init demo                 write a sample sweep

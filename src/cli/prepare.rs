@@ -25,7 +25,7 @@ pub(super) fn prepare(
         if in_place {
             preparation.in_place = Some(source.clone());
         } else {
-            let taken = snapshot::take(source, home).map_err(|error| {
+            let taken = snapshot::take_only(source, &launch.source_files, home).map_err(|error| {
                 CliError::usage("source-directory", error.to_string())
                     .help("`--source-directory DIR` names the folder of the training code")
             })?;

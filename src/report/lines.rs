@@ -147,11 +147,7 @@ pub fn new_best(clock: &str, metric: &str, trial: u64, value: f64, interval: u64
 
 /// The last line: state and reason.
 pub fn finished(clock: &str, sweep: &SweepRow) -> String {
-    let reason = sweep
-        .reason
-        .as_deref()
-        .map(|reason| text::printable(reason))
-        .unwrap_or_default();
+    let reason = sweep.reason.as_deref().map(text::printable).unwrap_or_default();
     line(clock, "sweep", sweep.state.word(), &reason)
 }
 

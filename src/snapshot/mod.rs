@@ -90,7 +90,19 @@ pub enum SnapshotError {
 /// # Errors
 /// [`SnapshotError`]; a failed attempt leaves blobs behind, never a half-made snapshot.
 pub fn take(source: &Path, store: &Path) -> Result<Snapshot, SnapshotError> {
-    let Walk { files, mut notes } = walk(source)?;
+    take_only(source, &[], store)
+}
+
+/// As [`take`], but only the named files (paths relative to `source`), ignore rules or not; no names = all.
+///
+/// # Errors
+/// Those of [`take`], and [`SnapshotError::Source`] for a named file that cannot be read.
+pub fn take_only(source: &Path, only: &[String], store: &Path) -> Result<Snapshot, SnapshotError> {
+    let Walk { files, mut notes } = if only.is_empty() {
+        walk(source)?
+    } else {
+        walk::named(source, only)?
+    };
     let blobs = store.join("blobs");
     let mut manifest = Vec::with_capacity(files.len());
     let (mut bytes, mut new_bytes) = (0, 0);

@@ -138,6 +138,17 @@ fn equal_folders_share_a_snapshot_and_a_change_costs_only_itself() {
 }
 
 #[test]
+fn only_the_named_files_when_the_code_is_one_file() {
+    let store = tempfile::tempdir().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), &[("train.py", "1"), ("other.py", "2")]);
+    let taken = take_only(root.path(), &["train.py".into()], store.path()).unwrap();
+    assert_eq!(taken.files, 1);
+    assert!(taken.folder.join("train.py").is_file() && !taken.folder.join("other.py").exists());
+    assert!(take_only(root.path(), &["gone.py".into()], store.path()).is_err());
+}
+
+#[test]
 fn a_missing_folder_is_one_clear_error() {
     let error = take(Path::new("/nonexistent/src"), Path::new("/nonexistent/store")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/src"), "{error}");

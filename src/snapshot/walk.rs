@@ -49,6 +49,25 @@ pub fn walk(root: &Path) -> Result<Walk, SnapshotError> {
     Ok(result)
 }
 
+/// The named files below `root`.
+pub(super) fn named(root: &Path, names: &[String]) -> Result<Walk, SnapshotError> {
+    let mut result = Walk::default();
+    for name in names {
+        let path = root.join(name);
+        let metadata = fs::metadata(&path).map_err(|source| SnapshotError::Source {
+            path: path.clone(),
+            source,
+        })?;
+        let executable = metadata.permissions().mode() & 0o100 != 0;
+        result.files.push(Included {
+            path,
+            relative: name.clone(),
+            executable,
+        });
+    }
+    Ok(result)
+}
+
 fn rules(root: &Path) -> Result<Gitignore, SnapshotError> {
     for name in [".amlignore", ".gitignore"] {
         let path = root.join(name);

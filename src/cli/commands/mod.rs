@@ -1,5 +1,6 @@
 //! One file per command (or per family of small ones); each takes its arguments and the output, and returns the exit code.
 
+mod bench;
 mod check;
 mod draw;
 mod logs;
@@ -46,6 +47,7 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Schema(arguments) => check::schema(&arguments, output),
         Command::Simulate(arguments) => without::simulate(&arguments, output),
         Command::AskTell(arguments) => without::ask_tell(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
         Command::Ml(arguments) => ml::ml(*arguments, globals, output),

@@ -188,6 +188,9 @@ fn check_command(
             )
             .expected("inputs.NAME, outputs.NAME, search_space.NAME");
     }
+    if let Some(defect) = template.defect() {
+        found.error("bad-command", span, defect);
+    }
     if let Some((place, written)) = legacy {
         found
             .warning(

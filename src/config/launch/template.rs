@@ -163,6 +163,23 @@ impl Template {
         &self.unknown
     }
 
+    /// What keeps the text from being a command whatever the values are, in words.
+    pub fn defect(&self) -> Option<&'static str> {
+        let filled = self
+            .fill(&|_, _| Some("x".to_owned()), &|_| Some("x".to_owned()), false)
+            .ok()?;
+        if filled.text.trim().is_empty() {
+            return Some("the command is empty");
+        }
+        match shlex::split(&filled.text) {
+            None if !filled.needs_shell => Some("a quote of the command is never closed"),
+            Some(words) if words.first().is_some_and(String::is_empty) => {
+                Some("the command begins with an empty word")
+            }
+            _ => None,
+        }
+    }
+
     /// Puts the values in. `value` gives the text of a placeholder (`None` = not given), `variable` the value of a variable that
     /// stands for one (`$AZUREML_SWEEP_x`). With `raw`, values are inserted as they are; otherwise a value that is more than
     /// plain characters is quoted for the place where it stands.

@@ -3,6 +3,7 @@
 use super::{Resolver, current_interpreter, duplicates};
 use crate::config::command_job::sampler;
 use crate::config::files::join;
+use crate::config::launch::template::Template;
 use crate::config::overdrive_section::Section;
 use crate::config::runconfig::{
     self, Located, NotFound, RunConfig, SCRIPT_PLACEHOLDER, data_bindings, environment,
@@ -286,6 +287,15 @@ impl Resolver<'_> {
     /// The script with its arguments, or the command; complains about a script that is not there.
     fn command(&mut self, config: &RunConfig, arguments: Vec<String>, folder: &Path) -> Option<Command> {
         if let Some(text) = config.text("command") {
+            if let Some(defect) = Template::parse(text).defect() {
+                self.diagnostics.push(Diagnostic::new(
+                    Severity::Error,
+                    "bad-command",
+                    Some(&config.source),
+                    config.place_or_head("command"),
+                    defect,
+                ));
+            }
             return Some(Command::Template {
                 text: text.to_owned(),
                 append_parameters: true,

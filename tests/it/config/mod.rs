@@ -4,6 +4,7 @@
 
 mod corpus;
 mod disk;
+mod hostile;
 mod mutations;
 mod resolve;
 mod runconfig;

@@ -920,6 +920,8 @@ name: job1
             "command: t\nenvironment: e\nlimts: {timeout: 4}\n",
             "error unknown-key",
         ),
+        ("command: \"t 'a\"\nenvironment: e\n", "error bad-command"),
+        ("command: ' '\nenvironment: e\n", "error bad-command"),
         (
             "type: commnad\ncommand: t\nenvironment: e\n",
             "error unknown-type",
