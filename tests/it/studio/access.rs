@@ -6,6 +6,9 @@ use overdrive::studio::{Access, ROUTES};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
+/// What is tried, with which headers, and the status that must come.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16);
+
 /// A path of a route with something in its braces.
 fn filled(path: &str) -> String {
     path.replace("{sweep}", "HD_test")
@@ -41,7 +44,7 @@ fn every_route_refuses_strangers() {
     );
     for (method, path) in paths {
         let body = if method == "GET" { "" } else { "{}" };
-        let cases: [(&str, Vec<(&str, &str)>, u16); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("no token", vec![], 401),
             (
                 "a wrong token",

@@ -259,7 +259,7 @@ pub fn trial(writer: &mut SweepWriter, now: u64, number: u64, values: &[f64], st
         notes: Vec::new(),
     };
     let lr = (number as f64 * 0.754_877_666) % 1.0;
-    let kind = if number % 3 == 0 { "a" } else { "b" };
+    let kind = if number.is_multiple_of(3) { "a" } else { "b" };
     let assignment = Assignment {
         values: vec![Some(Value::Float(lr)), Some(Value::Str(kind.into()))],
     };
