@@ -43,25 +43,21 @@ async fn folder(studio: &Studio, reference: String, trial: u64) -> Result<PathBu
         .await
 }
 
-/// Opens `path` for reading below `folder`, never outside it, not even through links.
+/// Opens `path` for reading: below one of the folders that are shown, never outside it, neither by dots nor through links.
 fn open_beneath(folder: &std::path::Path, path: &str) -> Result<File, ApiError> {
     let missing = || ApiError::not_found(format!("no file `{path}`"));
-    let root = rustix::fs::openat(
-        CWD,
-        folder,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|_| missing())?;
+    let (shown, rest) = SHOWN
+        .iter()
+        .find_map(|shown| Some((*shown, path.strip_prefix(shown)?.strip_prefix('/')?)))
+        .ok_or_else(missing)?;
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let attempt = rustix::fs::openat(CWD, folder, directory, Mode::empty()).map_err(|_| missing())?;
+    // The script owns what lies in its folder, the shown folders included: each may have become a link.
+    let root =
+        rustix::fs::openat2(&attempt, shown, directory, Mode::empty(), beneath).map_err(|_| missing())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::openat2(
-        &root,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-    )
-    .map_err(|_| missing())?;
+    let file = rustix::fs::openat2(&root, rest, flags, Mode::empty(), beneath).map_err(|_| missing())?;
     let file = File::from(file);
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
@@ -121,6 +117,15 @@ pub(super) struct ListQuery {
     cursor: Option<usize>,
 }
 
+/// Whether a shown folder is the trial's own: no part of its path below `folder` is a link.
+fn is_own(folder: &std::path::Path, shown: &str) -> bool {
+    let mut path = folder.to_owned();
+    shown.split('/').all(|part| {
+        path.push(part);
+        std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir())
+    })
+}
+
 /// All files of a trial that people may see, with their sizes, by path.
 pub(super) async fn all(
     studio: &Studio,
@@ -130,7 +135,11 @@ pub(super) async fn all(
     let folder = folder(studio, reference, trial).await?;
     let work = move || {
         let mut files: Vec<(String, u64)> = Vec::new();
-        let mut waiting: Vec<String> = SHOWN.iter().map(|name| (*name).to_owned()).collect();
+        let mut waiting: Vec<String> = SHOWN
+            .iter()
+            .filter(|shown| is_own(&folder, shown))
+            .map(|name| (*name).to_owned())
+            .collect();
         while let Some(below) = waiting.pop() {
             let Ok(entries) = std::fs::read_dir(folder.join(&below)) else {
                 continue;
@@ -198,12 +207,6 @@ pub(super) async fn one(
     trial: u64,
     path: String,
 ) -> Result<Response, ApiError> {
-    if !SHOWN
-        .iter()
-        .any(|shown| path.strip_prefix(shown).is_some_and(|rest| rest.starts_with('/')))
-    {
-        return Err(ApiError::not_found(format!("no file `{}`", path)));
-    }
     let folder = folder(studio, reference, trial).await?;
     let wanted = path.clone();
     let file = tokio::task::spawn_blocking(move || open_beneath(&folder, &wanted))

@@ -28,6 +28,8 @@ const DURATIONS: usize = 500;
 const WARNINGS_BACK: u64 = 20_000;
 /// Warnings and failures that are shown.
 const TROUBLES: usize = 5;
+/// Trials of a summary: what is shown before the first value came.
+const FIRST_TRIALS: u64 = 40;
 /// Sweeps of a list unless asked otherwise, and at most.
 const SWEEPS: u64 = 500;
 const SWEEPS_MAX: u64 = 10_000;
@@ -107,7 +109,7 @@ impl Course {
     }
 
     fn thinned(&self, most: usize) -> Vec<(u64, u64, f64)> {
-        let every = self.line.len().div_ceil(most).max(1);
+        let every = self.line.len().div_ceil(most.saturating_sub(1).max(1)).max(1);
         let last = self.line.len().saturating_sub(1);
         let kept = self.line.iter().enumerate();
         kept.filter(|(index, _)| index % every == 0 || *index == last)
@@ -246,7 +248,7 @@ pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<
             let position = store.last_event()?;
             let row = store.sweep(&reference)?;
             let first = TrialQuery {
-                limit: Some(100),
+                limit: Some(FIRST_TRIALS),
                 ..TrialQuery::default()
             };
             let failed = TrialQuery {

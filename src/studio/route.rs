@@ -137,7 +137,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "GET",
         path: "/api/v1/sweeps/{sweep}/summary",
-        summary: "everything the first view needs: the sweep, best-so-far (at most 1,000 points), the first 100 trials",
+        summary: "everything the first view needs: the sweep, best-so-far (at most 1,000 points), the first 40 trials",
         answer: "Summary",
         query: &[],
         handler: || get(overview::summary),

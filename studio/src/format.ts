@@ -69,6 +69,14 @@ export function printable(text: string, limit = 2000): string {
   );
 }
 
+/** Text of several lines with everything that hides made visible. */
+export function lines(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => printable(line.replace(/\r$/, ''), 20_000).replaceAll('\\u0009', '    '))
+    .join('\n');
+}
+
 /** Log text: lines stay lines, colours of terminals go, everything else that hides is shown. */
 export function logText(text: string): string {
   return text

@@ -83,7 +83,7 @@ export const m = {
     unled: 'no controller leads this sweep: nothing new starts',
     unledHelp: 'lead it from here',
     pause: 'Pause', resume: 'Resume', cancel: 'Cancel', more: 'More',
-    limits: 'change limits', enqueue: 'try a configuration', edit: 'name tags and notes', archive: 'archive', unarchive: 'bring back from the archive', again: 'new sweep from this one',
+    limits: 'change limits', enqueue: 'try a configuration', edit: 'tags and notes', archive: 'archive', unarchive: 'bring back from the archive', again: 'new sweep from this one',
     exportRows: 'trials as CSV',
     cancelAsk: (n: number) => (n === 1 ? 'cancel the sweep and its 1 running trial?' : `cancel the sweep and its ${n} running trials?`),
     cancelHelp: 'what has ended stays; this cannot be undone',

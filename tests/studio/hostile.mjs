@@ -80,7 +80,7 @@ overdrive:
   check('the log shows markup as it is', log.includes('<img src=x'), log);
   check('a carriage return overwrites', !log.includes('progress 1'));
   await page.goto(`${studio.base}/sweeps/${id}/trials/0/files`);
-  await page.getByRole('button', { name: 'table' }).first().click();
+  await page.getByRole('row', { name: /x<b>\.csv/ }).getByRole('button', { name: 'table' }).click();
   await page.getByText('<svg onload=alert(1)>').waitFor();
   await safe('a table from a file');
   await accessible(page, 'hostile files');

@@ -39,7 +39,7 @@ try {
     config: [`/sweeps/${id}/config`, 'as submitted'],
     events: [`/sweeps/${id}/events`, 'trial_state'],
     trial: [`/sweeps/${id}/trials/0`, 'Trial 0'],
-    'trial-metrics': [`/sweeps/${id}/trials/0/metrics`, 'loss'],
+    'trial-metrics': [`/sweeps/${id}/trials/0/metrics`, 'reports'],
     'trial-log': [`/sweeps/${id}/trials/0/logs`, 'Accuracy: '],
     'trial-files': [`/sweeps/${id}/trials/0/files`, 'outputs/table.csv'],
     'trial-command': [`/sweeps/${id}/trials/0/config`, 'the exact command'],
@@ -80,18 +80,18 @@ try {
 
   // Search and sort are in the address; back works.
   await page.goto(`${studio.base}/sweeps/${id}/trials`);
-  await page.getByText('40 trials').waitFor();
+  await page.getByText('40 trials', { exact: true }).waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type('state:failed');
   await page.waitForURL(/where=state%3Afailed/);
-  await until('fewer rows', async () => !(await page.getByText('40 trials').count()));
+  await until('fewer rows', async () => !(await page.getByText('40 trials', { exact: true }).count()));
   const failed = await page.locator('tbody .state.failed').count();
   check('a search shows only what fits', failed > 0 && failed === (await page.locator('tbody tr:not(.pad)').count()));
   await page.locator('input[type=search]').fill('lr<');
   await page.getByText('is not a comparison').waitFor();
   check('a search that cannot be read says why', true);
   await page.locator('input[type=search]').fill('');
-  await page.getByText('40 trials').waitFor();
+  await page.getByText('40 trials', { exact: true }).waitFor();
   await page.getByRole('button', { name: /^best Accuracy/ }).click();
   await page.waitForURL(/order=best/);
   await page.locator('tbody tr').first().getByText('best').waitFor({ state: 'attached' });

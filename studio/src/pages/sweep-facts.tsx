@@ -6,7 +6,7 @@ import { Chart, type Model } from '../charts/chart';
 import { type Series } from '../charts/lines';
 import { area, axes, range } from '../charts/axes';
 import { linear } from '../charts/scale';
-import { count, number, printable, time } from '../format';
+import { count, lines, number, printable, time } from '../format';
 import { m } from '../messages';
 import { Copy, Loading, Trouble } from '../parts/ui';
 import { go, trialPath } from '../router';
@@ -166,7 +166,7 @@ export function ConfigTab({ view }: { view: SweepView }) {
     return (
       <section class="panel">
         <header><h2>{title}</h2><span class="end"><Copy text={text} label={title} /></span></header>
-        <div class="code" tabIndex={0} role="region" aria-label={title}>{text}</div>
+        <div class="code" tabIndex={0} role="region" aria-label={title}>{lines(text)}</div>
       </section>
     );
   };
@@ -180,7 +180,7 @@ export function ConfigTab({ view }: { view: SweepView }) {
         {detail.source ? (
           <>
             <p class="dim mono wrap">{printable(detail.source.path, 400)}</p>
-            <div class="code" tabIndex={0} role="region" aria-label={m.config.text}>{detail.source.text}</div>
+            <div class="code" tabIndex={0} role="region" aria-label={m.config.text}>{lines(detail.source.text)}</div>
           </>
         ) : (
           <p class="dim">{m.config.gone}</p>

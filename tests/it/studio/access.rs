@@ -6,6 +6,9 @@ use overdrive::studio::{Access, ROUTES};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
+/// What is tried, with which headers, and the status that must come.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16);
+
 /// A path of a route with something in its braces.
 fn filled(path: &str) -> String {
     path.replace("{sweep}", "HD_test")
@@ -41,7 +44,7 @@ fn every_route_refuses_strangers() {
     );
     for (method, path) in paths {
         let body = if method == "GET" { "" } else { "{}" };
-        let cases: [(&str, Vec<(&str, &str)>, u16); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("no token", vec![], 401),
             (
                 "a wrong token",
@@ -204,10 +207,9 @@ fn bodies_are_json_and_small() {
         ("Authorization", bearer.as_str()),
         ("Content-Type", "application/x-www-form-urlencoded"),
     ];
-    for route in ROUTES
-        .iter()
-        .filter(|route| route.method != "GET" && !route.path.ends_with("/link"))
-    {
+    for route in ROUTES.iter().filter(|route| {
+        route.method != "GET" && !route.path.ends_with("/link") && !route.path.contains("mlflow")
+    }) {
         let answer = server.send(route.method, &filled(route.path), &form, "action=cancel");
         assert_eq!(answer.status, 415, "{}", route.path);
         let answer = server.ask(route.method, &filled(route.path), "{\"unknown\": 1}");

@@ -182,7 +182,12 @@ fn a_text_is_checked_with_the_words_of_the_command_line() {
         "{good}"
     );
     let bad = check(&TEXT.replace("uniform", "unifrom"));
-    let found = &bad["diagnostics"][0];
+    let found = bad["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|found| found["severity"] == "error")
+        .unwrap();
     assert_eq!(
         (
             bad["ok"].as_bool(),

@@ -31,6 +31,7 @@ fn server() -> Server {
     )
     .unwrap();
     symlink(server.folder.path(), folder.join("wd/outputs/sub/out")).unwrap();
+    symlink(server.folder.path(), folder.join("artifacts")).unwrap();
     symlink("/proc/self/root", folder.join("wd/outputs/sub/magic")).unwrap();
     server
 }
@@ -91,6 +92,8 @@ fn no_spelling_of_a_path_leads_outside() {
         "wd/outputs/sub/magic/etc/passwd",
         "spec.json",
         "wd/outputs/../../spec.json",
+        "wd/outputs/../outputs/plot.png",
+        "artifacts/secret.txt",
         "/etc/passwd",
         "wd/outputs",
         "wd/outputs/",
@@ -152,6 +155,7 @@ fn what_scripts_made_is_never_shown_as_markup() {
     assert_eq!(
         names,
         [
+            "azureml-logs/70_driver_log.txt",
             "wd/outputs/a b.csv",
             "wd/outputs/page.html",
             "wd/outputs/picture.svg",
