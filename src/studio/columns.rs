@@ -10,7 +10,6 @@ use crate::store::{Curve, Store, TrialRow};
 use crate::studio::error::ApiError;
 use crate::studio::read::SCHEMA_VERSION;
 use crate::studio::state::Studio;
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -138,37 +137,42 @@ fn columns_of(trials: &[TrialRow]) -> serde_json::Map<String, Value> {
 pub(super) async fn points(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let value = studio
-        .with_large(move |store| {
-            let row = store.sweep(&reference)?;
-            let all = store.trials(&row.sweep, &crate::store::TrialQuery::default())?;
-            let total = all.len();
-            let trials = sampled(all, row.goal);
-            let stopped: Vec<_> = trials.iter().filter_map(|trial| trial.stop.as_ref()).collect();
-            Ok(json!({
-                "schema_version": SCHEMA_VERSION,
-                "metric": row.metric,
-                "goal": row.goal,
-                "total": total,
-                "trial": trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
-                "state": trials.iter().map(|trial| state_code(trial.state)).collect::<Vec<_>>(),
-                "best": trials.iter().map(|trial| trial.best).collect::<Vec<_>>(),
-                "reports": trials.iter().map(|trial| trial.reports).collect::<Vec<_>>(),
-                "duration_ms": trials.iter().map(|trial| trial.duration_ms).collect::<Vec<_>>(),
-                "ended": trials.iter().map(|trial| trial.ended.as_deref()).collect::<Vec<_>>(),
-                "predicted": trials.iter().map(|trial| trial.origin.predicted.as_ref().map(|p| p.mean)).collect::<Vec<_>>(),
-                "stops": {
-                    "trial": stopped.iter().map(|stop| stop.trial).collect::<Vec<_>>(),
-                    "interval": stopped.iter().map(|stop| stop.interval).collect::<Vec<_>>(),
-                    "value": stopped.iter().map(|stop| stop.value).collect::<Vec<_>>(),
-                    "threshold": stopped.iter().map(|stop| stop.threshold).collect::<Vec<_>>(),
-                },
-                "parameters": columns_of(&trials),
-            }))
-        })
+) -> Result<Response, ApiError> {
+    let kept = studio.kept.clone();
+    let name = format!("points {reference}");
+    let bytes = studio
+        .with_large(move |store| kept.get(store, &name, || columns(store, &reference)))
         .await?;
-    Ok(Json(value))
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+fn columns(store: &Store, reference: &str) -> Result<Vec<u8>, ApiError> {
+    let row = store.sweep(reference)?;
+    let all = store.trials(&row.sweep, &crate::store::TrialQuery::default())?;
+    let total = all.len();
+    let trials = sampled(all, row.goal);
+    let stopped: Vec<_> = trials.iter().filter_map(|trial| trial.stop.as_ref()).collect();
+    let value = json!({
+        "schema_version": SCHEMA_VERSION,
+        "metric": row.metric,
+        "goal": row.goal,
+        "total": total,
+        "trial": trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
+        "state": trials.iter().map(|trial| state_code(trial.state)).collect::<Vec<_>>(),
+        "best": trials.iter().map(|trial| trial.best).collect::<Vec<_>>(),
+        "reports": trials.iter().map(|trial| trial.reports).collect::<Vec<_>>(),
+        "duration_ms": trials.iter().map(|trial| trial.duration_ms).collect::<Vec<_>>(),
+        "ended": trials.iter().map(|trial| trial.ended.as_deref()).collect::<Vec<_>>(),
+        "predicted": trials.iter().map(|trial| trial.origin.predicted.as_ref().map(|p| p.mean)).collect::<Vec<_>>(),
+        "stops": {
+            "trial": stopped.iter().map(|stop| stop.trial).collect::<Vec<_>>(),
+            "interval": stopped.iter().map(|stop| stop.interval).collect::<Vec<_>>(),
+            "value": stopped.iter().map(|stop| stop.value).collect::<Vec<_>>(),
+            "threshold": stopped.iter().map(|stop| stop.threshold).collect::<Vec<_>>(),
+        },
+        "parameters": columns_of(&trials),
+    });
+    serde_json::to_vec(&value).map_err(|error| ApiError::internal(error.to_string()))
 }
 
 #[cfg(test)]

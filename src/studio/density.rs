@@ -3,6 +3,7 @@
 //! Layout (little endian): magic `ODDN`, u32 version (1), u32 width, u32 height, u32 curves, f32 x0, x1, y0, y1, then width times height
 //! u16 counts, rows from the top. A curve counts once per pixel that its line touches in a column.
 
+use crate::store::Store;
 use crate::studio::error::ApiError;
 use crate::studio::state::Studio;
 use axum::extract::{Path, Query, State};
@@ -15,7 +16,7 @@ const SIDE_MAX: u32 = 4096;
 /// Trials that are read at a time.
 const BLOCK: u64 = 5_000;
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct DensityQuery {
     metric: Option<String>,
     w: u32,
@@ -131,45 +132,49 @@ pub(super) async fn density(
     if !(1..=SIDE_MAX).contains(&query.w) || !(1..=SIDE_MAX).contains(&query.h) {
         return Err(ApiError::bad(format!("`w` and `h` are pixels, 1 to {SIDE_MAX}")));
     }
+    let kept = studio.kept.clone();
+    let name = format!("density {reference} {query:?}");
     let bytes = studio
-        .with_large(move |store| {
-            let row = store.sweep(&reference)?;
-            let metric = query
-                .metric
-                .or(row.metric)
-                .ok_or_else(|| ApiError::bad("the sweep has no primary metric: name one with `metric`"))?;
-            let mut raster: Option<Raster> = None;
-            let (mut after, mut count) = (None, 0_u32);
-            loop {
-                let block = store.curves(&row.sweep, &metric, after, BLOCK)?;
-                let raster = raster.get_or_insert_with(|| {
-                    let [x0, x1, y0, y1] = window(&block);
-                    let chosen = [
-                        query.x0.unwrap_or(x0),
-                        query.x1.unwrap_or(x1),
-                        query.y0.unwrap_or(y0),
-                        query.y1.unwrap_or(y1),
-                    ];
-                    Raster::new(query.w as usize, query.h as usize, chosen)
-                });
-                let [x0, x1, y0, y1] = raster.window;
-                if !(x1 > x0 && y1 > y0) {
-                    return Err(ApiError::bad(
-                        "the window is empty: `x1` above `x0`, `y1` above `y0`",
-                    ));
-                }
-                for (_, _, values) in &block {
-                    raster.add(values);
-                }
-                count += block.len() as u32;
-                after = Some(after.map_or(BLOCK - 1, |after| after + BLOCK));
-                if after >= Some(row.trials.values().sum()) {
-                    return Ok(pack(raster, count));
-                }
-            }
-        })
+        .with_large(move |store| kept.get(store, &name, || picture(store, &reference, query)))
         .await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+fn picture(store: &Store, reference: &str, query: DensityQuery) -> Result<Vec<u8>, ApiError> {
+    let row = store.sweep(reference)?;
+    let metric = query
+        .metric
+        .or(row.metric)
+        .ok_or_else(|| ApiError::bad("the sweep has no primary metric: name one with `metric`"))?;
+    let mut raster: Option<Raster> = None;
+    let (mut after, mut count) = (None, 0_u32);
+    loop {
+        let block = store.curves(&row.sweep, &metric, after, BLOCK)?;
+        let raster = raster.get_or_insert_with(|| {
+            let [x0, x1, y0, y1] = window(&block);
+            let chosen = [
+                query.x0.unwrap_or(x0),
+                query.x1.unwrap_or(x1),
+                query.y0.unwrap_or(y0),
+                query.y1.unwrap_or(y1),
+            ];
+            Raster::new(query.w as usize, query.h as usize, chosen)
+        });
+        let [x0, x1, y0, y1] = raster.window;
+        if !(x1 > x0 && y1 > y0) {
+            return Err(ApiError::bad(
+                "the window is empty: `x1` above `x0`, `y1` above `y0`",
+            ));
+        }
+        for (_, _, values) in &block {
+            raster.add(values);
+        }
+        count += block.len() as u32;
+        after = Some(after.map_or(BLOCK - 1, |after| after + BLOCK));
+        if after >= Some(row.trials.values().sum()) {
+            return Ok(pack(raster, count));
+        }
+    }
 }
 
 fn pack(raster: &Raster, curves: u32) -> Vec<u8> {

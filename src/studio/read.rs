@@ -122,53 +122,88 @@ pub(super) async fn trials(
         .map(Search::parse)
         .transpose();
     let search = search.map_err(|error| ApiError::bad(error.to_string()))?;
-    let value = studio
-        .with_store(move |store| {
-            let sweep = store.resolve(&reference)?;
-            let trials = TrialQuery {
-                states,
-                order,
-                reverse: query.reverse.unwrap_or(false),
-                ..TrialQuery::default()
-            };
-            let (items, next, total): (Vec<TrialRow>, Option<u64>, u64) = match search {
-                None => {
-                    let page = TrialQuery {
-                        offset,
-                        limit: Some(limit + 1),
-                        ..trials.clone()
-                    };
-                    let mut rows = store.trials(&sweep, &page)?;
-                    let more = rows.len() as u64 > limit;
-                    rows.truncate(limit as usize);
-                    let counts = store.sweep(&sweep)?.trials;
-                    let wanted = |word: &str| {
-                        trials.states.is_empty() || trials.states.iter().any(|s| s.word() == word)
-                    };
-                    let total = counts
-                        .iter()
-                        .filter(|(word, _)| wanted(word))
-                        .map(|(_, count)| count)
-                        .sum();
-                    (rows, more.then_some(offset + limit), total)
-                }
-                Some(search) => {
-                    let mut rows = store.trials(&sweep, &trials)?;
-                    rows.retain(|row| search.matches(row));
-                    let total = rows.len() as u64;
-                    let more = total > offset.saturating_add(limit);
-                    let rows = rows
-                        .into_iter()
-                        .skip(offset as usize)
-                        .take(limit as usize)
-                        .collect();
-                    (rows, more.then_some(offset.saturating_add(limit)), total)
-                }
-            };
-            Ok(json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next, "total": total}))
-        })
-        .await?;
+    // Searching looks at many rows; pages are looked up.
+    let large = search.is_some();
+    let work = move |store: &Store| {
+        let sweep = store.resolve(&reference)?;
+        let trials = TrialQuery {
+            states,
+            order,
+            reverse: query.reverse.unwrap_or(false),
+            ..TrialQuery::default()
+        };
+        let (items, next, total): (Vec<TrialRow>, Option<u64>, u64) = match search {
+            None => {
+                let page = TrialQuery {
+                    offset,
+                    limit: Some(limit + 1),
+                    ..trials.clone()
+                };
+                let mut rows = store.trials(&sweep, &page)?;
+                let more = rows.len() as u64 > limit;
+                rows.truncate(limit as usize);
+                let counts = store.sweep(&sweep)?.trials;
+                let wanted =
+                    |word: &str| trials.states.is_empty() || trials.states.iter().any(|s| s.word() == word);
+                let total = counts
+                    .iter()
+                    .filter(|(word, _)| wanted(word))
+                    .map(|(_, count)| count)
+                    .sum();
+                (rows, more.then_some(offset + limit), total)
+            }
+            Some(search) => {
+                let narrowed = TrialQuery {
+                    states: narrowed(trials.states.clone(), &search),
+                    scored: search.needs_value().then_some(true),
+                    ..trials
+                };
+                let mut rows = store.trials(&sweep, &narrowed)?;
+                rows.retain(|row| search.matches(row));
+                let total = rows.len() as u64;
+                let more = total > offset.saturating_add(limit);
+                let rows = rows
+                    .into_iter()
+                    .skip(offset as usize)
+                    .take(limit as usize)
+                    .collect();
+                (rows, more.then_some(offset.saturating_add(limit)), total)
+            }
+        };
+        Ok(json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next, "total": total}))
+    };
+    let value = if large {
+        studio.with_large(work).await?
+    } else {
+        studio.with_store(work).await?
+    };
     Ok(Json(value))
+}
+
+/// States that an expression leaves of those asked for; every trial outside them cannot fit.
+fn narrowed(mut states: Vec<TrialState>, search: &Search) -> Vec<TrialState> {
+    let all = [
+        TrialState::Queued,
+        TrialState::Preparing,
+        TrialState::Running,
+        TrialState::Paused,
+        TrialState::NotResponding,
+        TrialState::CancelRequested,
+        TrialState::Completed,
+        TrialState::Failed,
+        TrialState::Canceled,
+    ];
+    for word in search.states() {
+        // A word that is no state may mean something else to the expression: it narrows nothing.
+        if let Some(state) = all.iter().find(|state| state.word().eq_ignore_ascii_case(word)) {
+            if states.is_empty() || states.contains(state) {
+                states = vec![*state];
+            }
+        } else if word.eq_ignore_ascii_case("stopped") && states.is_empty() {
+            states = vec![TrialState::CancelRequested, TrialState::Canceled];
+        }
+    }
+    states
 }
 
 fn state_of(word: &str) -> Result<TrialState, ApiError> {

@@ -5,8 +5,9 @@ use crate::store::{Store, StoreError};
 use crate::studio::access::Access;
 use crate::studio::error::ApiError;
 use crate::studio::overview::Courses;
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Live streams at a time; a browser tab needs one.
@@ -27,6 +28,40 @@ pub struct Settings {
     pub files: Arc<dyn Files + Send + Sync>,
 }
 
+/// Large answers that hold as long as nothing happens in the store; the latest few.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<VecDeque<(String, Arc<Vec<u8>>)>>);
+
+/// Answers that are kept.
+const KEPT_MAX: usize = 6;
+
+impl Kept {
+    /// The answer called `name` as of the store's last event, made if it is not there.
+    pub(super) fn get(
+        &self,
+        store: &Store,
+        name: &str,
+        make: impl FnOnce() -> Result<Vec<u8>, ApiError>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let key = format!("{} {name}", store.last_event()?);
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock()
+            .iter()
+            .find(|(other, _)| *other == key)
+            .map(|(_, bytes)| Arc::clone(bytes));
+        if let Some(bytes) = found {
+            return Ok(bytes.to_vec());
+        }
+        let bytes = make()?;
+        let mut kept = lock();
+        kept.push_back((key, Arc::new(bytes.clone())));
+        if kept.len() > KEPT_MAX {
+            kept.pop_front();
+        }
+        Ok(bytes)
+    }
+}
+
 /// A studio over one store.
 #[derive(Clone)]
 pub struct Studio {
@@ -36,6 +71,7 @@ pub struct Studio {
     /// A second door for reads that take long, so that short ones need not wait behind them.
     large: Arc<Store>,
     pub(super) courses: Arc<Courses>,
+    pub(super) kept: Arc<Kept>,
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -51,6 +87,7 @@ impl Studio {
         Ok(Self {
             large,
             courses: Arc::default(),
+            kept: Arc::default(),
             settings: Arc::new(settings),
             access,
             store,

@@ -2,7 +2,7 @@
 
 /// Built assets: path, media type, content.
 static ASSETS: &[(&str, &str, &[u8])] = &[
-    ("assets/index-Du02Yy4H.js", "text/javascript; charset=utf-8", include_bytes!("assets/index-Du02Yy4H.js")),
+    ("assets/index-D0_7QBUV.js", "text/javascript; charset=utf-8", include_bytes!("assets/index-D0_7QBUV.js")),
     ("assets/raster.worker-Dt-4Ge4U.js", "text/javascript; charset=utf-8", include_bytes!("assets/raster.worker-Dt-4Ge4U.js")),
     ("assets/style-DOZkrjAy.css", "text/css; charset=utf-8", include_bytes!("assets/style-DOZkrjAy.css")),
     ("icon.svg", "image/svg+xml", include_bytes!("icon.svg")),

@@ -12,8 +12,8 @@ try {
   await accessible(page, 'no sweeps');
 
   project.write('hdconfig.yml', config());
-  const run = project.run('hdconfig.yml');
-  await page.getByRole('link', { name: /overdrive-studio/ }).first().waitFor();
+  const run = project.run('hdconfig.yml', 'train.py', ['-e', 'digits-mlp']);
+  await page.getByRole('link', { name: /digits-mlp/ }).first().waitFor();
   check('a sweep that starts shows up by itself', true);
   await page.getByRole('table').getByRole('link').first().click();
   await page.waitForURL(/sweeps\/HD_/);

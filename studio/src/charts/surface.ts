@@ -53,13 +53,14 @@ export class SurfaceModel implements Model {
     const xs = this.edges(this.x, this.data.x, box.left, right);
     const ys = this.edges(this.y, this.data.y, bottom, box.top);
     const n = this.data.x.values.length;
+    axes(painter, theme, box, this.x.scale, this.y.scale, this.data.x.name, this.data.y.name);
     values.forEach((value, i) => {
       const [cx, cy] = [i % n, Math.floor(i / n)];
       const [r, g, b] = cividis((value - low) / (high - low || 1));
-      const [a, c] = [xs[cx]!, ys[cy + 1]!];
-      painter.rect(a, c, xs[cx + 1]! - a + 0.6, ys[cy]! - c + 0.6, `rgb(${r | 0},${g | 0},${b | 0})`);
+      // Whole pixels: no seams between cells.
+      const [a, c] = [Math.round(xs[cx]!), Math.round(ys[cy + 1]!)];
+      painter.rect(a, c, Math.round(xs[cx + 1]!) - a, Math.round(ys[cy]!) - c, `rgb(${r | 0},${g | 0},${b | 0})`);
     });
-    axes(painter, theme, box, this.x.scale, this.y.scale, this.data.x.name, this.data.y.name);
     painter.clip(box.left, box.top, box.width, box.height, () => {
       for (const trial of this.trials) {
         const [px, py] = [this.at(this.x!, this.data.x, trial.x), this.at(this.y!, this.data.y, trial.y)];
