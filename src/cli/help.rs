@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// Commands by what people want to do, in the order of the help.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Tune", &["run", "pause", "resume", "cancel", "watch"]),
+    ("Tune", &["run", "pause", "resume", "cancel", "watch", "target"]),
     ("Look", &["list", "show", "best", "why", "logs", "plot", "export"]),
     ("Check", &["check", "init", "schema", "simulate"]),
     ("Azure ML verbs", &["ml", "az"]),

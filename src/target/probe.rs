@@ -66,11 +66,17 @@ fn disk(folder: &Path) -> Result<String, String> {
     let mut back = Vec::with_capacity(SAMPLE_BYTES);
     file.read_to_end(&mut back).map_err(text)?;
     if back != sample {
-        return Err(format!("{}: gives other bytes than were written", folder.display()));
+        return Err(format!(
+            "{}: gives other bytes than were written",
+            folder.display()
+        ));
     }
     let known = rustix::fs::statvfs(folder).map_err(|errno| text(errno.into()))?;
     let free = known.f_bavail.saturating_mul(known.f_frsize);
-    let told = format!("{:.1} GiB free, 1 MiB written and read back", free as f64 / f64::from(1 << 30));
+    let told = format!(
+        "{:.1} GiB free, 1 MiB written and read back",
+        free as f64 / f64::from(1 << 30)
+    );
     if free < FREE_MIN {
         return Err(told);
     }

@@ -255,7 +255,9 @@ mod tests {
             Err(PoolError::MinAboveMax { min: 3, max: 2 })
         );
         let unknown = pool("D3V2X", 2);
-        assert!(matches!(unknown.check(), Err(PoolError::UnknownSize { near: Some(near), .. }) if near == "Standard_D3_v2"));
+        assert!(
+            matches!(unknown.check(), Err(PoolError::UnknownSize { near: Some(near), .. }) if near == "Standard_D3_v2")
+        );
         let given = Pool {
             cpus: Some(3),
             memory_gib: Some(5.0),

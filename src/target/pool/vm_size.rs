@@ -111,7 +111,8 @@ pub fn node(name: &str) -> Option<Node> {
 
 /// The known size that was probably meant, with its `Standard_`.
 pub fn near(name: &str) -> Option<String> {
-    nearest(bare(name.trim()), SIZES.iter().map(|(known, ..)| *known)).map(|known| format!("Standard_{known}"))
+    nearest(bare(name.trim()), SIZES.iter().map(|(known, ..)| *known))
+        .map(|known| format!("Standard_{known}"))
 }
 
 /// Every known size: name with `Standard_`, node, type of GPU (empty without one).

@@ -35,14 +35,21 @@ fn registry() -> (tempfile::TempDir, Registry) {
 fn what_is_written_is_read_again() {
     let (folder, registry) = registry();
     assert!(registry.list().unwrap().is_empty());
-    let made = registry.create(Level::Project, &definition("cpu-cluster")).unwrap();
+    let made = registry
+        .create(Level::Project, &definition("cpu-cluster"))
+        .unwrap();
     assert_eq!(made.path, folder.path().join("state/compute/cpu-cluster.yml"));
     let mut found = registry.get("CPU-Cluster").unwrap();
     assert_eq!(found, made);
     found.definition.amlcompute.max_nodes = 9;
     registry.update(&found).unwrap();
     assert_eq!(
-        registry.get("cpu-cluster").unwrap().definition.amlcompute.max_nodes,
+        registry
+            .get("cpu-cluster")
+            .unwrap()
+            .definition
+            .amlcompute
+            .max_nodes,
         9
     );
     // Nothing but the file is left behind.
@@ -62,7 +69,12 @@ fn what_is_written_is_read_again() {
 fn the_project_wins_over_the_user() {
     let (folder, registry) = registry();
     registry.create(Level::User, &definition("shared")).unwrap();
-    assert!(folder.path().join("config/overdrive/compute/shared.yml").is_file());
+    assert!(
+        folder
+            .path()
+            .join("config/overdrive/compute/shared.yml")
+            .is_file()
+    );
     assert_eq!(registry.get("shared").unwrap().level, Level::User);
     let mut own = definition("Shared");
     assert!(matches!(
