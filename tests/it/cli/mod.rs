@@ -1,7 +1,15 @@
 //! Tests of `cli` and `report`: help, screens at three widths, documents, plots, exports, exit codes of the real binary.
 
 mod binary;
+mod disk;
+mod faults;
+mod inherit;
+mod kills;
 mod plots;
+mod project;
 mod rows;
 mod screens;
+mod signals;
+mod stop_when;
 mod sweeps;
+mod upward;
