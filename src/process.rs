@@ -26,6 +26,8 @@ pub enum Presence {
     Gone,
     /// It is on another host; nothing is known from here.
     Elsewhere,
+    /// The process table could not be looked at (out of descriptors or memory): no proof of anything.
+    Unknown,
 }
 
 impl Identity {
@@ -44,10 +46,14 @@ impl Identity {
     pub fn presence(&self) -> Presence {
         if self.host != host() {
             Presence::Elsewhere
-        } else if self.boot_id == crate::clock::boot_id() && start_ticks(self.pid) == Some(self.start_ticks) {
-            Presence::Here
-        } else {
+        } else if self.boot_id != crate::clock::boot_id() {
             Presence::Gone
+        } else {
+            match look(self.pid) {
+                Ok(Some(ticks)) if ticks == self.start_ticks => Presence::Here,
+                Ok(_) => Presence::Gone,
+                Err(_) => Presence::Unknown,
+            }
         }
     }
 }
@@ -57,9 +63,26 @@ pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Start time of a living process in clock ticks since boot; `None` if there is none or it is a zombie.
+/// Start time of a living process in clock ticks since boot; `None` if there is none, it is a zombie, or nobody can tell.
 pub fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    look(pid).ok().flatten()
+}
+
+/// As [`start_ticks`], but what cannot be looked at is an error: only the absence of the process says that it is gone.
+fn look(pid: i32) -> std::io::Result<Option<u64>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(started(&stat)),
+        Err(error)
+            if error.kind() == std::io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn started(stat: &str) -> Option<u64> {
     // The name in parentheses may itself hold parentheses and blanks: fields count from the last `)`.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 /// Lines that are looked at for near misses of a metric that never came.
 const NEAR_MISS_LINES: u32 = 2_000;
+/// Other names kept.
+const OTHERS: usize = 16;
 /// Near misses kept.
 const NEAR_MISSES: usize = 8;
 
@@ -64,6 +66,7 @@ pub struct TextParser {
     names: Vec<Wanted>,
     primary: Option<String>,
     near: Vec<String>,
+    others: Vec<String>,
     lines: u32,
 }
 
@@ -93,6 +96,7 @@ impl TextParser {
             names: wanted,
             primary: primary.map(str::to_owned),
             near: Vec::new(),
+            others: Vec::new(),
             lines: 0,
         }
     }
@@ -101,6 +105,11 @@ impl TextParser {
     /// primary metric itself was not seen.
     pub fn near_misses(&self) -> &[String] {
         &self.near
+    }
+
+    /// Names of numbers on the output that nobody looks for, while the primary metric itself was not seen.
+    pub fn others(&self) -> &[String] {
+        &self.others
     }
 
     /// Reads one line that went through [`plain`].
@@ -152,7 +161,6 @@ impl TextParser {
     fn look_for_near_miss(&mut self, line: &str) {
         let Some(primary) = &self.primary else { return };
         if self.lines >= NEAR_MISS_LINES
-            || self.near.len() >= NEAR_MISSES
             || self
                 .names
                 .iter()
@@ -161,10 +169,20 @@ impl TextParser {
             return;
         }
         self.lines += 1;
-        if let Some(near) = near_miss(line, primary)
+        if self.near.len() < NEAR_MISSES
+            && let Some(near) = near_miss(line, primary)
             && !self.near.contains(&near)
         {
             self.near.push(near);
+        }
+        if self.others.len() < OTHERS {
+            for name in assigned_names(line) {
+                let known = self.names.iter().any(|wanted| wanted.name == name)
+                    || self.others.iter().any(|other| other == name);
+                if !known && self.others.len() < OTHERS {
+                    self.others.push(name.to_owned());
+                }
+            }
         }
     }
 }
@@ -330,6 +348,22 @@ fn near_miss(line: &str, name: &str) -> Option<String> {
             .map_or(at, |(index, _)| index);
         let found = line.get(begin..end)?;
         (found != name && found.len() <= 100).then(|| found.to_owned())
+    })
+}
+
+/// Words on the line that a number is assigned to.
+fn assigned_names(line: &str) -> impl Iterator<Item = &str> {
+    line.match_indices(['=', ':']).filter_map(|(at, _)| {
+        assigned(line.get(at..)?)?;
+        let before = line.get(..at)?.trim_end().trim_end_matches(['"', '\'']);
+        let begin = before
+            .char_indices()
+            .rev()
+            .take_while(|(_, c)| c.is_alphanumeric() || "_/.-@".contains(*c))
+            .last()?
+            .0;
+        let name = before.get(begin..)?;
+        (name.len() <= 100 && name.starts_with(|c: char| c.is_alphabetic() || c == '_')).then_some(name)
     })
 }
 

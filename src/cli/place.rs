@@ -3,6 +3,7 @@
 use crate::cli::args::Globals;
 use crate::cli::error::CliError;
 use crate::cli::exit;
+use crate::report::{card, text};
 use crate::store::row::{SweepRow, TrialRow};
 use crate::store::{FILE, STATE_FOLDER, Store, StoreError, SweepFilter, TrialOrder, TrialQuery};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ fn numbered(store: &Store, sweep: &str, text: &str) -> Result<(SweepRow, TrialRo
     let sweep = store.sweep(sweep)?;
     let number = match (text, &sweep.best) {
         ("best", Some(best)) => best.trial,
-        ("best", None) => return Err(no_metric(&sweep)),
+        ("best", None) => return Err(no_metric(&sweep, &[])),
         _ => number(text).ok_or_else(|| {
             CliError::not_found("unknown-trial", format!("`{text}` is not the number of a trial"))
                 .help("write SWEEP.N, for instance latest.3")
@@ -119,15 +120,29 @@ fn numbered(store: &Store, sweep: &str, text: &str) -> Result<(SweepRow, TrialRo
     Ok((sweep, row))
 }
 
-/// The error of a sweep without a best trial.
-pub(super) fn no_metric(sweep: &SweepRow) -> CliError {
+/// The error of a sweep without a best trial; `reported` are the names that its trials did report.
+pub(super) fn no_metric(sweep: &SweepRow, reported: &[String]) -> CliError {
     match &sweep.metric {
-        Some(metric) => CliError::new(
-            exit::NO_METRIC,
-            "no-metric",
-            format!("no trial of `{}` reported `{metric}`", sweep.sweep),
-        )
-        .help("`overdrive show` tells what the trials did"),
+        Some(metric) => {
+            let metric = text::printable(metric);
+            let error = CliError::new(
+                exit::NO_METRIC,
+                "no-metric",
+                format!("no trial of `{}` reported `{metric}`", sweep.sweep),
+            );
+            if reported.is_empty() {
+                return error.help("`overdrive show` tells what the trials did");
+            }
+            let names: Vec<String> = reported
+                .iter()
+                .take(12)
+                .map(|name| format!("`{}`", text::printable(name)))
+                .collect();
+            let nearest = card::nearest(&metric, reported)
+                .map(|name| format!("; did you mean `{}`?", text::printable(name)))
+                .unwrap_or_default();
+            error.help(format!("the trials reported {}{nearest}", names.join(", ")))
+        }
         None => CliError::new(
             exit::NO_METRIC,
             "no-metric",

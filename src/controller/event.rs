@@ -20,6 +20,8 @@ pub enum FailureClass {
     Preempted,
     /// The machine, the runner or the target failed. Retried.
     Infrastructure,
+    /// Resources of the machine ran short before the script began (processes, descriptors, memory). Retried, with patience.
+    Exhausted,
     /// The attempt could not be started because of the user's files (missing script, environment that cannot be built). Never retried.
     Setup,
 }
@@ -54,7 +56,7 @@ impl Outcome {
         matches!(
             self,
             Self::Failed {
-                class: FailureClass::Preempted | FailureClass::Infrastructure,
+                class: FailureClass::Preempted | FailureClass::Infrastructure | FailureClass::Exhausted,
                 ..
             }
         )

@@ -162,7 +162,11 @@ impl Progress {
     pub fn apply(&mut self, record: &Record) {
         self.begun = true;
         match record {
-            Record::TrialState { state, .. } if state.is_terminal() => {
+            Record::TrialState { trial, state, .. } if state.is_terminal() => {
+                let best = self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial);
+                if *state != TrialState::Failed && !best {
+                    self.since_best += 1;
+                }
                 if *state != TrialState::Failed {
                     self.sign_of_life = true;
                 } else if !self.sign_of_life && matches!(self.state, SweepState::Running | SweepState::Paused)
@@ -188,9 +192,13 @@ impl Progress {
                     value: *value,
                     interval: *interval,
                 });
+                self.since_best = 0;
             }
             Record::LimitsChanged(limits) => self.limits = *limits,
-            Record::Exhausted { reason } => self.exhausted = Some(reason.clone()),
+            Record::Exhausted { reason, stopped } => {
+                self.exhausted = Some(reason.clone());
+                self.stopped |= stopped;
+            }
             Record::SweepState { state, reason } => {
                 self.state = *state;
                 self.reason.clone_from(reason);

@@ -6,6 +6,7 @@
 
 use crate::controller::fold::{self, ENQUEUE};
 use crate::controller::state::{AttemptState, Incumbent, Snapshot};
+use crate::controller::stop_when::{Standing, StopWhen};
 use crate::controller::{Action, Batch, Event, Limits, Record, Settings, SweepState};
 use crate::history::{CancelCause, History, Trial, TrialState};
 use crate::policy::Policy;
@@ -29,6 +30,8 @@ pub struct Controller {
     pub(super) slots: u64,
     /// How many inherited trials the policy has been fed.
     pub(super) inherited_fed: u64,
+    /// Condition that ends the sweep early.
+    pub(super) stop_when: Option<StopWhen>,
     pub(super) now: u64,
 }
 
@@ -51,6 +54,7 @@ impl Controller {
             waiting: BTreeSet::new(),
             slots: 0,
             inherited_fed: 0,
+            stop_when: None,
             now: 0,
         }
     }
@@ -65,6 +69,12 @@ impl Controller {
         self.policy.restored();
     }
 
+    /// Ends the sweep early once `condition` holds: nothing is started any more, what runs goes on to its end. To be called before
+    /// the first event, after a restore too; whether it has held is part of the records.
+    pub fn stop_when(&mut self, condition: Option<StopWhen>) {
+        self.stop_when = condition;
+    }
+
     /// Takes one event in. `now_ms` is milliseconds since the sweep was created; a smaller one than before counts as the same.
     ///
     /// The driver makes the records durable, all or none, and then performs the actions. Takes O(log n) and what sampler and
@@ -76,6 +86,7 @@ impl Controller {
         self.take_in(event, &mut batch);
         self.enforce_duration(&mut batch);
         self.abort_if_nothing_works(&mut batch);
+        self.stop_if_met(&mut batch);
         self.refill(&mut batch);
         self.finish(&mut batch);
         batch
@@ -83,10 +94,16 @@ impl Controller {
 
     /// When the driver must send [`Event::Tick`] at the latest, in milliseconds since the sweep was created.
     pub fn next_deadline(&self) -> Option<u64> {
-        match self.state.progress.state {
-            SweepState::Running | SweepState::Paused => self.state.progress.limits.max_duration_ms,
-            _ => None,
+        let progress = &self.state.progress;
+        if !matches!(progress.state, SweepState::Running | SweepState::Paused) {
+            return None;
         }
+        let stop = self.stop_when.as_ref().filter(|_| !progress.stopped);
+        let times = [
+            progress.limits.max_duration_ms,
+            stop.and_then(|condition| condition.next_time(self.now)),
+        ];
+        times.into_iter().flatten().min()
     }
 
     /// All trials so far.
@@ -326,7 +343,12 @@ impl Controller {
     }
 
     fn enforce_duration(&mut self, batch: &mut Batch) {
-        let Some(limit) = self.next_deadline().filter(|limit| self.now >= *limit) else {
+        let open = matches!(self.state(), SweepState::Running | SweepState::Paused);
+        let limit = self
+            .limits()
+            .max_duration_ms
+            .filter(|limit| open && self.now >= *limit);
+        let Some(limit) = limit else {
             return;
         };
         let reason = format!("the duration limit of {} is over", duration(limit));
@@ -348,6 +370,32 @@ impl Controller {
         }
     }
 
+    /// Starts nothing any more once the condition of `stop_when` holds.
+    fn stop_if_met(&mut self, batch: &mut Batch) {
+        let progress = &self.state.progress;
+        if progress.stopped || !matches!(progress.state, SweepState::Running | SweepState::Paused) {
+            return;
+        }
+        let Some(condition) = &self.stop_when else {
+            return;
+        };
+        let standing = Standing {
+            best: progress.incumbent.map(|incumbent| incumbent.value),
+            no_improvement: progress.since_best,
+            trials: (self.state.history.trials.len() - self.live.len()) as u64,
+            elapsed_ms: self.now,
+        };
+        if let Some(held) = condition.met(&standing) {
+            self.record(
+                batch,
+                Record::Exhausted {
+                    reason: format!("stop_when: {held}"),
+                    stopped: true,
+                },
+            );
+        }
+    }
+
     fn nothing_works(&self) -> bool {
         let limit = self.settings.abort_after_initial_failures;
         limit > 0 && self.state.progress.initial_failures >= limit
@@ -364,7 +412,7 @@ impl Controller {
                 continue;
             }
             let number = self.history().trials.len() as u64;
-            if number >= self.limits().max_total {
+            if self.state.progress.stopped || number >= self.limits().max_total {
                 return;
             }
             let Some(proposal) = self.propose(number, batch) else {
@@ -407,7 +455,13 @@ impl Controller {
         match self.sampler.suggest(number, &self.state.history) {
             Suggestion::Next(proposal) => Some(*proposal),
             Suggestion::Exhausted(reason) => {
-                self.record(batch, Record::Exhausted { reason });
+                self.record(
+                    batch,
+                    Record::Exhausted {
+                        reason,
+                        stopped: false,
+                    },
+                );
                 None
             }
         }
@@ -458,7 +512,7 @@ impl Controller {
                 } else if let Some(reason) = progress
                     .exhausted
                     .as_ref()
-                    .filter(|_| self.state.enqueued.is_empty())
+                    .filter(|_| progress.stopped || self.state.enqueued.is_empty())
                 {
                     reason.clone()
                 } else {

@@ -13,6 +13,7 @@ mod machine;
 pub mod record;
 mod restore;
 mod state;
+pub mod stop_when;
 mod trial;
 
 pub use action::{Action, SweepState};
@@ -21,6 +22,7 @@ pub use machine::Controller;
 pub use record::{Batch, Record};
 pub use restore::RestoreError;
 pub use state::{AttemptState, Incumbent, Progress, Snapshot};
+pub use stop_when::StopWhen;
 
 use crate::metric::Goal;
 use serde::{Deserialize, Serialize};

@@ -84,10 +84,13 @@ pub enum Record {
     },
     /// The limits changed.
     LimitsChanged(Limits),
-    /// The sampler has nothing left.
+    /// The sampler has nothing left, or nothing more is wanted of it.
     Exhausted {
         /// Why, in words.
         reason: String,
+        /// The condition of `stop_when` holds: enqueued configurations are not started either.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stopped: bool,
     },
     /// The sweep changed its state.
     SweepState {

@@ -69,6 +69,7 @@ impl Controller {
             waiting: BTreeSet::new(),
             slots: 0,
             inherited_fed: 0,
+            stop_when: None,
             now: 0,
         };
         for (trial, attempts) in controller

@@ -38,6 +38,12 @@ pub struct Progress {
     pub initial_failures: u64,
     /// Whether any trial ever reported an accepted value or ended otherwise than failed.
     pub sign_of_life: bool,
+    /// Trials that completed or were stopped since the best value came.
+    #[serde(default)]
+    pub since_best: u64,
+    /// Whether the condition of `stop_when` has held: nothing is started any more.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
 impl Progress {
@@ -52,6 +58,8 @@ impl Progress {
             incumbent: None,
             initial_failures: 0,
             sign_of_life: false,
+            since_best: 0,
+            stopped: false,
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::controller::{Batch, FailureClass, Outcome, Record, SweepState};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
 
+/// Further attempts of a trial that never began because resources ran short: that says nothing about the trial.
+const EXHAUSTED_RETRIES: u32 = 100;
+
 impl Controller {
     /// `Claimed` and `Started`. Either is also a sign of life of a trial that was out of contact.
     pub(super) fn advance(&mut self, number: u64, attempt: u32, reached: TrialState, batch: &mut Batch) {
@@ -112,9 +115,16 @@ impl Controller {
         };
         let cancelling = trial.state == TrialState::CancelRequested;
         let cause = trial.cause.clone();
+        let patience = match &outcome {
+            Outcome::Failed {
+                class: FailureClass::Exhausted,
+                ..
+            } => EXHAUSTED_RETRIES,
+            _ => 0,
+        };
         let retry = !cancelling
             && outcome.is_infrastructure()
-            && attempt < self.settings.max_retries
+            && attempt < self.settings.max_retries.saturating_add(patience)
             && matches!(self.state(), SweepState::Running | SweepState::Paused);
         let message = match &outcome {
             Outcome::Failed { message, .. } => Some(message.clone()),

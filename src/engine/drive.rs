@@ -4,11 +4,12 @@ use super::follow::{Follower, Told};
 use super::launch::Launcher;
 use super::submit::Submission;
 use super::{Command, Ending, EngineError, Progress};
-use crate::controller::{Action, Controller, Event, Outcome, Record, SweepState};
+use crate::controller::{Action, Controller, Event, FailureClass, Outcome, Record, SweepState};
 use crate::space::Assignment;
 use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
 use crate::target::{AttemptRef, Bell, ComputeTarget, Liveness};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -120,7 +121,7 @@ impl Driver {
             if self.orders()? {
                 self.flush()?;
                 let live = self.controller.live();
-                self.writer.release()?;
+                self.release()?;
                 return Ok(Ending::Detached { live });
             }
             self.requests()?;
@@ -144,11 +145,15 @@ impl Driver {
             self.disk()?;
             self.flush()?;
             if let Some((state, reason)) = self.ended.take() {
-                self.writer.release()?;
+                self.release()?;
                 return Ok(Ending::Ended { state, reason });
             }
             if self.blocked_until.is_none() {
-                self.writer.tick()?;
+                match self.writer.tick() {
+                    Ok(()) => {}
+                    Err(StoreError::DiskFull(path)) => self.wait_for_room(&path),
+                    Err(error) => return Err(error.into()),
+                }
             }
             let patience = Duration::from_millis(self.patience());
             if self.blocked_until.is_some() {
@@ -157,6 +162,14 @@ impl Driver {
             } else if !std::mem::take(&mut self.again) {
                 self.bell.wait(patience);
             }
+        }
+    }
+
+    /// Gives the lead back. On a full disk the lease stays: it names a process that is gone, which everybody can prove.
+    fn release(self) -> Result<(), EngineError> {
+        match self.writer.release() {
+            Ok(()) | Err(StoreError::DiskFull(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -265,6 +278,9 @@ impl Driver {
 
     /// Commits and acts until nothing follows any more.
     fn flush(&mut self) -> Result<(), EngineError> {
+        if self.blocked_until.is_some_and(|until| self.now() >= until) {
+            self.blocked_until = None;
+        }
         while !(self.changes.is_empty() && self.acts.is_empty()) {
             self.commit()?;
             if self.blocked_until.is_some() {
@@ -283,14 +299,7 @@ impl Driver {
             match self.writer.apply(&self.changes, self.durability) {
                 Ok(()) => {}
                 Err(StoreError::DiskFull(path)) => {
-                    // Scripts go on; what they say waits in their journals, what was decided waits here.
-                    self.blocked_until = Some(self.now() + AGAIN_MS);
-                    let message = format!("disk full at `{}`: waiting for room", path.display());
-                    self.show(Progress::Warning {
-                        trial: None,
-                        code: "disk-full".into(),
-                        message,
-                    });
+                    self.wait_for_room(&path);
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
@@ -310,6 +319,10 @@ impl Driver {
         }
         for act in std::mem::take(&mut self.acts) {
             match act {
+                Act::Launch { key, assignment } if key.1 > 0 && self.squeezed.is_some() => {
+                    let submission = Submission::patient(assignment, key.1, self.now());
+                    self.waiting.insert(key, submission);
+                }
                 Act::Launch { key, assignment } => self.submit(key, Submission::new(assignment))?,
                 Act::Cancel { key } => {
                     self.cancels.insert(key, 0);
@@ -319,6 +332,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Scripts go on; what they say waits in their journals, what was decided waits here.
+    fn wait_for_room(&mut self, path: &Path) {
+        self.blocked_until = Some(self.now() + AGAIN_MS);
+        let message = format!("disk full at `{}`: waiting for room", path.display());
+        self.show(Progress::Warning {
+            trial: None,
+            code: "disk-full".into(),
+            message,
+        });
     }
 
     pub(super) fn show(&self, progress: Progress) {
@@ -382,7 +406,23 @@ impl Driver {
         for told in told {
             match told {
                 Told::Change(change) => self.change(change),
-                Told::Event(event) => self.event(event)?,
+                Told::Event(event) => {
+                    if let Event::Exited {
+                        outcome:
+                            Outcome::Failed {
+                                class: FailureClass::Exhausted,
+                                message,
+                                ..
+                            },
+                        ..
+                    } = &event
+                    {
+                        // Before the event: the free slot must not be filled at once.
+                        self.squeeze(key, message);
+                        self.slots_now()?;
+                    }
+                    self.event(event)?;
+                }
             }
         }
         if self.followers.get(&key).is_some_and(|follower| follower.ended)
@@ -410,7 +450,7 @@ impl Driver {
         {
             self.paused_for_disk = true;
             self.event(Event::Pause {
-                reason: "disk full".into(),
+                reason: format!("disk full at `{}`", self.writer.store().folder().display()),
             })?;
         }
         if self.writer.reserve_spent() && self.writer.refill() && std::mem::take(&mut self.paused_for_disk) {

@@ -14,6 +14,9 @@ pub enum EngineError {
     /// The sampler cannot be built.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
+    /// The condition that ends the sweep early is not understood.
+    #[error("`stop_when`: {0}")]
+    StopWhen(crate::controller::stop_when::StopWhenError),
     /// What is stored contradicts itself.
     #[error("sweep `{sweep}` cannot be resumed: {source}")]
     Restore {

@@ -235,6 +235,10 @@ impl Follower {
                 })
             }),
             Entry::Fact { kind, key, value } => {
+                if kind == "sweep_status" && key == "cancel" {
+                    let reason = format!("asked for by the script of trial {trial}");
+                    told.push(Told::Event(Event::CancelSweep { reason }));
+                }
                 told.push(Told::Change(Change::Fact {
                     trial,
                     attempt,

@@ -20,7 +20,7 @@ pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation};
 pub use progress::{Ending, Progress};
 
 use crate::config::Experiment;
-use crate::controller::{Controller, Settings};
+use crate::controller::{Controller, Settings, StopWhen};
 use crate::history::Trial;
 use crate::metric::Goal;
 use crate::store::{Store, SweepWriter};
@@ -203,6 +203,7 @@ fn controller(experiment: &Experiment, setup: &Setup) -> Result<Controller, Engi
     let policy = policy::build(&experiment.policy, settings.goal);
     let mut controller = Controller::new(settings, sampler, policy, experiment.enqueue.clone());
     controller.inherit(setup.inherited.clone());
+    controller.stop_when(stop_when(experiment)?);
     Ok(controller)
 }
 
@@ -217,10 +218,18 @@ fn restored(experiment: &Experiment, setup: &Setup, writer: &SweepWriter) -> Res
     let sampler = sampler::build(&experiment.sampler, space, settings.goal)?;
     let policy = policy::build(&experiment.policy, settings.goal);
     snapshot.history.inherited.clone_from(&setup.inherited);
-    Controller::restore(settings, sampler, policy, snapshot).map_err(|source| EngineError::Restore {
-        sweep: writer.sweep().to_owned(),
-        source,
-    })
+    let mut controller =
+        Controller::restore(settings, sampler, policy, snapshot).map_err(|source| EngineError::Restore {
+            sweep: writer.sweep().to_owned(),
+            source,
+        })?;
+    controller.stop_when(stop_when(experiment)?);
+    Ok(controller)
+}
+
+fn stop_when(experiment: &Experiment) -> Result<Option<StopWhen>, EngineError> {
+    let condition = experiment.stop_when.as_deref().map(StopWhen::parse);
+    condition.transpose().map_err(EngineError::StopWhen)
 }
 
 fn driver(

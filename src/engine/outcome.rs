@@ -48,10 +48,10 @@ pub(super) fn lost(proof: &str) -> Outcome {
 
 /// The attempt's end when its script was never started. `class` is the journal's.
 pub(super) fn not_started(class: &str, reason: &str) -> Outcome {
-    let class = if class == "setup" {
-        FailureClass::Setup
-    } else {
-        FailureClass::Infrastructure
+    let class = match class {
+        "setup" => FailureClass::Setup,
+        "exhausted" => FailureClass::Exhausted,
+        _ => FailureClass::Infrastructure,
     };
     Outcome::Failed {
         class,

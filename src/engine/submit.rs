@@ -6,7 +6,9 @@ use super::launch::write_spec;
 use super::{EngineError, Progress, outcome};
 use crate::controller::{Event, Outcome};
 use crate::space::Assignment;
+use crate::store::Change;
 use crate::target::TargetError;
+use rustix::io::Errno;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -34,6 +36,17 @@ impl Submission {
             assignment,
             due: 0,
             delay: FIRST_DELAY_MS,
+        }
+    }
+
+    /// An attempt that follows others for which resources were short: not at once.
+    pub(super) fn patient(assignment: Assignment, attempt: u32, now: u64) -> Self {
+        let delay = FIRST_DELAY_MS
+            .saturating_mul(1 << attempt.min(16))
+            .min(LAST_DELAY_MS);
+        Self {
+            due: now + delay,
+            ..Self::new(assignment)
         }
     }
 
@@ -82,17 +95,15 @@ impl Driver {
         };
         let submitted = match write_spec(&attempt.folder, &spec) {
             Ok(()) => target.submit(&attempt, &spec),
-            Err(error)
-                if error.kind() == ErrorKind::StorageFull || error.kind() == ErrorKind::QuotaExceeded =>
-            {
-                Err(TargetError::Exhausted {
+            Err(error) => Err(match short_of(&error) {
+                Some(resource) => TargetError::Exhausted {
                     target: target.name().to_owned(),
-                    resource: "disk space".into(),
-                })
-            }
-            Err(error) => Err(TargetError::Refused {
-                target: target.name().to_owned(),
-                reason: format!("{}: {error}", attempt.folder.display()),
+                    resource: resource.into(),
+                },
+                None => TargetError::Refused {
+                    target: target.name().to_owned(),
+                    reason: format!("{}: {error}", attempt.folder.display()),
+                },
             }),
         };
         match submitted {
@@ -111,18 +122,28 @@ impl Driver {
             Err(error) => {
                 let now = self.now();
                 if matches!(error, TargetError::Exhausted { .. }) {
-                    let running = self.followers.len().saturating_sub(self.waiting.len() + 1).max(1);
-                    self.squeezed = Some((now + SQUEEZE_MS, running as u64));
-                    let message = format!("{error}; {running} at a time for now");
-                    self.show(Progress::Warning {
-                        trial: Some(key.0),
-                        code: "exhausted".into(),
-                        message,
-                    });
+                    self.squeeze(key, &error.to_string());
                 }
                 self.waiting.insert(key, submission.later(now));
                 Ok(())
             }
+        }
+    }
+
+    /// Fewer trials at a time for a while: as many as run without this one.
+    pub(super) fn squeeze(&mut self, (trial, attempt): Key, why: &str) {
+        let now = self.now();
+        let running = self.followers.len().saturating_sub(self.waiting.len() + 1).max(1);
+        let known = self.squeezed.map(|(_, most)| most);
+        let most = known.map_or(running as u64, |known| known.min(running as u64));
+        self.squeezed = Some((now + SQUEEZE_MS, most));
+        if known != Some(most) {
+            self.change(Change::Warning {
+                trial: Some(trial),
+                attempt: Some(attempt),
+                code: "exhausted".into(),
+                message: format!("{why}; {most} at a time for now"),
+            });
         }
     }
 
@@ -210,5 +231,19 @@ impl Driver {
                 (slots.saturating_sub(used(*index)), std::cmp::Reverse(*index))
             })
             .unwrap_or(0)
+    }
+}
+
+/// What there is not enough of, if that is why the system refused.
+fn short_of(error: &std::io::Error) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => return Some("disk space"),
+        ErrorKind::OutOfMemory => return Some("memory"),
+        _ => {}
+    }
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => Some("file descriptors"),
+        Some(Errno::AGAIN) => Some("processes"),
+        _ => None,
     }
 }

@@ -4,6 +4,7 @@ use crate::report::SCHEMA_VERSION;
 use crate::store::row::{AttemptRow, SweepRow, TrialRow};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Wraps an object (or any value, under `value`) into a document.
 pub fn document(body: Value) -> Value {
@@ -48,6 +49,23 @@ pub fn sweep(sweep: &SweepRow, trials: &[TrialRow], next: Option<u64>) -> Value 
         entries.insert("next".into(), json!(next));
     }
     document(body)
+}
+
+/// Adds to a sweep's document what scripts logged on the sweep itself: `sweep_metrics: {name: [{trial, values}]}`.
+pub fn with_sweep_metrics(mut document: Value, metrics: &BTreeMap<String, Vec<(u64, Vec<Value>)>>) -> Value {
+    if let Value::Object(entries) = &mut document {
+        let metrics: Map<String, Value> = metrics
+            .iter()
+            .map(|(name, trials)| {
+                let trials = trials
+                    .iter()
+                    .map(|(trial, values)| json!({"trial": trial, "values": values}));
+                (name.clone(), trials.collect())
+            })
+            .collect();
+        entries.insert("sweep_metrics".into(), Value::Object(metrics));
+    }
+    document
 }
 
 /// `show TRIAL` and `why`: the trial's row with its attempts.

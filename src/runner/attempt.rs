@@ -13,6 +13,7 @@ use super::spec::AttemptSpec;
 use super::supervise::{Supervision, Supervisor};
 use super::sys::{self, Whom};
 use super::workdir::{ensure, materialize};
+use crate::channel::{Report, Sink};
 use crate::journal::{Entry, Exit, JournalError, Writer};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
@@ -95,7 +96,7 @@ fn start<'a>(
 ) -> Result<Option<Trial<'a>>, NotStarted> {
     let infrastructure = |what: &str| {
         let what = what.to_owned();
-        move |error: std::io::Error| NotStarted::infrastructure(format!("cannot {what}: {error}"))
+        move |error: std::io::Error| NotStarted::refused(&format!("cannot {what}"), &error)
     };
     let signals = Signals::install().map_err(infrastructure("listen for signals"))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -156,7 +157,7 @@ fn start<'a>(
 /// Makes the attempt's folders; gives the one in which the script runs.
 fn prepare(spec: &AttemptSpec, folder: &Path) -> Result<PathBuf, NotStarted> {
     let made = |result: std::io::Result<()>, path: &Path| {
-        result.map_err(|error| NotStarted::infrastructure(format!("cannot make {}: {error}", path.display())))
+        result.map_err(|error| NotStarted::refused(&format!("cannot make {}", path.display()), &error))
     };
     let workdir = match &spec.in_place {
         Some(place) if place.is_dir() => place.clone(),
@@ -170,10 +171,7 @@ fn prepare(spec: &AttemptSpec, folder: &Path) -> Result<PathBuf, NotStarted> {
             let workdir = folder.join("wd");
             match &spec.snapshot {
                 Some(snapshot) => materialize(snapshot, &workdir).map_err(|(path, error)| {
-                    NotStarted::infrastructure(format!(
-                        "cannot copy the snapshot: {}: {error}",
-                        path.display()
-                    ))
+                    NotStarted::refused(&format!("cannot copy the snapshot: {}", path.display()), &error)
                 })?,
                 None => made(ensure(&workdir), &workdir)?,
             }
@@ -218,6 +216,13 @@ impl Trial<'_> {
             && let Some(notice) = self.ledger.missing_primary(self.supervisor.near_misses())
         {
             self.ledger.warn(notice.code, notice.message);
+            for name in self.supervisor.others() {
+                self.ledger.report(Report::Fact {
+                    kind: "printed".to_owned(),
+                    key: name.clone(),
+                    value: String::new(),
+                });
+            }
         }
         if self.ledger.sync_failed() {
             self.ledger.warn(

@@ -18,7 +18,7 @@ const OOM_SCORE: i32 = 500;
 /// Why a script was not started.
 #[derive(Debug)]
 pub(super) struct NotStarted {
-    /// `setup` or `infrastructure`.
+    /// `setup`, `infrastructure` or `exhausted`.
     pub(super) class: &'static str,
     /// One sentence.
     pub(super) reason: String,
@@ -29,6 +29,19 @@ impl NotStarted {
         Self {
             class: "setup",
             reason,
+        }
+    }
+
+    /// What the system refused: for lack of resources, or for good.
+    pub(super) fn refused(what: &str, error: &io::Error) -> Self {
+        let short = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+        let class = match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(errno) if short.contains(&errno) => "exhausted",
+            _ => "infrastructure",
+        };
+        Self {
+            class,
+            reason: format!("{what}: {error}"),
         }
     }
 
@@ -198,7 +211,7 @@ fn explain(program: &str, workdir: &Path, error: &io::Error) -> NotStarted {
                 "`{program}` is no program that this machine can execute; a script needs `#!` in its first line"
             )
         }
-        _ => return NotStarted::infrastructure(format!("cannot start `{program}`: {error}")),
+        _ => return NotStarted::refused(&format!("cannot start `{program}`"), error),
     };
     NotStarted::setup(reason)
 }

@@ -87,6 +87,11 @@ impl Output {
         self.parsers.text.near_misses()
     }
 
+    /// Names of numbers on the output that nobody looks for.
+    pub(super) fn others(&self) -> &[String] {
+        self.parsers.text.others()
+    }
+
     fn extend(&mut self, piece: &[u8], ledger: &Ledger) {
         self.line.extend_from_slice(piece);
         if self.line.len() > SEGMENTS {

@@ -97,6 +97,11 @@ impl Supervisor {
         self.it.output.near_misses()
     }
 
+    /// Names of numbers on the output that nobody looks for.
+    pub(super) fn others(&self) -> &[String] {
+        self.it.output.others()
+    }
+
     /// Returns when the script has ended: by itself, or on request together with its tree.
     pub(super) fn watch(&mut self, channels: &mut Channels) {
         self.look_around();

@@ -278,7 +278,7 @@ impl Checker {
             let proven = matches!(
                 outcome,
                 Outcome::Failed {
-                    class: FailureClass::Infrastructure | FailureClass::Preempted,
+                    class: FailureClass::Infrastructure | FailureClass::Preempted | FailureClass::Exhausted,
                     ..
                 }
             );

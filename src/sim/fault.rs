@@ -196,6 +196,7 @@ fn failure(class: FailureClass) -> Outcome {
             FailureClass::Preempted => "preempted",
             FailureClass::Infrastructure => "the machine is gone",
             FailureClass::Setup => "train.py is missing",
+            FailureClass::Exhausted => "no process could be started",
         }
         .into(),
     }

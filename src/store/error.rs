@@ -138,6 +138,14 @@ impl StoreError {
                 path,
                 reason: error.to_string(),
             },
+            // The index of the log could not be made larger.
+            ErrorCode::SystemIoFailure
+                if error
+                    .sqlite_error()
+                    .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) =>
+            {
+                Self::DiskFull(path)
+            }
             ErrorCode::SystemIoFailure => Self::SyncFailed {
                 path,
                 reason: error.to_string(),

@@ -10,6 +10,9 @@ use crate::metric::{Goal, Observation};
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 
+/// Values of one name that a script may log on the sweep; then the oldest go.
+const SWEEP_VALUES: i64 = 1_000;
+
 /// What the writer remembers between transactions instead of asking the tables.
 #[derive(Default)]
 pub(super) struct Counters {
@@ -89,11 +92,26 @@ impl Fold<'_> {
                 kind,
                 key,
                 value,
-            } => self.run(
-                "INSERT INTO fact VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+            } if kind == "sweep_metric" => self.sweep_metric(*trial, *attempt, key, value),
+            Change::Fact {
+                trial,
+                attempt,
+                kind,
+                key,
+                value,
+            } => {
+                if kind == "sweep_tag" {
+                    self.run(
+                        "UPDATE sweep SET tags = json_patch(tags, json_object(?2, ?3)) WHERE key = ?1",
+                        params![self.sweep, key, value],
+                    )?;
+                }
+                self.run(
+                    "INSERT INTO fact VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                  ON CONFLICT DO UPDATE SET value = excluded.value, attempt = excluded.attempt",
-                params![self.sweep, signed(*trial), kind, key, attempt, value],
-            ),
+                    params![self.sweep, signed(*trial), kind, key, attempt, value],
+                )
+            }
             Change::Artifact {
                 trial,
                 attempt,
@@ -229,6 +247,28 @@ impl Fold<'_> {
             attempt,
             None,
             Some(&document(record, "record")?),
+        )
+    }
+
+    /// What a script logged on the sweep itself: the values of one name are kept in order, as a JSON list.
+    fn sweep_metric(&self, trial: u64, attempt: u32, key: &str, value: &str) -> Result<(), StoreError> {
+        // Python writes NaN and infinities as bare words, which are no JSON.
+        let value = match serde_json::from_str::<serde_json::Value>(value) {
+            Ok(value) => value,
+            Err(_) => serde_json::Value::from(value),
+        };
+        self.run(
+            "INSERT INTO fact VALUES (?1, ?2, 'sweep_metric', ?3, ?4, json_array(json(?5))) \
+             ON CONFLICT DO UPDATE SET attempt = excluded.attempt, value = json_insert( \
+             CASE WHEN json_array_length(value) < ?6 THEN value ELSE json_remove(value, '$[0]') END, '$[#]', json(?5))",
+            params![
+                self.sweep,
+                signed(trial),
+                key,
+                attempt,
+                value.to_string(),
+                SWEEP_VALUES
+            ],
         )
     }
 

@@ -36,6 +36,7 @@ pub use placement::Placement;
 pub use request::{OpenRequest, Request, RequestState};
 pub use row::{ArtifactRow, AttemptRow, EventRow, FactRow, MetricPoint, MetricSummary, SweepRow, TrialRow};
 pub use schema::APPLICATION_ID;
+pub use series::SweepMetrics;
 pub use sweeps::{SweepClock, SweepFilter};
 pub use trials::{OpenAttempt, TrialOrder, TrialQuery};
 pub use writer::SweepWriter;

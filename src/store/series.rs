@@ -5,6 +5,10 @@ use super::error::StoreError;
 use super::open::Store;
 use super::row::{ArtifactRow, FactRow, MetricPoint, MetricSummary};
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
+
+/// Values that scripts logged on the sweep: by name, then (trial, values in order).
+pub type SweepMetrics = BTreeMap<String, Vec<(u64, Vec<serde_json::Value>)>>;
 
 impl Store {
     /// Names of all metrics that the sweep's trials reported (or one trial did), with how many trials and points, by name.
@@ -117,6 +121,36 @@ impl Store {
             })
         });
         rows.and_then(Iterator::collect).map_err(self.sorted())
+    }
+
+    /// What scripts logged on the sweep itself (`run.parent.log`): by name, then by trial, the values in order.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn sweep_metrics(&self, sweep: &str) -> Result<SweepMetrics, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT key, trial, value FROM fact WHERE sweep = ?1 AND kind = 'sweep_metric' ORDER BY trial, key",
+            )
+            .map_err(self.sorted())?;
+        let rows = statement
+            .query_map(params![key], |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    unsigned(row.get(1)?),
+                    row.get::<_, String>(2)?,
+                ))
+            })
+            .map_err(self.sorted())?;
+        let mut metrics = SweepMetrics::new();
+        for row in rows {
+            let (name, trial, values) = row.map_err(self.sorted())?;
+            let values = super::codec::parsed(&values, "sweep metric")?;
+            metrics.entry(name).or_default().push((trial, values));
+        }
+        Ok(metrics)
     }
 
     /// Files that a trial's script handed over.

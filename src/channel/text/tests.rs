@@ -153,3 +153,21 @@ proptest! {
         prop_assert_eq!(parse("loss", &format!("loss: {value:e};"))[0].0, value);
     }
 }
+
+#[test]
+fn numbers_under_other_names_are_remembered_while_the_metric_is_missing() {
+    let mut parser = TextParser::new(&["loss".into()], Some("accuracy"));
+    let mut out = Vec::new();
+    for line in [
+        "acc=0.5 loss: 1 val/f1 = .3",
+        r#"{"auc": 0.7, "note": "x"}"#,
+        "2026-01-01 10:20:30 start",
+        "http://host:80/x epoch 3: loss=0.2",
+        "acc=0.6",
+    ] {
+        parser.line(line, &mut out);
+    }
+    assert_eq!(parser.others(), ["acc", "val/f1", "auc"]);
+    parser.line("accuracy=1 more=2", &mut out);
+    assert_eq!(parser.others().len(), 3);
+}

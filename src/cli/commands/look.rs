@@ -35,6 +35,9 @@ const TRIAL_STATES: [TrialState; 9] = [
     TrialState::Canceled,
 ];
 
+/// Trials whose printed names are told when the primary metric never came.
+const LOOK_AT: u64 = 8;
+
 /// Lists sweeps.
 pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
@@ -123,7 +126,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     if output.json {
-        output.document(&document::sweep(&sweep, &rows, if more { limit } else { None }))?;
+        let document = document::sweep(&sweep, &rows, if more { limit } else { None });
+        let metrics = store.sweep_metrics(&sweep.sweep)?;
+        output.document(&document::with_sweep_metrics(document, &metrics))?;
         return Ok(exit::OK);
     }
     let facts = facts(&store, &sweep)?;
@@ -158,13 +163,7 @@ pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliE
         facts.saved = card::saved(place::all_trials(store, &sweep.sweep)?.iter());
     }
     match &sweep.best {
-        None => {
-            facts.other_metrics = store
-                .metric_names(&sweep.sweep, None)?
-                .into_iter()
-                .map(|metric| metric.name)
-                .collect()
-        }
+        None => facts.other_metrics = reported(store, sweep)?,
         Some(best) => {
             let folder = store.trial(&sweep.sweep, best.trial)?.folder;
             facts.outputs = folder
@@ -173,6 +172,24 @@ pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliE
         }
     }
     Ok(facts)
+}
+
+/// Names of what the trials reported, and of the numbers that they printed under a name nobody looked for.
+pub(super) fn reported(store: &Store, sweep: &SweepRow) -> Result<Vec<String>, CliError> {
+    let mut names: Vec<String> = store
+        .metric_names(&sweep.sweep, None)?
+        .into_iter()
+        .map(|metric| metric.name)
+        .collect();
+    for trial in 0..sweep.trials.values().sum::<u64>().min(LOOK_AT) {
+        for fact in store.facts(&sweep.sweep, trial)? {
+            if fact.kind == "printed" && !names.contains(&fact.key) {
+                names.push(fact.key);
+            }
+        }
+    }
+    names.retain(|name| Some(name) != sweep.metric.as_ref());
+    Ok(names)
 }
 
 fn state(word: &str) -> Result<TrialState, CliError> {
@@ -211,7 +228,7 @@ pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Resu
     let store = place::read(globals)?;
     let sweep = store.sweep(&arguments.sweep)?;
     let Some(best) = &sweep.best else {
-        return Err(place::no_metric(&sweep));
+        return Err(place::no_metric(&sweep, &reported(&store, &sweep)?));
     };
     if arguments.top > 1 {
         let query = TrialQuery {

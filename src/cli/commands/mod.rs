@@ -16,8 +16,8 @@ mod without;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::error::CliError;
-use crate::cli::exit;
 use crate::cli::output::Output;
+use crate::cli::{exit, place};
 use crate::controller::SweepState;
 use crate::history::TrialState;
 use crate::report::{card, document, text};
@@ -89,8 +89,21 @@ fn closing(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliEr
     if sweep.state == SweepState::Failed {
         failed(store, sweep, output)?;
     }
+    let missed = sweep.state == SweepState::Completed && sweep.best.is_none() && sweep.metric.is_some();
+    let reported = if missed {
+        look::reported(store, sweep)?
+    } else {
+        Vec::new()
+    };
+    if missed {
+        output.complain(&place::no_metric(sweep, &reported).to_string());
+    }
     if output.json {
-        return output.document(&document::result(sweep));
+        let mut document = document::result(sweep);
+        if missed && let serde_json::Value::Object(entries) = &mut document {
+            entries.insert("reported".into(), serde_json::json!(reported));
+        }
+        return output.document(&document);
     }
     if output.quiet {
         return match &sweep.best {

@@ -134,10 +134,11 @@ pub(super) fn begin(
         return go_on(&store, &sweep, setup, start.events.as_deref(), output);
     }
     let (inherited, left_out) = inherit::inherited(&store, experiment)?;
-    if left_out > 0 {
-        output.note(&format!(
-            "note: {left_out} earlier trials have another space or metric and are no data here"
-        ));
+    if let Some(note) = left_out.note() {
+        output.note(&note);
+    }
+    if !inherited.is_empty() {
+        output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
     let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
     let runtime = super::runtime()?;

@@ -245,9 +245,7 @@ impl<'a> Follower<'a> {
                     self.line(lines::finished(&clock, &self.view.sweep), Look::Yellow);
                 }
             }
-            News::Exhausted(reason) => {
-                self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain)
-            }
+            News::Notice(reason) => self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain),
             News::Anomaly(message) => {
                 if self.output.verbose > 0 {
                     self.line(lines::line(&clock, "sweep", "anomaly", &message), Look::Yellow);

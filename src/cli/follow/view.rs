@@ -61,8 +61,8 @@ pub(super) enum News {
     Incumbent { trial: u64, value: f64, interval: u64 },
     /// The sweep changed its state.
     Sweep(SweepState),
-    /// The sampler has nothing left.
-    Exhausted(String),
+    /// The sampler has nothing left, resources are short: worth a line.
+    Notice(String),
     /// Something that cannot happen by the rules.
     Anomaly(String),
 }
@@ -170,6 +170,10 @@ impl View {
             self.observed(event);
             return News::None;
         }
+        if event.kind == "warning" && event.data.get("code").is_some_and(|code| code == "exhausted") {
+            let message = event.data.get("message").and_then(serde_json::Value::as_str);
+            return message.map_or(News::None, |message| News::Notice(message.to_owned()));
+        }
         let Ok(record) = serde_json::from_value::<Record>(event.data.clone()) else {
             return News::None;
         };
@@ -233,9 +237,9 @@ impl View {
                 news
             }
             Record::SweepState { state, .. } => News::Sweep(state),
-            Record::Exhausted { reason } => {
+            Record::Exhausted { reason, .. } => {
                 self.exhausted = true;
-                News::Exhausted(reason)
+                News::Notice(reason)
             }
             Record::Anomaly { message } => News::Anomaly(message),
             _ => News::None,

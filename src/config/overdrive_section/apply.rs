@@ -4,6 +4,8 @@ use super::{Placed, Section, enqueue};
 use crate::config::Experiment;
 use crate::config::expression::clip;
 use crate::config::hyperdrive::{sampler_called, sampler_names};
+use crate::controller::StopWhen;
+use crate::controller::stop_when::TERMS;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, list, nearest_or_synonym};
 use crate::policy::{PolicySpec, Trigger};
 use crate::space::Constraint;
@@ -73,10 +75,9 @@ impl Section {
             self.abort_after_initial_failures,
         );
         set(&mut experiment.max_retries, self.max_retries);
-        set(
-            &mut experiment.stop_when,
-            self.stop_when.map(|placed| Some(placed.text)),
-        );
+        if let Some(condition) = self.stop_when {
+            set_stop_when(experiment, condition, &mut diagnostics);
+        }
         set(
             &mut experiment.launch.trial_timeout_ms,
             self.trial_timeout_ms.map(Some),
@@ -127,6 +128,39 @@ fn add_constraints(experiment: &mut Experiment, constraints: Vec<Placed>, diagno
             }
         }
     }
+}
+
+/// Takes a condition that is understood.
+fn set_stop_when(experiment: &mut Experiment, condition: Placed, diagnostics: &mut Vec<Diagnostic>) {
+    let Err(error) = StopWhen::parse(&condition.text) else {
+        experiment.stop_when = Some(condition.text);
+        return;
+    };
+    let mut found = Diagnostics::new(&condition.source);
+    // Escapes and folded lines move the letters; then the whole text is underlined.
+    let within = condition.source.slice(condition.span).find(&condition.text);
+    let byte = |column: usize| {
+        let mut letters = condition.text.char_indices().map(|(byte, _)| byte);
+        letters.nth(column).unwrap_or(condition.text.len())
+    };
+    let begin = error.column.saturating_sub(1);
+    let span = match within {
+        Some(offset) if byte(begin) < condition.text.len() => {
+            let start = condition.span.start + offset;
+            Span::new(start + byte(begin), start + byte(begin + error.length))
+        }
+        _ => condition.span,
+    };
+    let names = TERMS.map(|(name, _)| name);
+    let diagnostic = found.error("stop-when", span, "`stop_when` cannot be understood");
+    diagnostic.label(error.reason);
+    if let Some(word) = &error.unknown {
+        diagnostic.expected(list(names));
+        if let Some(near) = nearest_or_synonym(word, &names) {
+            diagnostic.help(format!("did you mean `{near}`?"));
+        }
+    }
+    diagnostics.extend(found.sorted());
 }
 
 fn set<T>(target: &mut T, value: Option<T>) {

@@ -31,7 +31,11 @@ impl Started {
 /// `known` remembers the claim: its file never changes once it is whole.
 pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut Option<Identity>) -> Liveness {
     if known.is_none() {
-        *known = claim(folder);
+        *known = match claim(folder) {
+            Ok(claim) => claim,
+            // Out of descriptors, a file system that hangs: a claim may be there all the same.
+            Err(error) => return Liveness::Unknown(format!("its claim cannot be read: {error}")),
+        };
     }
     match known {
         // Our own child is asked directly, which takes one call instead of eight.
@@ -46,6 +50,7 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
         Some(claim) => match claim.presence() {
             Presence::Here => Liveness::Alive,
             Presence::Elsewhere => Liveness::Unknown(format!("the runner is on host {}", claim.host)),
+            Presence::Unknown => Liveness::Unknown("the process table cannot be read".into()),
             Presence::Gone => {
                 // Clears the process table where the runner is a child of this process.
                 if let Some(started) = started {
@@ -57,7 +62,7 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
         None => match started {
             // A claim may appear between the two looks; then the next call sees it.
             Some(started) => {
-                if started.has_ended() && claim(folder).is_none() {
+                if started.has_ended() && matches!(claim(folder), Ok(None)) {
                     let pid = started.child.id();
                     Liveness::Dead(format!(
                         "runner {pid} ended before it claimed the attempt{}",
@@ -72,8 +77,13 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
     }
 }
 
-fn claim(folder: &Path) -> Option<Identity> {
-    serde_json::from_slice(&std::fs::read(folder.join("claim")).ok()?).ok()
+/// The claim, if it is there and whole.
+fn claim(folder: &Path) -> std::io::Result<Option<Identity>> {
+    match std::fs::read(folder.join("claim")) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn death(folder: &Path, claim: &Identity) -> String {

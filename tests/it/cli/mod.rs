@@ -2,7 +2,15 @@
 
 mod az_script;
 mod binary;
+mod disk;
+mod faults;
+mod inherit;
+mod kills;
 mod plots;
+mod project;
 mod rows;
 mod screens;
+mod signals;
+mod stop_when;
 mod sweeps;
+mod upward;

@@ -341,7 +341,7 @@ fn show(batch: &Batch, output: &mut String) {
                 "limits {} {} {:?}",
                 limits.max_total, limits.max_concurrent, limits.max_duration_ms
             ),
-            Record::Exhausted { reason } => format!("exhausted: {reason}"),
+            Record::Exhausted { reason, .. } => format!("exhausted: {reason}"),
             Record::SweepState { state, reason } => format!("sweep {}: {reason}", state.word()),
             Record::Anomaly { message } => format!("anomaly: {message}"),
             other => format!("{other:?}"),

@@ -1,6 +1,7 @@
 //! Tests of `engine`: whole sweeps of real scripts, run by the real binary's runners.
 
 mod child;
+mod clocks;
 mod faults;
 mod kill;
 mod requests;
