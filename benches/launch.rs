@@ -75,9 +75,10 @@ fn bare_loop(trials: usize) -> f64 {
     })
 }
 
-fn sweep(folder: &Path) -> f64 {
-    let home = folder.join("home");
-    let _ = std::fs::remove_dir_all(&home);
+/// Each in a home of its own, and none is removed before the end: ext4 searches past each inode that was deleted in the last
+/// seconds, which took more than half of all CPU time when homes were emptied in between.
+fn sweep(folder: &Path, block: usize) -> f64 {
+    let home = folder.join(format!("home-{block}"));
     seconds(|| {
         quiet(
             Command::new(OVERDRIVE)
@@ -110,9 +111,9 @@ fn trials() {
     )
     .unwrap();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..BLOCKS {
+    for block in 0..BLOCKS {
         floor.push(trials as f64 / bare_loop(trials));
-        ours.push(trials as f64 / sweep(folder.path()));
+        ours.push(trials as f64 / sweep(folder.path(), block));
         thread::sleep(Duration::from_millis(200));
     }
     let (ours, floor) = (median(ours), median(floor));
