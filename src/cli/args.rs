@@ -2,12 +2,13 @@
 //!
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
+pub mod bench;
 mod look;
 mod ml;
 mod target;
 mod tune;
 
-pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
+pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
@@ -122,6 +123,8 @@ pub enum Command {
     Plot(Plot),
     /// Write trials or metrics as CSV, JSON or Parquet.
     Export(Export),
+    /// Serve a page to watch and steer sweeps in a browser.
+    Studio(Studio),
     /// Check files and say all that is wrong with them.
     Check(Check),
     /// Write a sample sweep to start from.
@@ -138,6 +141,8 @@ pub enum Command {
     Az(Az),
     /// Suggest and learn over JSON lines, for other programs.
     AskTell(AskTell),
+    /// Compare optimizers on benchmark problems.
+    Bench(Box<bench::Bench>),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.
