@@ -7,17 +7,15 @@ use std::fmt::Write as _;
 
 /// Commands by what people want to do, in the order of the help.
 pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Tune", &["run", "pause", "resume", "cancel", "watch"]),
+    ("Tune", &["run", "pause", "resume", "cancel", "watch", "target"]),
     (
         "Look",
         &["list", "show", "best", "why", "logs", "plot", "export", "studio"],
     ),
-    ("Compute", &["target"]),
     ("Check", &["check", "init", "schema", "simulate"]),
-    ("Azure ML verbs", &["ml", "az"]),
     (
-        "Programs and shells",
-        &["ask-tell", "bench", "completions", "man"],
+        "Azure ML verbs, programs, shells",
+        &["ml", "az", "ask-tell", "bench", "completions", "man"],
     ),
 ];
 

@@ -42,7 +42,7 @@ pub enum TargetCommand {
 #[derive(Debug, Subcommand)]
 pub enum CreateCommand {
     /// An elastic pool; on this computer its nodes are slots.
-    Amlcompute(CreatePool),
+    Amlcompute(Box<CreatePool>),
     /// Any other kind: answered with the kinds there are.
     #[command(external_subcommand)]
     Other(Vec<String>),

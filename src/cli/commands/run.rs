@@ -116,7 +116,11 @@ pub(super) fn begin(
     output: &Output,
 ) -> Result<Finished, CliError> {
     let home = place::state_folder(globals)?;
-    let targets = pools::of(experiment, &home, output)?;
+    // A name that is not known is told before anything is made; who goes on takes the names of what was started.
+    let named = match start.resume {
+        true => None,
+        false => Some(pools::of(experiment, &home, output)?),
+    };
     let store = Arc::new(Store::open(&home)?);
     if start.resume
         && let Some(file) = &experiment.file
@@ -133,6 +137,10 @@ pub(super) fn begin(
         )?;
         return go_on(&store, &sweep, setup, start.events.as_deref(), output);
     }
+    let targets = match named {
+        Some(targets) => targets,
+        None => pools::of(experiment, &home, output)?,
+    };
     let (inherited, left_out) = inherit::inherited(&store, experiment)?;
     if let Some(note) = left_out.note() {
         output.note(&note);

@@ -18,7 +18,7 @@ use crate::store::row::SweepRow;
 use crate::store::{FILE, Store, SweepFilter};
 use crate::target::pool::{Machine, Pool, Priority};
 use crate::target::probe;
-use crate::target::registry::{Definition, Found, Kind, Level, Registry, RegistryError};
+use crate::target::registry::{Definition, Found, Kind, Level, Listed, Registry, RegistryError};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -339,7 +339,7 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
 }
 
 /// Every target of a project folder.
-pub(super) fn all(registry: &Registry) -> Result<Vec<(String, Result<Found, RegistryError>)>, CliError> {
+pub(super) fn all(registry: &Registry) -> Result<Vec<Listed>, CliError> {
     Ok(registry.list()?)
 }
 

@@ -119,6 +119,9 @@ pub enum RegistryError {
     },
 }
 
+/// A name with its target, or with what is wrong with its file.
+pub type Listed = (String, Result<Found, RegistryError>);
+
 /// The files of both levels.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -168,8 +171,8 @@ impl Registry {
     ///
     /// # Errors
     /// If a folder cannot be read.
-    pub fn list(&self) -> Result<Vec<(String, Result<Found, RegistryError>)>, RegistryError> {
-        let mut all: Vec<(String, Result<Found, RegistryError>)> = Vec::new();
+    pub fn list(&self) -> Result<Vec<Listed>, RegistryError> {
+        let mut all: Vec<Listed> = Vec::new();
         for (level, folder) in self.levels() {
             for (name, path) in files(folder)? {
                 if all.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {

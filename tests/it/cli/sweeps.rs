@@ -384,6 +384,16 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
+/// Whether the process has a handler for the signal.
+fn catches(child: &Child, signal: rustix::process::Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+}
+
 fn running(folder: &Path, count: usize) -> bool {
     let output = run(folder, &["show", "--json", "--state", "Running"]);
     output.status.code() == Some(0) && json(&output)["items"].as_array().unwrap().len() == count
@@ -435,6 +445,10 @@ fn a_termination_cancels_and_a_killed_sweep_is_resumed() {
     child.wait().unwrap();
     let resumed = start(folder, &["run", "hdconfig.yml", "--resume"]);
     until("running trials", || running(folder, 2));
+    // The trials never stopped running: they say nothing about how far the new controller is.
+    until("a controller that catches signals", || {
+        catches(&resumed, rustix::process::Signal::TERM)
+    });
     signal(&resumed, rustix::process::Signal::TERM);
     let output = resumed.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143), "{}", text(&output.stderr));

@@ -304,7 +304,7 @@ pub(super) fn folder(store: &Store, id: &str) -> Result<(String, String, PathBuf
             let trial = match (&sweep.best, &sweep.metric) {
                 (Some(best), _) => store.trial(&sweep.sweep, best.trial)?,
                 (None, None) => store.trial(&sweep.sweep, 0)?,
-                (None, Some(_)) => return Err(place::no_metric(&sweep)),
+                (None, Some(_)) => return Err(place::no_metric(&sweep, &[])),
             };
             (sweep, Box::new(trial))
         }
