@@ -5,12 +5,17 @@
 pub mod bench;
 mod look;
 mod ml;
+mod target;
 mod tune;
 
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
-    AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
-    OutputFormat, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
+    AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
+    ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
+};
+pub use target::{
+    AttachTarget, CreateCommand, CreatePool, IgnoredPool, ProjectFolder, RemoveTarget, Target, TargetCommand,
+    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 
@@ -128,6 +133,8 @@ pub enum Command {
     Schema(Schema),
     /// Run a sweep in virtual time, without any script.
     Simulate(Simulate),
+    /// Create, show, test and remove compute targets.
+    Target(Box<Target>),
     /// The verbs of the Azure ML command line (v1).
     Ml(Box<MlArgs>),
     /// Lines that begin with `az`, word for word.

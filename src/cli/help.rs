@@ -12,6 +12,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
         "Look",
         &["list", "show", "best", "why", "logs", "plot", "export", "studio"],
     ),
+    ("Compute", &["target"]),
     ("Check", &["check", "init", "schema", "simulate"]),
     ("Azure ML verbs", &["ml", "az"]),
     (

@@ -6,9 +6,11 @@ mod draw;
 mod logs;
 mod look;
 mod ml;
+mod pools;
 mod run;
 mod steer;
 mod studio;
+mod target;
 mod texts;
 mod without;
 
@@ -50,6 +52,7 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Bench(arguments) => bench::bench(&arguments, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
+        Command::Target(arguments) => target::target(*arguments, globals, output),
         Command::Ml(arguments) => ml::ml(*arguments, globals, output),
         Command::Az(arguments) => ml::az(arguments.command, globals, output),
     }
