@@ -397,6 +397,11 @@ pub(super) async fn metric_history(State(studio): State<Studio>, Query(query): Q
     Ok(Json(json!({"metrics": metrics})))
 }
 
+/// Models are registered by scripts while they run; sweeps have none of their own.
+pub(super) async fn logged_models() -> Json<Value> {
+    Json(json!({"models": []}))
+}
+
 /// Folder whose entries are a trial's artifacts.
 const ARTIFACTS: [(&str, &str); 2] = [("outputs", "wd/outputs"), ("artifacts", "artifacts")];
 
@@ -404,42 +409,55 @@ pub(super) async fn artifacts(State(studio): State<Studio>, Query(query): Query<
     let id = query.id()?;
     let path = query.path.clone().unwrap_or_default();
     let root = format!("mlflow-artifacts:/{id}");
-    let (reference, trial) = trial_of(&studio, id).await?;
-    let found = crate::studio::files::all(&studio, reference, trial).await?;
+    let prefix = if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}/")
+    };
+    let mut files = entries(&studio, id, &path).await?;
+    for file in &mut files {
+        if let Some(name) = file.get("path").and_then(Value::as_str) {
+            let whole = format!("{prefix}{name}");
+            if let Some(map) = file.as_object_mut() {
+                map.insert("path".into(), whole.into());
+            }
+        }
+    }
+    Ok(Json(json!({"root_uri": root, "files": files})))
+}
+
+/// What the client's artifact repository asks: `path` is the run id and a folder below it.
+pub(super) async fn artifact_folder(State(studio): State<Studio>, Query(query): Query<RunQuery>) -> Answer {
+    let path = query.path.unwrap_or_default();
+    let (id, below) = path.split_once('/').unwrap_or((&path, ""));
+    let files = entries(&studio, id.to_owned(), below).await?;
+    Ok(Json(json!({"files": files})))
+}
+
+/// Files and folders directly in an artifact folder, by their last names.
+async fn entries(studio: &Studio, id: String, folder: &str) -> Result<Vec<Value>, Refused> {
+    let (reference, trial) = trial_of(studio, id).await?;
+    let found = crate::studio::files::all(studio, reference, trial).await?;
+    let prefix = if folder.is_empty() {
+        String::new()
+    } else {
+        format!("{}/", folder.trim_matches('/'))
+    };
     let mut seen = indexmap::IndexMap::new();
     for (file, bytes) in found {
-        let Some(shown) = ARTIFACTS
+        let shown = ARTIFACTS
             .iter()
-            .find_map(|(name, below)| Some(format!("{name}{}", file.strip_prefix(below)?)))
-        else {
+            .find_map(|(name, below)| Some(format!("{name}{}", file.strip_prefix(below)?)));
+        let Some(rest) = shown.as_deref().and_then(|shown| shown.strip_prefix(&prefix)) else {
             continue;
         };
-        let Some(rest) = (if path.is_empty() {
-            Some(shown.as_str())
-        } else {
-            shown.strip_prefix(&format!("{path}/"))
-        }) else {
-            continue;
+        let (name, value) = match rest.split_once('/') {
+            Some((name, _)) => (name, json!({"path": name, "is_dir": true})),
+            None => (rest, json!({"path": rest, "is_dir": false, "file_size": bytes})),
         };
-        let prefix = if path.is_empty() {
-            String::new()
-        } else {
-            format!("{path}/")
-        };
-        match rest.split_once('/') {
-            Some((folder, _)) => seen.insert(
-                format!("{prefix}{folder}"),
-                json!({"path": format!("{prefix}{folder}"), "is_dir": true}),
-            ),
-            None => seen.insert(
-                shown.clone(),
-                json!({"path": shown, "is_dir": false, "file_size": bytes}),
-            ),
-        };
+        seen.insert(name.to_owned(), value);
     }
-    Ok(Json(
-        json!({"root_uri": root, "files": seen.into_values().collect::<Vec<_>>()}),
-    ))
+    Ok(seen.into_values().collect())
 }
 
 async fn trial_of(studio: &Studio, id: String) -> Result<(String, u64), Refused> {

@@ -345,6 +345,22 @@ pub const ROUTES: &[Route] = &[
         handler: || get(mlflow::artifacts),
     },
     Route {
+        method: "POST",
+        path: "/api/2.0/mlflow/logged-models/search",
+        summary: "MLflow: no models",
+        answer: "application/json",
+        query: &[],
+        handler: || post(mlflow::logged_models),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow-artifacts/artifacts",
+        summary: "MLflow: files of a trial, for the client's artifact repository",
+        answer: "application/json",
+        query: &[("path", "run id and folder")],
+        handler: || get(mlflow::artifact_folder),
+    },
+    Route {
         method: "GET",
         path: "/api/2.0/mlflow-artifacts/artifacts/{*path}",
         summary: "MLflow: one file of a trial",

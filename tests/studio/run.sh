@@ -29,7 +29,7 @@ if [ "$build" = yes ]; then
 fi
 (cd tests/studio && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)
 
-[ ${#only[@]} -gt 0 ] || only=(views actions reconnect hostile access)
+[ ${#only[@]} -gt 0 ] || only=(views actions reconnect hostile access mlflow)
 for name in "${only[@]}"; do
     echo "== studio: $name"
     node "tests/studio/$name.mjs"
