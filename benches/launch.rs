@@ -85,7 +85,7 @@ fn sweep(folder: &Path, block: usize) -> f64 {
                 .arg("--home")
                 .arg(&home)
                 .arg("run")
-                .arg(folder.join("hdconfig.yml"))
+                .arg(folder.join("project").join("hdconfig.yml"))
                 .args(["--progress", "none", "--json"]),
         )
         .status()
@@ -96,8 +96,11 @@ fn sweep(folder: &Path, block: usize) -> f64 {
 fn trials() {
     let trials = count();
     let folder = tempfile::tempdir().unwrap();
+    // The homes lie outside: a project folder is copied for each trial.
+    let project = folder.path().join("project");
+    std::fs::create_dir(&project).unwrap();
     std::fs::write(
-        folder.path().join("hdconfig.yml"),
+        project.join("hdconfig.yml"),
         format!(
             "sampling:\n  type: random\n  parameter_space:\n    - {{name: x, expression: uniform, values: [0, 1]}}\n\
              policy: {{}}\nprimary_metric_name: none\nprimary_metric_goal: minimize\n\
@@ -106,7 +109,7 @@ fn trials() {
     )
     .unwrap();
     std::fs::write(
-        folder.path().join("noop.runconfig"),
+        project.join("noop.runconfig"),
         "command: /bin/true\nenvironment:\n  python: {userManagedDependencies: true}\n",
     )
     .unwrap();
