@@ -12,7 +12,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const OVERDRIVE: &str = env!("CARGO_BIN_EXE_overdrive");
-const TRIALS: usize = 1000;
 const BLOCKS: usize = 3;
 
 fn quiet(command: &mut Command) -> &mut Command {
@@ -52,12 +51,20 @@ fn start_up() {
     println!("start-up: overdrive --version {ours:.2} ms, /bin/true {floor:.2} ms");
 }
 
-fn bare_loop() -> f64 {
+/// Trials per sweep: `OVERDRIVE_BENCH_TRIALS`, by default 1,000.
+fn count() -> usize {
+    std::env::var("OVERDRIVE_BENCH_TRIALS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1000)
+}
+
+fn bare_loop(trials: usize) -> f64 {
     seconds(|| {
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    for _ in 0..TRIALS / 2 {
+                    for _ in 0..trials / 2 {
                         quiet(Command::new("/bin/sh").args(["-c", "/bin/true; :"]))
                             .status()
                             .unwrap();
@@ -86,13 +93,14 @@ fn sweep(folder: &Path) -> f64 {
 }
 
 fn trials() {
+    let trials = count();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("hdconfig.yml"),
         format!(
             "sampling:\n  type: random\n  parameter_space:\n    - {{name: x, expression: uniform, values: [0, 1]}}\n\
              policy: {{}}\nprimary_metric_name: none\nprimary_metric_goal: minimize\n\
-             max_total_runs: {TRIALS}\nmax_concurrent_runs: 2\nmax_duration_minutes: 60\n"
+             max_total_runs: {trials}\nmax_concurrent_runs: 2\nmax_duration_minutes: 60\n"
         ),
     )
     .unwrap();
@@ -103,13 +111,13 @@ fn trials() {
     .unwrap();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..BLOCKS {
-        floor.push(TRIALS as f64 / bare_loop());
-        ours.push(TRIALS as f64 / sweep(folder.path()));
+        floor.push(trials as f64 / bare_loop(trials));
+        ours.push(trials as f64 / sweep(folder.path()));
         thread::sleep(Duration::from_millis(200));
     }
     let (ours, floor) = (median(ours), median(floor));
     println!(
-        "{TRIALS} trials of `true`, 2 at a time: overdrive {ours:.0}/s, bare loop {floor:.0}/s, share {:.2}",
+        "{trials} trials of `true`, 2 at a time: overdrive {ours:.0}/s, bare loop {floor:.0}/s, share {:.2}",
         ours / floor
     );
 }

@@ -1,6 +1,7 @@
 //! Tuning from inside a Rust program: ask for parameters, report as training goes on, tell the result.
 //!
 //! `cargo run --no-default-features --example embed_ask_tell`
+#![allow(clippy::print_stdout, reason = "an example talks to people")]
 
 use overdrive::ask_tell::{Decision, Study, StudyError, choice, int, log_float, parse_policy};
 use overdrive::space::Value;

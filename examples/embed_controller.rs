@@ -3,6 +3,7 @@
 //! The controller decides; this program makes its records durable, performs its actions and tells it what happens.
 //!
 //! `cargo run --no-default-features --example embed_controller`
+#![allow(clippy::print_stdout, reason = "an example talks to people")]
 
 use overdrive::controller::{Action, Controller, Event, Limits, Outcome, Record, Settings, fold};
 use overdrive::metric::{Goal, Observation};

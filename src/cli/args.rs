@@ -2,14 +2,20 @@
 //!
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
+pub mod bench;
 mod look;
 mod ml;
+mod target;
 mod tune;
 
-pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Theme, What, Why};
+pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
-    AzCommand, ComputeCommand, ComputeName, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals,
-    OutputFormat, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
+    AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
+    ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
+};
+pub use target::{
+    AttachTarget, CreateCommand, CreatePool, IgnoredPool, ProjectFolder, RemoveTarget, Target, TargetCommand,
+    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 
@@ -117,6 +123,8 @@ pub enum Command {
     Plot(Plot),
     /// Write trials or metrics as CSV, JSON or Parquet.
     Export(Export),
+    /// Serve a page to watch and steer sweeps in a browser.
+    Studio(Studio),
     /// Check files and say all that is wrong with them.
     Check(Check),
     /// Write a sample sweep to start from.
@@ -125,12 +133,16 @@ pub enum Command {
     Schema(Schema),
     /// Run a sweep in virtual time, without any script.
     Simulate(Simulate),
+    /// Create, show, test and remove compute targets.
+    Target(Box<Target>),
     /// The verbs of the Azure ML command line (v1).
     Ml(Box<MlArgs>),
     /// Lines that begin with `az`, word for word.
     Az(Az),
     /// Suggest and learn over JSON lines, for other programs.
     AskTell(AskTell),
+    /// Compare optimizers on benchmark problems.
+    Bench(Box<bench::Bench>),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.

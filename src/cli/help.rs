@@ -8,10 +8,17 @@ use std::fmt::Write as _;
 /// Commands by what people want to do, in the order of the help.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Tune", &["run", "pause", "resume", "cancel", "watch"]),
-    ("Look", &["list", "show", "best", "why", "logs", "plot", "export"]),
+    (
+        "Look",
+        &["list", "show", "best", "why", "logs", "plot", "export", "studio"],
+    ),
+    ("Compute", &["target"]),
     ("Check", &["check", "init", "schema", "simulate"]),
     ("Azure ML verbs", &["ml", "az"]),
-    ("Programs and shells", &["ask-tell", "completions", "man"]),
+    (
+        "Programs and shells",
+        &["ask-tell", "bench", "completions", "man"],
+    ),
 ];
 
 const START: &str = "  overdrive init demo                 write a sample sweep

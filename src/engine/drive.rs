@@ -155,8 +155,12 @@ impl Driver {
                     Err(error) => return Err(error.into()),
                 }
             }
-            if !std::mem::take(&mut self.again) {
-                self.bell.wait(Duration::from_millis(self.patience()));
+            let patience = Duration::from_millis(self.patience());
+            if self.blocked_until.is_some() {
+                // A ring that is taken tells its runner that the store will have it: not while it cannot.
+                std::thread::sleep(patience);
+            } else if !std::mem::take(&mut self.again) {
+                self.bell.wait(patience);
             }
         }
     }

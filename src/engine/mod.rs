@@ -42,6 +42,8 @@ const PROGRESS_QUEUE: usize = 16_384;
 pub struct Setup {
     /// The local target, if the sweep uses it (name `local` unless the options say otherwise).
     pub local: Option<LocalOptions>,
+    /// Pools whose nodes are slots of this machine.
+    pub pools: Vec<LocalOptions>,
     /// Further targets.
     pub targets: Vec<Arc<dyn ComputeTarget>>,
     /// How trials are started. [`Engine::resume`] needs it only for a sweep that was killed before it was prepared.
@@ -251,6 +253,9 @@ fn driver(
     let mut targets = setup.targets;
     if let Some(options) = setup.local {
         targets.insert(0, Arc::new(LocalTarget::new(options, Arc::clone(bell))));
+    }
+    for options in setup.pools {
+        targets.push(Arc::new(LocalTarget::new(options, Arc::clone(bell))));
     }
     if targets.is_empty() {
         return Err(EngineError::NoTarget(

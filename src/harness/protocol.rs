@@ -113,7 +113,7 @@ enum Answer {
 }
 
 /// A step that is under way.
-#[derive(PartialEq, PartialOrd)]
+#[derive(PartialEq)]
 struct Due {
     time: f64,
     order: u64,
@@ -122,6 +122,12 @@ struct Due {
 }
 
 impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {

@@ -161,6 +161,15 @@ impl Writer {
     /// [`JournalError`]; the seal is written even if the sync failed.
     pub fn seal(&mut self) -> Result<(), JournalError> {
         let synced = self.sync();
+        self.seal_unsynced()?;
+        synced
+    }
+
+    /// Says that nothing follows and gives the unused reserve back, without a sync: for entries that are safe elsewhere.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn seal_unsynced(&mut self) -> Result<(), JournalError> {
         self.append(&Entry::Sealed)?;
         if self.reserved.is_some_and(|end| end > self.position)
             && let Ok(length) = self.length()
@@ -168,7 +177,7 @@ impl Writer {
             // Only frees blocks; a failure costs 64 KiB of disk.
             let _ = ftruncate(&self.file, length);
         }
-        synced
+        Ok(())
     }
 
     fn reserve(&mut self) -> Result<(), JournalError> {

@@ -67,6 +67,21 @@ impl Search {
             .map(|terms| Self { terms })
     }
 
+    /// State words of which all must hold, for readers that can look only at trials in those states.
+    pub fn states(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter_map(|term| match term {
+            Term::State(word) => Some(word.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether only trials with a value of the primary metric can fit.
+    pub fn needs_value(&self) -> bool {
+        self.terms
+            .iter()
+            .any(|term| matches!(term, Term::Compare { name, .. } if name == "best"))
+    }
+
     /// Whether a trial fits.
     pub fn matches(&self, trial: &TrialRow) -> bool {
         self.terms.iter().all(|term| match term {

@@ -209,6 +209,7 @@ impl Trial<'_> {
     fn finish(mut self) -> Result<(), RunnerError> {
         self.supervisor.watch(&mut self.channels);
         let end = self.supervisor.end();
+        self.ledger.hush();
         self.channels
             .finish(self.spec, &self.folder, &self.workdir, &self.ledger);
         if end.exit.code == Some(0)

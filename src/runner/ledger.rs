@@ -1,16 +1,22 @@
 //! The runner's one way to tell anything: reports from all channels are merged and appended to the journal, the doorbell rings.
 
 use super::clock::boot_ms;
+use super::sys;
 use crate::channel::merge::{Merge, Notice, Verdict};
 use crate::channel::{Report, Sink};
 use crate::journal::{Entry, Exit, JournalError, Writer};
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, sendto, socket_with,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+/// How long a controller may take to notice the end before the journal is synced here.
+const ANSWER: Duration = Duration::from_millis(200);
 /// Warnings of one kind that are told; the rest is counted.
 const WARNINGS_PER_CODE: u32 = 5;
 /// Longest metric name in bytes.
@@ -23,6 +29,10 @@ const MAX_TEXT: usize = 64 << 10;
 pub(super) struct Ledger {
     inner: Mutex<Inner>,
     bell: Option<Bell>,
+    /// Something was written that nobody was rung for.
+    unrung: AtomicBool,
+    /// Rings wait for the end, which follows at once.
+    hushed: AtomicBool,
     syncing: Arc<AtomicBool>,
     sync_failed: Arc<AtomicBool>,
 }
@@ -42,6 +52,8 @@ struct Inner {
 struct Bell {
     socket: OwnedFd,
     address: SocketAddrUnix,
+    /// The last ring reached a queue that somebody holds.
+    heard: AtomicBool,
 }
 
 impl Ledger {
@@ -58,12 +70,14 @@ impl Ledger {
                 closed: false,
             }),
             bell: doorbell.and_then(Bell::at),
+            unrung: AtomicBool::new(false),
+            hushed: AtomicBool::new(false),
             syncing: Arc::default(),
             sync_failed: Arc::default(),
         }
     }
 
-    /// Appends `Started`; metrics count their time from here.
+    /// Appends `Started`; metrics count their time from here. Rings with the next report, or by [`Self::catch_up`].
     pub(super) fn started(&self, pid: i32, start_ticks: u64, argv: &[String]) -> Result<(), JournalError> {
         let mut inner = self.lock();
         let now = boot_ms();
@@ -76,9 +90,20 @@ impl Ledger {
             at_ms,
         };
         inner.writer.append(&entry)?;
-        drop(inner);
-        self.ring();
+        self.unrung.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Rings for what was written without: a script that has ended by then is told of once, not twice.
+    pub(super) fn catch_up(&self) {
+        if self.unrung.load(Ordering::Relaxed) {
+            self.ring();
+        }
+    }
+
+    /// From here on only [`Self::close`] rings.
+    pub(super) fn hush(&self) {
+        self.hushed.store(true, Ordering::Relaxed);
     }
 
     /// Milliseconds since `Started` (0 before).
@@ -152,15 +177,21 @@ impl Ledger {
             done => done,
         };
         drop(inner);
+        self.hushed.store(false, Ordering::Relaxed);
         self.ring();
         done
     }
 
-    /// Syncs and seals.
+    /// Seals; syncs before, unless a controller was seen to take in what came after the end was written: within a second its
+    /// store is synced with all of it, and a sync per trial would make every other one wait for the file system's log.
     pub(super) fn seal(&self) -> Result<(), JournalError> {
-        let done = self.lock().writer.seal();
-        self.ring();
-        done
+        let taken = self.bell.as_ref().is_some_and(|bell| bell.answered(ANSWER));
+        let mut inner = self.lock();
+        if taken {
+            inner.writer.seal_unsynced()
+        } else {
+            inner.writer.seal()
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -169,14 +200,12 @@ impl Ledger {
     }
 
     fn ring(&self) {
+        if self.hushed.load(Ordering::Relaxed) {
+            return;
+        }
+        self.unrung.store(false, Ordering::Relaxed);
         if let Some(bell) = &self.bell {
-            // Nobody may be there, or too busy to need it.
-            let _ = sendto(
-                &bell.socket,
-                &[1],
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-                &bell.address,
-            );
+            bell.ring();
         }
     }
 }
@@ -185,7 +214,38 @@ impl Bell {
     fn at(path: &Path) -> Option<Self> {
         let address = SocketAddrUnix::new(path).ok()?;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-        Some(Self { socket, address })
+        Some(Self {
+            socket,
+            address,
+            heard: AtomicBool::new(false),
+        })
+    }
+
+    fn ring(&self) {
+        // Nobody may be there, or too busy to need it.
+        let sent = sendto(
+            &self.socket,
+            &[1],
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            &self.address,
+        );
+        self.heard.store(sent.is_ok(), Ordering::Relaxed);
+    }
+
+    /// Whether the last ring was delivered and taken out of the queue within `patience`, by somebody who still lives: the queue
+    /// of a dead reader is empty too, but nobody can be connected to it.
+    fn answered(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut pause = Duration::from_millis(1);
+        while self.heard.load(Ordering::Relaxed) {
+            match sys::unread(&self.socket) {
+                Some(0) => return connect(&self.socket, &self.address).is_ok(),
+                Some(_) if Instant::now() < until => std::thread::sleep(pause),
+                _ => return false,
+            }
+            pause *= 2;
+        }
+        false
     }
 }
 

@@ -106,7 +106,9 @@ impl Supervisor {
     pub(super) fn watch(&mut self, channels: &mut Channels) {
         self.look_around();
         loop {
-            self.sleep();
+            if !self.sleep() {
+                self.it.ledger.catch_up();
+            }
             if self.it.signals.asked_to_end() {
                 self.ask_to_end("cancel");
             }
@@ -156,8 +158,8 @@ impl Supervisor {
         self.ended.is_some() && tree::is_empty(self.it.main)
     }
 
-    /// Sleeps until something happens, and takes it.
-    fn sleep(&mut self) {
+    /// Sleeps until something happens, and takes it; true if it was a signal, mostly of the script's end.
+    fn sleep(&mut self) -> bool {
         let mut fds = vec![PollFd::from_borrowed_fd(self.it.signals.fd(), PollFlags::IN)];
         if self.open {
             fds.push(PollFd::from_borrowed_fd(self.it.pipe.as_fd(), PollFlags::IN));
@@ -183,6 +185,7 @@ impl Supervisor {
         if noticed {
             self.look_around();
         }
+        signalled
     }
 
     fn patience(&self) -> Duration {

@@ -5,6 +5,7 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -73,6 +74,20 @@ pub(super) fn ended(whom: Whom, reap: bool) -> io::Result<Option<Ended>> {
         max_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10,
         cpu_s: seconds(usage.ru_utime) + seconds(usage.ru_stime),
     }))
+}
+
+/// Bytes (as the kernel accounts them) that were sent through `socket` and not received yet; `None` if it cannot tell.
+///
+/// The raw call is used because no library has this request.
+pub(super) fn unread(socket: &rustix::fd::OwnedFd) -> Option<u32> {
+    let mut amount: libc::c_int = 0;
+    // SAFETY: the request writes one `int` to the given place; the descriptor is open as long as it is borrowed.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut amount) };
+    if result == 0 {
+        u32::try_from(amount).ok()
+    } else {
+        None
+    }
 }
 
 /// Makes the child lead a session of its own, die with `runner`, and be the kernel's first choice when memory runs out.

@@ -13,31 +13,49 @@ pub struct Score {
     pub trial: u64,
     /// Milliseconds since the sweep's creation.
     pub ended_ms: u64,
+    /// Milliseconds from start to end, if it was started.
+    pub duration_ms: Option<u64>,
     /// Best value of the primary metric.
     pub best: Option<f64>,
+    /// Accepted reports of the primary metric.
+    pub reports: u64,
+    /// Whether the policy stopped it.
+    pub stopped: bool,
 }
 
 /// A trial's values of one metric in order of arrival; NaN kept.
 pub type Curve = (u64, TrialState, Vec<f64>);
 
 impl Store {
-    /// Ended trials in the order of their end.
+    /// Ended trials in the order of their end; with `since`, only those that changed their state after that position of the event log.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub fn scores(&self, sweep: &str) -> Result<Vec<Score>, StoreError> {
+    pub fn scores(&self, sweep: &str, since: Option<u64>) -> Result<Vec<Score>, StoreError> {
         let connection = self.connection();
         let key = super::sweeps::key(&connection, sweep)?;
+        let changed = match since {
+            None => "?2 IS NULL",
+            Some(_) => {
+                "number IN (SELECT trial FROM event WHERE sweep = ?1 AND seq > ?2 AND kind = 'trial_state')"
+            }
+        };
         let mut statement = connection
-            .prepare_cached(
-                "SELECT number, ended_ms, best FROM trial WHERE sweep = ?1 AND ended_ms IS NOT NULL ORDER BY ended_ms, number",
-            )
+            .prepare_cached(&format!(
+                "SELECT number, ended_ms, started_ms, best, reports, stop IS NOT NULL FROM trial \
+                 WHERE sweep = ?1 AND ended_ms IS NOT NULL AND {changed} ORDER BY ended_ms, number"
+            ))
             .map_err(self.sorted())?;
-        let rows = statement.query_map([key], |row| {
+        let rows = statement.query_map(params![key, since.map(signed)], |row| {
+            let ended_ms = unsigned(row.get(1)?);
+            let started: Option<i64> = row.get(2)?;
             Ok(Score {
                 trial: unsigned(row.get(0)?),
-                ended_ms: unsigned(row.get(1)?),
-                best: row.get(2)?,
+                ended_ms,
+                duration_ms: started.map(|started| ended_ms.saturating_sub(unsigned(started))),
+                best: row.get(3)?,
+                reports: unsigned(row.get(4)?),
+                stopped: row.get(5)?,
             })
         });
         rows.and_then(Iterator::collect).map_err(self.sorted())

@@ -8,7 +8,72 @@ use crate::clock::iso;
 use rusqlite::params;
 use serde_json::json;
 
+/// Which events of a sweep to look back at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Only before this position; from the newest on if absent.
+    pub before: Option<u64>,
+    /// Only after this position.
+    pub after: u64,
+    /// Only of this trial.
+    pub trial: Option<u64>,
+    /// Only of these kinds; empty = any.
+    pub kinds: Vec<String>,
+    /// Reports of the metric too; they are many.
+    pub reports: bool,
+    /// At most this many.
+    pub limit: u64,
+}
+
 impl Store {
+    /// Events of a sweep, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such sweep.
+    pub fn events_back(&self, sweep: &str, query: &EventQuery) -> Result<Vec<EventRow>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let kinds: Vec<String> = (0..query.kinds.len())
+            .map(|index| format!("?{}", index + 6))
+            .collect();
+        let mut sql = String::from(
+            "SELECT e.seq, s.id, s.created_wall_ms + e.at_ms, e.kind, e.trial, e.data FROM event e JOIN sweep s ON s.key = e.sweep \
+             WHERE e.sweep = ?1 AND e.seq < ?2 AND e.seq > ?3 AND (?4 IS NULL OR e.trial = ?4)",
+        );
+        if !query.reports {
+            sql.push_str(" AND e.point IS NULL");
+        }
+        if !kinds.is_empty() {
+            sql.push_str(&format!(" AND e.kind IN ({})", kinds.join(", ")));
+        }
+        sql.push_str(" ORDER BY e.seq DESC LIMIT ?5");
+        let mut values: Vec<rusqlite::types::Value> = vec![
+            key.into(),
+            query.before.map_or(i64::MAX, signed).into(),
+            signed(query.after).into(),
+            query.trial.map(signed).into(),
+            signed(query.limit).into(),
+        ];
+        values.extend(query.kinds.iter().map(|kind| kind.clone().into()));
+        let mut statement = connection.prepare_cached(&sql).map_err(self.sorted())?;
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(values), |row| {
+                let data: Option<String> = row.get(5)?;
+                Ok(EventRow {
+                    seq: unsigned(row.get(0)?),
+                    sweep: row.get(1)?,
+                    time: iso(row.get(2)?),
+                    kind: row.get(3)?,
+                    trial: row.get::<_, Option<i64>>(4)?.map(unsigned),
+                    data: data
+                        .and_then(|text| serde_json::from_str(&text).ok())
+                        .unwrap_or(serde_json::Value::Null),
+                })
+            })
+            .map_err(self.sorted())?;
+        rows.collect::<Result<_, _>>().map_err(self.sorted())
+    }
+
     /// Events after position `seq` (0 = from the start), oldest first, at most `limit`; of one sweep or of all.
     ///
     /// # Errors

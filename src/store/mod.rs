@@ -29,6 +29,7 @@ pub use ballast::BALLAST_BYTES;
 pub use bulk::{Curve, Score};
 pub use change::{Change, Durability};
 pub use error::StoreError;
+pub use events::EventQuery;
 pub use lease::Leader;
 pub use open::{FILE, OpenOptions, STATE_FOLDER, Store};
 pub use placement::Placement;

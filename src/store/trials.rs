@@ -156,6 +156,35 @@ impl Store {
         }
     }
 
+    /// Place of a trial among those with a value (best = 1; nothing if it has none), and how many have one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn rank(&self, sweep: &str, trial: u64) -> Result<(Option<u64>, u64), StoreError> {
+        let context = self.context(sweep)?;
+        let better = if context.goal == Some(Goal::Maximize) {
+            ">"
+        } else {
+            "<"
+        };
+        let connection = self.connection();
+        connection
+            .prepare_cached(&format!(
+                "SELECT (SELECT best FROM trial WHERE sweep = ?1 AND number = ?2) IS NOT NULL, \
+                 (SELECT count(*) FROM trial WHERE sweep = ?1 AND best {better} \
+                  (SELECT best FROM trial WHERE sweep = ?1 AND number = ?2)), \
+                 (SELECT count(*) FROM trial WHERE sweep = ?1 AND best IS NOT NULL)"
+            ))
+            .and_then(|mut statement| {
+                statement.query_row(params![context.key, codec::signed(trial)], |row| {
+                    let has: bool = row.get(0)?;
+                    let before = unsigned(row.get(1)?);
+                    Ok((has.then_some(before + 1), unsigned(row.get(2)?)))
+                })
+            })
+            .map_err(self.sorted())
+    }
+
     /// The values of a trial, aligned with the search space.
     ///
     /// # Errors

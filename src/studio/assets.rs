@@ -29,6 +29,14 @@ pub(super) async fn login(State(studio): State<Studio>, Query(query): Query<Logi
     }
 }
 
+/// A new one-time code, for `overdrive studio --link`.
+pub(super) async fn link(State(studio): State<Studio>) -> Response {
+    match studio.access.code() {
+        Ok(code) => axum::Json(serde_json::json!({"code": code})).into_response(),
+        Err(error) => crate::studio::error::ApiError::internal(error.to_string()).into_response(),
+    }
+}
+
 /// An asset by its path; every other path is a view of the one page.
 pub(super) async fn page(uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');

@@ -5,10 +5,11 @@
 //! trial's first point, m times f32 value (NaN kept). Points are in order of arrival; the x of a point is its place in the trial.
 
 use crate::history::TrialState;
+use crate::metric::Goal;
+use crate::store::{Curve, Store, TrialRow};
 use crate::studio::error::ApiError;
 use crate::studio::read::SCHEMA_VERSION;
 use crate::studio::state::Studio;
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -16,12 +17,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const TRIALS_MAX: u64 = 20_000;
+/// Curves that can be asked for by number.
+const CHOSEN_MAX: usize = 200;
+/// Trials in one answer of columns: above, the best ones and an even sample of the others.
+const POINTS_MAX: usize = 20_000;
 
 #[derive(Deserialize)]
 pub(super) struct CurvesQuery {
     metric: Option<String>,
     limit: Option<u64>,
     after: Option<u64>,
+    trials: Option<String>,
 }
 
 pub(super) async fn curves(
@@ -30,17 +36,34 @@ pub(super) async fn curves(
     Query(query): Query<CurvesQuery>,
 ) -> Result<Response, ApiError> {
     let bytes = studio
-        .with_store(move |store| {
+        .with_large(move |store| {
             let row = store.sweep(&reference)?;
             let metric = query
                 .metric
                 .or(row.metric)
                 .ok_or_else(|| ApiError::bad("the sweep has no primary metric: name one with `metric`"))?;
+            if let Some(list) = query.trials {
+                return Ok(encode(&chosen(store, &row.sweep, &metric, &list)?));
+            }
             let limit = query.limit.unwrap_or(TRIALS_MAX).min(TRIALS_MAX);
             Ok(encode(&store.curves(&row.sweep, &metric, query.after, limit)?))
         })
         .await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+/// Curves of trials that are named one by one.
+fn chosen(store: &Store, sweep: &str, metric: &str, list: &str) -> Result<Vec<Curve>, ApiError> {
+    let mut curves = Vec::new();
+    for word in list.split(',').filter(|word| !word.is_empty()).take(CHOSEN_MAX) {
+        let trial: u64 = word
+            .parse()
+            .map_err(|_| ApiError::bad(format!("`{word}` is no trial number")))?;
+        let state = store.trial(sweep, trial)?.state;
+        let points = store.curve(sweep, trial, metric, None)?;
+        curves.push((trial, state, points.iter().map(|point| point.value).collect()));
+    }
+    Ok(curves)
 }
 
 fn state_code(state: TrialState) -> u8 {
@@ -81,40 +104,75 @@ fn encode(curves: &[(u64, TrialState, Vec<f64>)]) -> Vec<u8> {
     bytes
 }
 
+/// The best quarter of what is shown, and an even sample of the rest, by number.
+fn sampled(mut trials: Vec<TrialRow>, goal: Option<Goal>) -> Vec<TrialRow> {
+    if trials.len() <= POINTS_MAX {
+        return trials;
+    }
+    let sign = goal.unwrap_or(Goal::Minimize).sign();
+    let key = |trial: &TrialRow| trial.best.map_or(f64::INFINITY, |best| -sign * best);
+    trials.sort_by(|a, b| key(a).total_cmp(&key(b)));
+    let rest = trials.split_off(POINTS_MAX / 4);
+    let every = rest.len().div_ceil(POINTS_MAX * 3 / 4).max(1);
+    trials.extend(rest.into_iter().step_by(every));
+    trials.sort_by_key(|trial| trial.trial);
+    trials
+}
+
+fn columns_of(trials: &[TrialRow]) -> serde_json::Map<String, Value> {
+    let mut names: indexmap::IndexSet<&String> = indexmap::IndexSet::new();
+    for trial in trials {
+        names.extend(trial.parameters.keys());
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let column: Vec<Option<&crate::space::Value>> =
+                trials.iter().map(|trial| trial.parameters.get(name)).collect();
+            (name.clone(), json!(column))
+        })
+        .collect()
+}
+
 pub(super) async fn points(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let value = studio
-        .with_store(move |store| {
-            let row = store.sweep(&reference)?;
-            let trials = store.trials(&row.sweep, &crate::store::TrialQuery::default())?;
-            let mut names: indexmap::IndexSet<String> = indexmap::IndexSet::new();
-            for trial in &trials {
-                names.extend(trial.parameters.keys().cloned());
-            }
-            let columns: serde_json::Map<String, Value> = names
-                .iter()
-                .map(|name| {
-                    let column: Vec<Option<&crate::space::Value>> =
-                        trials.iter().map(|trial| trial.parameters.get(name)).collect();
-                    (name.clone(), json!(column))
-                })
-                .collect();
-            Ok(json!({
-                "schema_version": SCHEMA_VERSION,
-                "metric": row.metric,
-                "goal": row.goal,
-                "trial": trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
-                "state": trials.iter().map(|trial| state_code(trial.state)).collect::<Vec<_>>(),
-                "best": trials.iter().map(|trial| trial.best).collect::<Vec<_>>(),
-                "reports": trials.iter().map(|trial| trial.reports).collect::<Vec<_>>(),
-                "duration_ms": trials.iter().map(|trial| trial.duration_ms).collect::<Vec<_>>(),
-                "parameters": columns,
-            }))
-        })
+) -> Result<Response, ApiError> {
+    let kept = studio.kept.clone();
+    let name = format!("points {reference}");
+    let bytes = studio
+        .with_large(move |store| kept.get(store, &name, || columns(store, &reference)))
         .await?;
-    Ok(Json(value))
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+fn columns(store: &Store, reference: &str) -> Result<Vec<u8>, ApiError> {
+    let row = store.sweep(reference)?;
+    let all = store.trials(&row.sweep, &crate::store::TrialQuery::default())?;
+    let total = all.len();
+    let trials = sampled(all, row.goal);
+    let stopped: Vec<_> = trials.iter().filter_map(|trial| trial.stop.as_ref()).collect();
+    let value = json!({
+        "schema_version": SCHEMA_VERSION,
+        "metric": row.metric,
+        "goal": row.goal,
+        "total": total,
+        "trial": trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
+        "state": trials.iter().map(|trial| state_code(trial.state)).collect::<Vec<_>>(),
+        "best": trials.iter().map(|trial| trial.best).collect::<Vec<_>>(),
+        "reports": trials.iter().map(|trial| trial.reports).collect::<Vec<_>>(),
+        "duration_ms": trials.iter().map(|trial| trial.duration_ms).collect::<Vec<_>>(),
+        "ended": trials.iter().map(|trial| trial.ended.as_deref()).collect::<Vec<_>>(),
+        "predicted": trials.iter().map(|trial| trial.origin.predicted.as_ref().map(|p| p.mean)).collect::<Vec<_>>(),
+        "stops": {
+            "trial": stopped.iter().map(|stop| stop.trial).collect::<Vec<_>>(),
+            "interval": stopped.iter().map(|stop| stop.interval).collect::<Vec<_>>(),
+            "value": stopped.iter().map(|stop| stop.value).collect::<Vec<_>>(),
+            "threshold": stopped.iter().map(|stop| stop.threshold).collect::<Vec<_>>(),
+        },
+        "parameters": columns_of(&trials),
+    });
+    serde_json::to_vec(&value).map_err(|error| ApiError::internal(error.to_string()))
 }
 
 #[cfg(test)]

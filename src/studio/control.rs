@@ -32,6 +32,8 @@ pub(super) enum SweepAction {
         max_concurrent_runs: Option<u64>,
         max_duration_minutes: Option<f64>,
     },
+    /// Start a controller for a sweep whose own is gone.
+    Lead,
     Enqueue {
         parameters: IndexMap<String, Setting>,
     },
@@ -54,7 +56,7 @@ pub(super) struct Labels {
     archived: Option<bool>,
 }
 
-fn changeable(studio: &Studio) -> Result<(), ApiError> {
+pub(super) fn changeable(studio: &Studio) -> Result<(), ApiError> {
     if studio.settings.read_only {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -97,6 +99,12 @@ pub(super) async fn sweep_action(
     Json(action): Json<SweepAction>,
 ) -> Result<Json<Value>, ApiError> {
     changeable(&studio)?;
+    if matches!(action, SweepAction::Lead) {
+        let sweep = studio
+            .with_store(move |store| Ok(store.resolve(&reference)?))
+            .await?;
+        return super::submit::lead(&studio, sweep).await;
+    }
     let id = studio
         .with_store(move |store| {
             let row = store.sweep(&reference)?;
@@ -120,7 +128,7 @@ fn request_of(store: &Store, row: &crate::store::SweepRow, action: SweepAction) 
         SweepAction::Pause { reason } => Request::Pause {
             reason: by_user(reason),
         },
-        SweepAction::Resume => Request::Resume,
+        SweepAction::Resume | SweepAction::Lead => Request::Resume,
         SweepAction::SetLimits {
             max_total_runs,
             max_concurrent_runs,

@@ -43,25 +43,21 @@ async fn folder(studio: &Studio, reference: String, trial: u64) -> Result<PathBu
         .await
 }
 
-/// Opens `path` for reading below `folder`, never outside it, not even through links.
+/// Opens `path` for reading: below one of the folders that are shown, never outside it, neither by dots nor through links.
 fn open_beneath(folder: &std::path::Path, path: &str) -> Result<File, ApiError> {
     let missing = || ApiError::not_found(format!("no file `{path}`"));
-    let root = rustix::fs::openat(
-        CWD,
-        folder,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|_| missing())?;
+    let (shown, rest) = SHOWN
+        .iter()
+        .find_map(|shown| Some((*shown, path.strip_prefix(shown)?.strip_prefix('/')?)))
+        .ok_or_else(missing)?;
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let attempt = rustix::fs::openat(CWD, folder, directory, Mode::empty()).map_err(|_| missing())?;
+    // The script owns what lies in its folder, the shown folders included: each may have become a link.
+    let root =
+        rustix::fs::openat2(&attempt, shown, directory, Mode::empty(), beneath).map_err(|_| missing())?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::openat2(
-        &root,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
-    )
-    .map_err(|_| missing())?;
+    let file = rustix::fs::openat2(&root, rest, flags, Mode::empty(), beneath).map_err(|_| missing())?;
     let file = File::from(file);
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
@@ -121,15 +117,29 @@ pub(super) struct ListQuery {
     cursor: Option<usize>,
 }
 
-pub(super) async fn list(
-    State(studio): State<Studio>,
-    Path((reference, trial)): Path<(String, u64)>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
-    let folder = folder(&studio, reference, trial).await?;
+/// Whether a shown folder is the trial's own: no part of its path below `folder` is a link.
+fn is_own(folder: &std::path::Path, shown: &str) -> bool {
+    let mut path = folder.to_owned();
+    shown.split('/').all(|part| {
+        path.push(part);
+        std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir())
+    })
+}
+
+/// All files of a trial that people may see, with their sizes, by path.
+pub(super) async fn all(
+    studio: &Studio,
+    reference: String,
+    trial: u64,
+) -> Result<Vec<(String, u64)>, ApiError> {
+    let folder = folder(studio, reference, trial).await?;
     let work = move || {
         let mut files: Vec<(String, u64)> = Vec::new();
-        let mut waiting: Vec<String> = SHOWN.iter().map(|name| (*name).to_owned()).collect();
+        let mut waiting: Vec<String> = SHOWN
+            .iter()
+            .filter(|shown| is_own(&folder, shown))
+            .map(|name| (*name).to_owned())
+            .collect();
         while let Some(below) = waiting.pop() {
             let Ok(entries) = std::fs::read_dir(folder.join(&below)) else {
                 continue;
@@ -150,9 +160,17 @@ pub(super) async fn list(
         files.sort();
         files
     };
-    let files = tokio::task::spawn_blocking(work)
+    tokio::task::spawn_blocking(work)
         .await
-        .map_err(|_| ApiError::internal("the folder cannot be read"))?;
+        .map_err(|_| ApiError::internal("the folder cannot be read"))
+}
+
+pub(super) async fn list(
+    State(studio): State<Studio>,
+    Path((reference, trial)): Path<(String, u64)>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let files = all(&studio, reference, trial).await?;
     let (start, limit) = (
         query.cursor.unwrap_or(0),
         query.limit.unwrap_or(500).clamp(1, 10_000),
@@ -179,31 +197,32 @@ pub(super) async fn download(
     Path((reference, trial)): Path<(String, u64)>,
     Query(query): Query<FileQuery>,
 ) -> Result<Response, ApiError> {
-    if !SHOWN.iter().any(|shown| {
-        query
-            .path
-            .strip_prefix(shown)
-            .is_some_and(|rest| rest.starts_with('/'))
-    }) {
-        return Err(ApiError::not_found(format!("no file `{}`", query.path)));
-    }
-    let folder = folder(&studio, reference, trial).await?;
-    let path = query.path.clone();
-    let file = tokio::task::spawn_blocking(move || open_beneath(&folder, &path))
+    one(&studio, reference, trial, query.path).await
+}
+
+/// One file of a trial, by its path as listed.
+pub(super) async fn one(
+    studio: &Studio,
+    reference: String,
+    trial: u64,
+    path: String,
+) -> Result<Response, ApiError> {
+    let folder = folder(studio, reference, trial).await?;
+    let wanted = path.clone();
+    let file = tokio::task::spawn_blocking(move || open_beneath(&folder, &wanted))
         .await
         .map_err(|_| ApiError::internal("the file cannot be read"))??;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     if size > FILE_BYTES_MAX {
         return Err(ApiError::bad(format!(
             "`{}` has {size} bytes; take it from the trial's folder",
-            query.path
+            path
         )));
     }
     let stream = tokio_util::io::ReaderStream::new(tokio::fs::File::from_std(file));
     let mut headers = HeaderMap::new();
     // Images are the only thing a page shows by itself; the sandbox keeps even those from doing anything.
-    let kind = match query
-        .path
+    let kind = match path
         .rsplit('.')
         .next()
         .unwrap_or_default()

@@ -6,15 +6,22 @@
 
 mod access;
 mod assets;
+mod check;
 mod columns;
+mod compute;
 mod control;
+mod density;
 mod error;
 mod files;
+mod mlflow;
+mod model;
 mod openapi;
+mod overview;
 mod read;
 mod route;
 mod state;
 mod stream;
+mod submit;
 
 pub use access::Access;
 pub use route::{ROUTES, Route};

@@ -17,6 +17,7 @@ pub(super) fn document() -> Value {
             .split('{')
             .skip(1)
             .filter_map(|part| part.split('}').next())
+            .map(|name| name.trim_start_matches('*'))
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
             .collect();
         parameters.extend(route.query.iter().map(|(name, meaning)| {
@@ -37,7 +38,9 @@ pub(super) fn document() -> Value {
                 }}},
             },
         });
-        let entry = paths.entry(route.path.to_owned()).or_insert_with(|| json!({}));
+        let entry = paths
+            .entry(route.path.replace("{*", "{"))
+            .or_insert_with(|| json!({}));
         if let Some(map) = entry.as_object_mut() {
             map.insert(route.method.to_ascii_lowercase(), operation);
         }
@@ -76,6 +79,7 @@ fn schemas() -> Value {
         ("TrialList", "TrialRow"),
         ("MetricPoints", "MetricPoint"),
         ("MetricList", "MetricSummary"),
+        ("EventList", "EventRow"),
     ] {
         schemas.insert(name.into(), list(item));
     }
@@ -85,6 +89,9 @@ fn schemas() -> Value {
         "Summary",
         "Submitted",
         "Checked",
+        "Link",
+        "Importances",
+        "Surface",
         "Requested",
         "FileList",
         "Points",

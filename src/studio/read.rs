@@ -2,10 +2,9 @@
 
 use crate::config::Experiment;
 use crate::history::TrialState;
-use crate::metric::Goal;
 use crate::report::search::Search;
 use crate::store::{
-    ArtifactRow, AttemptRow, FactRow, MetricPoint, MetricSummary, Store, SweepFilter, SweepRow, TrialOrder,
+    ArtifactRow, AttemptRow, EventQuery, FactRow, MetricPoint, MetricSummary, Store, SweepRow, TrialOrder,
     TrialQuery, TrialRow,
 };
 use crate::studio::error::ApiError;
@@ -22,39 +21,7 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 const PAGE: u64 = 500;
 const PAGE_MAX: u64 = 10_000;
 
-/// Points of the best-so-far line.
-const BEST_POINTS_MAX: usize = 1000;
-
-type Answer = Result<Json<Value>, ApiError>;
-
-#[derive(Deserialize)]
-pub(super) struct SweepsQuery {
-    experiment: Option<String>,
-    state: Option<String>,
-    archived: Option<bool>,
-    limit: Option<u64>,
-}
-
-pub(super) async fn sweeps(State(studio): State<Studio>, Query(query): Query<SweepsQuery>) -> Answer {
-    let rows = studio
-        .with_store(move |store| {
-            let filter = SweepFilter {
-                experiment: query.experiment,
-                archived: query.archived.unwrap_or(false),
-                limit: Some(query.limit.unwrap_or(PAGE).min(PAGE_MAX)),
-                ..SweepFilter::default()
-            };
-            let mut rows = store.sweeps(&filter)?;
-            if let Some(word) = query.state {
-                rows.retain(|row| row.state.word().eq_ignore_ascii_case(&word));
-            }
-            Ok(rows)
-        })
-        .await?;
-    Ok(Json(
-        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
-    ))
-}
+pub(super) type Answer = Result<Json<Value>, ApiError>;
 
 /// A sweep and what it was made of.
 #[derive(Serialize)]
@@ -90,6 +57,7 @@ pub(super) async fn sweep(State(studio): State<Studio>, Path(reference): Path<St
                 map.insert("schema_version".into(), SCHEMA_VERSION.into());
                 map.insert("run_definition".into(), experiment.launch.run_definition.clone());
                 map.insert("extensions".into(), Value::Object(experiment.extensions.clone()));
+                map.insert("source".into(), source(&experiment));
                 map.insert("position".into(), store.last_event()?.into());
             }
             Ok(value)
@@ -98,50 +66,20 @@ pub(super) async fn sweep(State(studio): State<Studio>, Path(reference): Path<St
     Ok(Json(value))
 }
 
-pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer {
-    let value = studio
-        .with_store(move |store| {
-            let position = store.last_event()?;
-            let row = store.sweep(&reference)?;
-            let first = TrialQuery {
-                limit: Some(100),
-                ..TrialQuery::default()
-            };
-            let trials = store.trials(&row.sweep, &first)?;
-            let best = best_so_far(store, &row)?;
-            Ok(json!({
-                "schema_version": SCHEMA_VERSION,
-                "sweep": row,
-                "trials": trials,
-                "best_so_far": best,
-                "position": position,
-            }))
-        })
-        .await?;
-    Ok(Json(value))
-}
-
-/// `[trials ended, milliseconds since creation, value]` at each new best, thinned to [`BEST_POINTS_MAX`].
-fn best_so_far(store: &Store, sweep: &SweepRow) -> Result<Vec<(u64, u64, f64)>, ApiError> {
-    let goal = sweep.goal.unwrap_or(Goal::Minimize);
-    let mut line: Vec<(u64, u64, f64)> = Vec::new();
-    let mut ended = 0;
-    for trial in store.scores(&sweep.sweep)? {
-        ended += 1;
-        if let Some(value) = trial.best
-            && line.last().is_none_or(|(_, _, best)| goal.better(value, *best))
-        {
-            line.push((ended, trial.ended_ms, value));
+/// Name and text of the file that a sweep was made from, if it is still there.
+fn source(experiment: &Experiment) -> Value {
+    const LARGEST: u64 = 1 << 20;
+    let read = || {
+        let path = experiment.file.as_ref()?;
+        let metadata = std::fs::metadata(path).ok()?;
+        if !metadata.is_file() || metadata.len() > LARGEST {
+            return None;
         }
-    }
-    let keep_every = line.len().div_ceil(BEST_POINTS_MAX).max(1);
-    let last = line.len().saturating_sub(1);
-    let mut index = 0;
-    line.retain(|_| {
-        index += 1;
-        (index - 1) % keep_every == 0 || index - 1 == last
-    });
-    Ok(line)
+        let text = std::fs::read_to_string(path).ok()?;
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some(json!({"name": name, "path": path, "text": text}))
+    };
+    read().unwrap_or(Value::Null)
 }
 
 #[derive(Deserialize)]
@@ -184,43 +122,88 @@ pub(super) async fn trials(
         .map(Search::parse)
         .transpose();
     let search = search.map_err(|error| ApiError::bad(error.to_string()))?;
-    let value = studio
-        .with_store(move |store| {
-            let sweep = store.resolve(&reference)?;
-            let trials = TrialQuery {
-                states,
-                order,
-                reverse: query.reverse.unwrap_or(false),
-                ..TrialQuery::default()
-            };
-            let (items, next): (Vec<TrialRow>, Option<u64>) = match search {
-                None => {
-                    let page = TrialQuery {
-                        offset,
-                        limit: Some(limit + 1),
-                        ..trials
-                    };
-                    let mut rows = store.trials(&sweep, &page)?;
-                    let more = rows.len() as u64 > limit;
-                    rows.truncate(limit as usize);
-                    (rows, more.then_some(offset + limit))
-                }
-                Some(search) => {
-                    let mut rows = store.trials(&sweep, &trials)?;
-                    rows.retain(|row| search.matches(row));
-                    let more = rows.len() as u64 > offset + limit;
-                    let rows = rows
-                        .into_iter()
-                        .skip(offset as usize)
-                        .take(limit as usize)
-                        .collect();
-                    (rows, more.then_some(offset + limit))
-                }
-            };
-            Ok(json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next}))
-        })
-        .await?;
+    // Searching looks at many rows; pages are looked up.
+    let large = search.is_some();
+    let work = move |store: &Store| {
+        let sweep = store.resolve(&reference)?;
+        let trials = TrialQuery {
+            states,
+            order,
+            reverse: query.reverse.unwrap_or(false),
+            ..TrialQuery::default()
+        };
+        let (items, next, total): (Vec<TrialRow>, Option<u64>, u64) = match search {
+            None => {
+                let page = TrialQuery {
+                    offset,
+                    limit: Some(limit + 1),
+                    ..trials.clone()
+                };
+                let mut rows = store.trials(&sweep, &page)?;
+                let more = rows.len() as u64 > limit;
+                rows.truncate(limit as usize);
+                let counts = store.sweep(&sweep)?.trials;
+                let wanted =
+                    |word: &str| trials.states.is_empty() || trials.states.iter().any(|s| s.word() == word);
+                let total = counts
+                    .iter()
+                    .filter(|(word, _)| wanted(word))
+                    .map(|(_, count)| count)
+                    .sum();
+                (rows, more.then_some(offset + limit), total)
+            }
+            Some(search) => {
+                let narrowed = TrialQuery {
+                    states: narrowed(trials.states.clone(), &search),
+                    scored: search.needs_value().then_some(true),
+                    ..trials
+                };
+                let mut rows = store.trials(&sweep, &narrowed)?;
+                rows.retain(|row| search.matches(row));
+                let total = rows.len() as u64;
+                let more = total > offset.saturating_add(limit);
+                let rows = rows
+                    .into_iter()
+                    .skip(offset as usize)
+                    .take(limit as usize)
+                    .collect();
+                (rows, more.then_some(offset.saturating_add(limit)), total)
+            }
+        };
+        Ok(json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next, "total": total}))
+    };
+    let value = if large {
+        studio.with_large(work).await?
+    } else {
+        studio.with_store(work).await?
+    };
     Ok(Json(value))
+}
+
+/// States that an expression leaves of those asked for; every trial outside them cannot fit.
+fn narrowed(mut states: Vec<TrialState>, search: &Search) -> Vec<TrialState> {
+    let all = [
+        TrialState::Queued,
+        TrialState::Preparing,
+        TrialState::Running,
+        TrialState::Paused,
+        TrialState::NotResponding,
+        TrialState::CancelRequested,
+        TrialState::Completed,
+        TrialState::Failed,
+        TrialState::Canceled,
+    ];
+    for word in search.states() {
+        // A word that is no state may mean something else to the expression: it narrows nothing.
+        if let Some(state) = all.iter().find(|state| state.word().eq_ignore_ascii_case(word)) {
+            if states.is_empty() || states.contains(state) {
+                states = vec![*state];
+            }
+        } else if word.eq_ignore_ascii_case("stopped") && states.is_empty() {
+            states = vec![TrialState::CancelRequested, TrialState::Canceled];
+        }
+    }
+    states
 }
 
 fn state_of(word: &str) -> Result<TrialState, ApiError> {
@@ -237,6 +220,12 @@ struct TrialDetail {
     metrics: Vec<MetricSummary>,
     facts: Vec<FactRow>,
     artifacts: Vec<ArtifactRow>,
+    /// Place among the trials with a value, best = 1.
+    rank: Option<u64>,
+    /// Trials with a value.
+    scored: u64,
+    /// Interpreter, folder of the code and git facts, as far as they were recorded.
+    environment: Value,
 }
 
 pub(super) async fn trial(
@@ -246,8 +235,13 @@ pub(super) async fn trial(
     let detail = studio
         .with_store(move |store| {
             let sweep = store.resolve(&reference)?;
+            let row = store.trial(&sweep, trial)?;
+            let (rank, scored) = store.rank(&sweep, trial)?;
             Ok(TrialDetail {
-                row: store.trial(&sweep, trial)?,
+                rank,
+                scored,
+                environment: environment(store, &sweep)?,
+                row,
                 attempts_list: store.attempts(&sweep, Some(trial))?,
                 metrics: store.metric_names(&sweep, Some(trial))?,
                 facts: store.facts(&sweep, trial)?,
@@ -258,6 +252,86 @@ pub(super) async fn trial(
     serde_json::to_value(detail)
         .map(Json)
         .map_err(|error| ApiError::internal(error.to_string()))
+}
+
+fn environment(store: &Store, sweep: &str) -> Result<Value, ApiError> {
+    let launch = store.experiment(sweep)?.launch;
+    let preparation = store.preparation(sweep)?.unwrap_or(Value::Null);
+    let mut facts = serde_json::Map::new();
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            facts.insert(name.into(), value.into());
+        }
+    };
+    put(
+        "source",
+        launch
+            .source_directory
+            .map(|path| path.to_string_lossy().into_owned()),
+    );
+    put("framework", Some(launch.framework));
+    let words = |value: &Value| -> Option<String> {
+        let words: Vec<&str> = value.as_array()?.iter().filter_map(Value::as_str).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    };
+    put("interpreter", preparation.get("interpreter").and_then(words));
+    put(
+        "snapshot",
+        preparation
+            .get("snapshot_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    );
+    if let Some(recorded) = preparation.get("facts").and_then(Value::as_object) {
+        for (name, value) in recorded {
+            put(
+                name,
+                Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+            );
+        }
+    }
+    Ok(Value::Object(facts))
+}
+
+#[derive(Deserialize)]
+pub(super) struct HistoryQuery {
+    before: Option<u64>,
+    trial: Option<u64>,
+    kinds: Option<String>,
+    limit: Option<u64>,
+}
+
+pub(super) async fn history(
+    State(studio): State<Studio>,
+    Path(reference): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Answer {
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let rows = studio
+        .with_large(move |store| {
+            let sweep = store.resolve(&reference)?;
+            let query = EventQuery {
+                before: query.before,
+                after: 0,
+                trial: query.trial,
+                kinds: query
+                    .kinds
+                    .map(|kinds| kinds.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
+                reports: false,
+                limit,
+            };
+            Ok(store.events_back(&sweep, &query)?)
+        })
+        .await?;
+    let next = if rows.len() as u64 == limit {
+        rows.last().map(|row| row.seq)
+    } else {
+        None
+    };
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": next}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -295,35 +369,6 @@ pub(super) async fn metrics(State(studio): State<Studio>, Path(reference): Path<
         .await?;
     Ok(Json(
         json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
-    ))
-}
-
-pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
-    let running = studio
-        .with_store(|store| {
-            let rows = store.sweeps(&SweepFilter {
-                limit: Some(200),
-                ..SweepFilter::default()
-            })?;
-            let live: u64 = rows
-                .iter()
-                .filter(|row| !row.state.is_terminal())
-                .flat_map(|row| {
-                    ["Running", "Preparing"]
-                        .iter()
-                        .filter_map(|word| row.trials.get(*word))
-                })
-                .sum();
-            Ok(live)
-        })
-        .await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let local = json!({
-        "name": "local", "type": "local", "provisioning_state": "Succeeded", "state": "ready", "location": "this computer",
-        "cores": cores, "running_trials": running, "provisioning_errors": null,
-    });
-    Ok(Json(
-        json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null}),
     ))
 }
 

@@ -2,7 +2,10 @@
 
 use crate::studio::access::{Guard, guard};
 use crate::studio::state::Studio;
-use crate::studio::{assets, columns, control, files, openapi, read, stream};
+use crate::studio::{
+    assets, check, columns, compute, control, density, files, mlflow, model, openapi, overview, read, stream,
+    submit,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, patch, post};
@@ -44,7 +47,76 @@ pub const ROUTES: &[Route] = &[
             ("archived", "archived ones too"),
             ("limit", "at most this many items"),
         ],
-        handler: || get(read::sweeps),
+        handler: || get(overview::sweeps),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/sweeps",
+        summary: "starts a sweep from a text, led by a process of its own",
+        answer: "Submitted",
+        query: &[],
+        handler: || post(submit::submit),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/check",
+        summary: "findings in a text, and what would run",
+        answer: "Checked",
+        query: &[],
+        handler: || post(check::check),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/link",
+        summary: "a one-time code by which a browser signs in (`/login?code=`)",
+        answer: "Link",
+        query: &[],
+        handler: || post(assets::link),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/history",
+        summary: "events of a sweep or of one trial, newest first, reports left out",
+        answer: "EventList",
+        query: &[
+            ("before", "only before this position"),
+            ("trial", "only of this trial"),
+            ("kinds", "only these kinds, separated by commas"),
+            ("limit", "at most this many items, 500 by default"),
+        ],
+        handler: || get(read::history),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/importance",
+        summary: "importance of parameters by PED-ANOVA and fANOVA",
+        answer: "Importances",
+        query: &[],
+        handler: || get(model::importances),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/surface",
+        summary: "what a model sees over two parameters",
+        answer: "Surface",
+        query: &[("x", "parameter"), ("y", "parameter")],
+        handler: || get(model::surface),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/sweeps/{sweep}/density",
+        summary: "learning curves as counts per pixel (see the description)",
+        answer: "application/octet-stream",
+        query: &[
+            ("metric", "name; the primary metric by default"),
+            ("w", "pixels"),
+            ("h", "pixels"),
+            ("x0", "first point; 0 by default"),
+            ("x1", "last point; the longest curve by default"),
+            ("y0", "lowest value"),
+            ("y1", "highest value"),
+        ],
+        handler: || get(density::density),
     },
     Route {
         method: "GET",
@@ -65,15 +137,15 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "GET",
         path: "/api/v1/sweeps/{sweep}/summary",
-        summary: "everything the first view needs: the sweep, best-so-far (at most 1,000 points), the first 100 trials",
+        summary: "everything the first view needs: the sweep, best-so-far (at most 1,000 points), the first 40 trials",
         answer: "Summary",
         query: &[],
-        handler: || get(read::summary),
+        handler: || get(overview::summary),
     },
     Route {
         method: "POST",
         path: "/api/v1/sweeps/{sweep}/actions",
-        summary: "cancel, pause, resume, set_limits, enqueue",
+        summary: "cancel, pause, resume, set_limits, enqueue, lead",
         answer: "Requested",
         query: &[],
         handler: || post(control::sweep_action),
@@ -164,6 +236,7 @@ pub const ROUTES: &[Route] = &[
             ("metric", "name; the primary metric by default"),
             ("limit", "at most this many trials, 20,000 by default"),
             ("after", "only trials with a larger number"),
+            ("trials", "only these, numbers separated by commas"),
         ],
         handler: || get(columns::curves),
     },
@@ -197,7 +270,7 @@ pub const ROUTES: &[Route] = &[
         summary: "compute targets with capacity and state",
         answer: "TargetList",
         query: &[],
-        handler: || get(read::targets),
+        handler: || get(compute::targets),
     },
     Route {
         method: "GET",
@@ -206,6 +279,78 @@ pub const ROUTES: &[Route] = &[
         answer: "About",
         query: &[],
         handler: || get(read::about),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/search",
+        summary: "MLflow: all experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || get(mlflow::search_experiments),
+    },
+    Route {
+        method: "POST",
+        path: "/api/2.0/mlflow/experiments/search",
+        summary: "MLflow: all experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || post(mlflow::search_experiments),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/get",
+        summary: "MLflow: one experiment",
+        answer: "application/json",
+        query: &[("experiment_id", "id")],
+        handler: || get(mlflow::get_experiment),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/experiments/get-by-name",
+        summary: "MLflow: one experiment",
+        answer: "application/json",
+        query: &[("experiment_name", "name")],
+        handler: || get(mlflow::get_experiment),
+    },
+    Route {
+        method: "POST",
+        path: "/api/2.0/mlflow/runs/search",
+        summary: "MLflow: sweeps and trials of experiments",
+        answer: "application/json",
+        query: &[],
+        handler: || post(mlflow::search_runs),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/runs/get",
+        summary: "MLflow: one sweep or trial",
+        answer: "application/json",
+        query: &[("run_id", "run id")],
+        handler: || get(mlflow::get_run),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/metrics/get-history",
+        summary: "MLflow: all points of a metric",
+        answer: "application/json",
+        query: &[("run_id", "run id"), ("metric_key", "name")],
+        handler: || get(mlflow::metric_history),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow/artifacts/list",
+        summary: "MLflow: files of a trial",
+        answer: "application/json",
+        query: &[("run_id", "run id"), ("path", "folder")],
+        handler: || get(mlflow::artifacts),
+    },
+    Route {
+        method: "GET",
+        path: "/api/2.0/mlflow-artifacts/artifacts/{*path}",
+        summary: "MLflow: one file of a trial",
+        answer: "application/octet-stream",
+        query: &[],
+        handler: || get(mlflow::artifact),
     },
     Route {
         method: "GET",
@@ -221,6 +366,7 @@ pub const ROUTES: &[Route] = &[
 pub(super) fn router(studio: Studio, address: SocketAddr) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
+        // Methods of one path are merged.
         router = router.route(route.path, (route.handler)());
     }
     let entrance = Guard {

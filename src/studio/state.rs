@@ -1,17 +1,20 @@
 //! What all handlers share.
 
+use crate::config::Files;
 use crate::store::{Store, StoreError};
 use crate::studio::access::Access;
 use crate::studio::error::ApiError;
+use crate::studio::overview::Courses;
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Live streams at a time; a browser tab needs one.
 const STREAMS_MAX: usize = 256;
 
 /// How a studio is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// State folder (`<project>/.overdrive`).
     pub state_folder: PathBuf,
@@ -21,6 +24,42 @@ pub struct Settings {
     pub program: PathBuf,
     /// Whether anything may be changed from the browser.
     pub read_only: bool,
+    /// How users' files are read when a text is checked.
+    pub files: Arc<dyn Files + Send + Sync>,
+}
+
+/// Large answers that hold as long as nothing happens in the store; the latest few.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<VecDeque<(String, Arc<Vec<u8>>)>>);
+
+/// Answers that are kept.
+const KEPT_MAX: usize = 6;
+
+impl Kept {
+    /// The answer called `name` as of the store's last event, made if it is not there.
+    pub(super) fn get(
+        &self,
+        store: &Store,
+        name: &str,
+        make: impl FnOnce() -> Result<Vec<u8>, ApiError>,
+    ) -> Result<Vec<u8>, ApiError> {
+        let key = format!("{} {name}", store.last_event()?);
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = lock()
+            .iter()
+            .find(|(other, _)| *other == key)
+            .map(|(_, bytes)| Arc::clone(bytes));
+        if let Some(bytes) = found {
+            return Ok(bytes.to_vec());
+        }
+        let bytes = make()?;
+        let mut kept = lock();
+        kept.push_back((key, Arc::new(bytes.clone())));
+        if kept.len() > KEPT_MAX {
+            kept.pop_front();
+        }
+        Ok(bytes)
+    }
 }
 
 /// A studio over one store.
@@ -29,6 +68,10 @@ pub struct Studio {
     pub(super) settings: Arc<Settings>,
     pub(super) access: Arc<Access>,
     pub(super) store: Arc<Store>,
+    /// A second door for reads that take long, so that short ones need not wait behind them.
+    large: Arc<Store>,
+    pub(super) courses: Arc<Courses>,
+    pub(super) kept: Arc<Kept>,
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -37,14 +80,30 @@ impl Studio {
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be opened.
-    pub fn open(settings: Settings, access: Access) -> Result<Self, StoreError> {
+    pub fn open(settings: Settings, access: Arc<Access>) -> Result<Self, StoreError> {
         let store = Arc::new(Store::open(&settings.state_folder)?);
+        // Where only one connection may be open, both doors are the same.
+        let large = Store::open_read_only(&settings.state_folder).map_or_else(|_| store.clone(), Arc::new);
         Ok(Self {
+            large,
+            courses: Arc::default(),
+            kept: Arc::default(),
             settings: Arc::new(settings),
-            access: Arc::new(access),
+            access,
             store,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         })
+    }
+
+    /// As [`Studio::with_store`], for work that may take long; reads only.
+    pub(super) async fn with_large<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.large.clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .unwrap_or_else(|_| Err(ApiError::internal("the request could not be finished")))
     }
 
     /// Runs blocking work on the store off the event loop.

@@ -4,6 +4,9 @@
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
 pub mod local;
+pub mod pool;
+pub mod probe;
+pub mod registry;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
 

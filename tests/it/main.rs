@@ -1,5 +1,12 @@
 //! The one integration-test binary: a folder per room.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::type_complexity
+)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod ask_tell;
 mod channel;
@@ -12,3 +19,4 @@ mod house;
 mod policy;
 mod runner;
 mod store;
+mod studio;

@@ -210,3 +210,25 @@ pub struct Export {
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
+
+/// Arguments of `studio`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  overdrive studio
+  overdrive studio --link            # another link to the studio that is running
+
+The address that is printed signs one browser in. Ctrl-C ends the studio; sweeps go on.")]
+pub struct Studio {
+    /// Port; default: 8712 or the next free one. 0 = any.
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Address to listen on; default: this computer only.
+    #[arg(long, value_name = "IP")]
+    pub host: Option<std::net::IpAddr>,
+    /// Print a new link to the studio that is running, and end.
+    #[arg(long)]
+    pub link: bool,
+    /// Nothing can be changed from the page.
+    #[arg(long)]
+    pub read_only: bool,
+}

@@ -1,5 +1,6 @@
 //! The verbs of the Azure ML command line (v1): `overdrive ml ...`, `overdrive az ml ...`.
 
+use super::target::{AttachTarget, CreateCommand, ProjectFolder, RemoveTarget, TargetName, UpdateCommand};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -116,7 +117,10 @@ pub enum MlCommand {
     Run(Box<RunCommand>),
     /// Compute targets.
     #[command(subcommand)]
-    Computetarget(ComputeCommand),
+    Computetarget(Box<ComputeCommand>),
+    /// Models: files of runs under names of their own.
+    #[command(subcommand)]
+    Model(Box<ModelCommand>),
 }
 
 /// Where the project lies and under which experiment it runs.
@@ -271,19 +275,114 @@ pub struct RunReference {
 /// Verbs of `computetarget`.
 #[derive(Debug, Subcommand)]
 pub enum ComputeCommand {
+    /// Create a target.
+    #[command(subcommand)]
+    Create(CreateCommand),
+    /// Change the numbers of a target.
+    #[command(subcommand)]
+    Update(UpdateCommand),
     /// List the targets.
-    List(Scope),
+    List(ProjectFolder),
     /// Show a target.
-    Show(ComputeName),
+    Show(TargetName),
+    /// Remove a target that was created.
+    Delete(RemoveTarget),
+    /// Let go of a target that was attached.
+    Detach(RemoveTarget),
+    /// Attach a resource that exists.
+    Attach(AttachTarget),
 }
 
-/// Names a target.
+/// Verbs of `model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Copy a file of a run, or a local one, into the model registry under the next version.
+    Register(RegisterModel),
+    /// List the models.
+    List {
+        /// Only this model.
+        #[arg(short = 'n', long, value_name = "NAME")]
+        name: Option<String>,
+        /// Only of this run.
+        #[arg(long, value_name = "ID")]
+        run_id: Option<String>,
+        /// Only the newest version of each.
+        #[arg(long, short = 'l')]
+        latest: bool,
+        /// Project folder.
+        #[command(flatten)]
+        folder: ProjectFolder,
+    },
+    /// Show a model.
+    Show(ModelName),
+    /// Copy a model out.
+    Download {
+        /// Model.
+        #[command(flatten)]
+        model: ModelName,
+        /// Folder; made if it is missing.
+        #[arg(long, short = 'd', alias = "target-dir", value_name = "DIR")]
+        output_dir: PathBuf,
+        /// Replace what is there.
+        #[arg(long)]
+        overwrite: bool,
+    },
+}
+
+/// Arguments of `model register`.
 #[derive(Debug, Clone, Args)]
-pub struct ComputeName {
-    /// Name.
+pub struct RegisterModel {
+    /// Name of the model.
     #[arg(short = 'n', long, value_name = "NAME")]
     pub name: String,
+    /// File or folder among the outputs of the run, for instance outputs/model.pkl.
+    #[arg(long, value_name = "PATH")]
+    pub asset_path: Option<String>,
+    /// Run: a single run, a child, or a sweep (its best child).
+    #[arg(long, short = 'r', value_name = "ID")]
+    pub run_id: Option<String>,
+    /// Record of the run, as written by `-t`; instead of its id.
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "run_id")]
+    pub run_metadata_file: Option<PathBuf>,
+    /// Local file or folder, instead of one of a run.
+    #[arg(short = 'p', long, value_name = "PATH", conflicts_with_all = ["asset_path", "run_metadata_file"])]
+    pub model_path: Option<PathBuf>,
+    /// Free text.
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Tag; repeat for several.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub tag: Vec<String>,
+    /// Property; repeat for several.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub property: Vec<String>,
+    /// Framework of the model, kept as a label.
+    #[arg(long, value_name = "NAME")]
+    pub model_framework: Option<String>,
+    /// Its version.
+    #[arg(long, value_name = "VERSION")]
+    pub model_framework_version: Option<String>,
     /// Project folder and experiment.
     #[command(flatten)]
     pub scope: Scope,
+}
+
+/// Names a model.
+#[derive(Debug, Clone, Args)]
+pub struct ModelName {
+    /// Name; the newest version.
+    #[arg(short = 'n', long, value_name = "NAME", required_unless_present = "id")]
+    pub name: Option<String>,
+    /// NAME:VERSION.
+    #[arg(
+        short = 'i',
+        long = "model-id",
+        alias = "id",
+        id = "id",
+        value_name = "NAME:VERSION"
+    )]
+    pub id: Option<String>,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
 }

@@ -69,6 +69,9 @@ pub struct Run {
     /// Take the sweep over from another controller that is known to be dead.
     #[arg(long)]
     pub take_over: bool,
+    /// Serve the studio for as long as the sweep goes on, and print its address.
+    #[arg(long)]
+    pub studio: bool,
     /// Arguments of the training script, before the parameters.
     #[arg(last = true, value_name = "SCRIPT ARGS")]
     pub arguments: Vec<String>,

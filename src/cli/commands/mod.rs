@@ -1,12 +1,16 @@
 //! One file per command (or per family of small ones); each takes its arguments and the output, and returns the exit code.
 
+mod bench;
 mod check;
 mod draw;
 mod logs;
 mod look;
 mod ml;
+mod pools;
 mod run;
 mod steer;
+mod studio;
+mod target;
 mod texts;
 mod without;
 
@@ -39,13 +43,16 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Cancel(arguments) => steer::cancel(&arguments, globals, output),
         Command::Run(arguments) => run::run(&arguments, globals, output),
         Command::Resume(arguments) => run::resume(&arguments, globals, output),
+        Command::Studio(arguments) => studio::studio(&arguments, globals, output),
         Command::Check(arguments) => check::check(&arguments, output),
         Command::Init(arguments) => check::init(&arguments, output),
         Command::Schema(arguments) => check::schema(&arguments, output),
         Command::Simulate(arguments) => without::simulate(&arguments, output),
         Command::AskTell(arguments) => without::ask_tell(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
+        Command::Target(arguments) => target::target(*arguments, globals, output),
         Command::Ml(arguments) => ml::ml(*arguments, globals, output),
         Command::Az(arguments) => ml::az(arguments.command, globals, output),
     }

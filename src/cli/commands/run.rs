@@ -1,5 +1,6 @@
 //! `run`, `resume`: from the user's files to the final card.
 
+use super::pools;
 use crate::cli::args::{Globals, Resume, Run};
 use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
@@ -13,10 +14,8 @@ use crate::config::{Experiment, Files, Format};
 use crate::controller::{Limits, SweepState};
 use crate::diagnostic::{Dialect, Source, list, nearest, parse};
 use crate::engine::{Engine, Setup};
-use crate::report::text;
 use crate::store::row::SweepRow;
 use crate::store::{Request as Wish, Store};
-use crate::target::LocalOptions;
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +62,11 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         in_place: arguments.in_place,
         events: arguments.events.clone(),
         take_over: arguments.take_over,
+    };
+    let _studio = if arguments.studio {
+        Some(super::studio::beside(globals, output)?)
+    } else {
+        None
     };
     begin(&experiment, &start, globals, output).and_then(|sweep| finish(&sweep, globals, output))
 }
@@ -111,19 +115,21 @@ pub(super) fn begin(
     globals: &Globals,
     output: &Output,
 ) -> Result<Finished, CliError> {
-    targets(experiment)?;
     let home = place::state_folder(globals)?;
+    let targets = pools::of(experiment, &home, output)?;
     let store = Arc::new(Store::open(&home)?);
     if start.resume
         && let Some(file) = &experiment.file
         && let Some(sweep) = place::unfinished(&store, file)?
     {
         output.note(&format!("going on with {}", sweep.sweep));
+        let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
         let setup = resuming(
             &store,
             &sweep,
             Some((experiment, start, &home, output)),
             start.take_over,
+            targets,
         )?;
         return go_on(&store, &sweep, setup, start.events.as_deref(), output);
     }
@@ -138,7 +144,8 @@ pub(super) fn begin(
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
     let setup = Setup {
-        local: Some(local()),
+        local: targets.local,
+        pools: targets.pools,
         preparation: Some(preparation),
         inherited,
         take_over: start.take_over,
@@ -192,6 +199,7 @@ fn resuming(
     sweep: &SweepRow,
     fresh: Option<(&Experiment, &Start, &Path, &Output)>,
     take_over: bool,
+    targets: pools::Targets,
 ) -> Result<Setup, CliError> {
     let stored = store.experiment(&sweep.sweep)?;
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
@@ -202,7 +210,8 @@ fn resuming(
     };
     let (inherited, _) = inherit::inherited(store, &stored)?;
     Ok(Setup {
-        local: Some(local()),
+        local: targets.local,
+        pools: targets.pools,
         preparation,
         inherited,
         take_over,
@@ -243,7 +252,8 @@ pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> 
         return Err(CliError::failed("sweep-is-led", format!("`{}` is led by {who}", sweep.sweep))
             .help("`overdrive watch` follows it; `--take-over` replaces a controller that hangs or is known to be dead"));
     }
-    let setup = resuming(&store, &sweep, None, arguments.take_over)?;
+    let targets = pools::of(&store.experiment(&sweep.sweep)?, store.folder(), output)?;
+    let setup = resuming(&store, &sweep, None, arguments.take_over, targets)?;
     let finished = go_on(&store, &sweep, setup, arguments.events.as_deref(), output)?;
     finish(&finished, globals, output)
 }
@@ -251,7 +261,9 @@ pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> 
 /// Leads a sweep without a controller to the end that was asked for.
 pub(super) fn carry_out(store: Store, sweep: &SweepRow, output: &Output) -> Result<u8, CliError> {
     let store = Arc::new(store);
-    let setup = resuming(&store, sweep, None, false)?;
+    // What is being cancelled needs its targets by name only: they may be gone.
+    let targets = pools::by_name(&store.experiment(&sweep.sweep)?);
+    let setup = resuming(&store, sweep, None, false, targets)?;
     let finished = go_on(&store, sweep, setup, None, output)?;
     let row = store.sweep(&finished.sweep)?;
     super::closing(&store, &row, output)?;
@@ -313,26 +325,6 @@ fn limits(stored: Limits, sweep: &SweepRow, settings: &[String]) -> Result<Limit
         }
     }
     Ok(limits)
-}
-
-/// The local target with the devices that this process may use.
-fn local() -> LocalOptions {
-    LocalOptions {
-        devices: crate::target::local::visible_devices(),
-        ..LocalOptions::default()
-    }
-}
-
-/// Every target of the experiment must be one that this program knows.
-pub(super) fn targets(experiment: &Experiment) -> Result<(), CliError> {
-    match experiment.targets.iter().find(|name| *name != "local") {
-        None => Ok(()),
-        Some(name) => Err(CliError::not_found(
-            "unknown-target",
-            format!("no compute target is called `{}`", text::printable(name)),
-        )
-        .help("`local` is this computer:  --target local")),
-    }
 }
 
 /// `HD_<uuid>` for a sweep; `<experiment>_<seconds>_<8 hex>` for a single run.

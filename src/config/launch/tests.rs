@@ -130,7 +130,8 @@ fn text(value: &str) -> Value {
 
 #[test]
 fn fixed_arguments_come_first_then_pairs_in_file_order() {
-    let cases: [(Command, &[&str], &[Value], &[&str]); 5] = [
+    type Case<'a> = (Command, &'a [&'a str], &'a [Value], &'a [&'a str]);
+    let cases: [Case<'_>; 5] = [
         (
             script("train.py", &[]),
             &["--penalty"],

@@ -1,27 +1,23 @@
 //! Whether a runner lives: by its claim, or by what was started and has not claimed yet.
 
 use super::super::Liveness;
-use crate::process::{Identity, Presence, start_ticks};
+use crate::process::{Identity, Presence};
 use std::path::Path;
 use std::process::Child;
 
 /// A runner that this process started.
 pub(super) struct Started {
     pub(super) child: Child,
-    identity: Option<Identity>,
 }
 
 impl Started {
     pub(super) fn new(child: Child) -> Self {
-        // The child is not waited for yet, so that its id cannot be another's.
-        let identity = i32::try_from(child.id()).ok().and_then(|pid| {
-            Some(Identity {
-                pid,
-                start_ticks: start_ticks(pid)?,
-                ..Identity::own()
-            })
-        });
-        Self { child, identity }
+        Self { child }
+    }
+
+    /// Whether this is the process that `claim` names: a child that was not waited for keeps its id.
+    fn is(&self, claim: &Identity) -> bool {
+        i32::try_from(self.child.id()) == Ok(claim.pid)
     }
 
     /// Whether it ended; also clears it from the process table.
@@ -33,7 +29,7 @@ impl Started {
 /// What is known of the runner of an attempt's folder.
 ///
 /// `known` remembers the claim: its file never changes once it is whole.
-pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Option<Identity>) -> Liveness {
+pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut Option<Identity>) -> Liveness {
     if known.is_none() {
         *known = match claim(folder) {
             Ok(claim) => claim,
@@ -42,6 +38,15 @@ pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Optio
         };
     }
     match known {
+        // Our own child is asked directly, which takes one call instead of eight.
+        Some(claim)
+            if claim.boot_id == crate::clock::boot_id()
+                && started
+                    .as_mut()
+                    .is_some_and(|started| started.is(claim) && !started.has_ended()) =>
+        {
+            Liveness::Alive
+        }
         Some(claim) => match claim.presence() {
             Presence::Here => Liveness::Alive,
             Presence::Elsewhere => Liveness::Unknown(format!("the runner is on host {}", claim.host)),
@@ -58,7 +63,7 @@ pub(super) fn of(folder: &Path, started: Option<&mut Started>, known: &mut Optio
             // A claim may appear between the two looks; then the next call sees it.
             Some(started) => {
                 if started.has_ended() && matches!(claim(folder), Ok(None)) {
-                    let pid = started.identity.as_ref().map_or(0, |identity| identity.pid);
+                    let pid = started.child.id();
                     Liveness::Dead(format!(
                         "runner {pid} ended before it claimed the attempt{}",
                         last_words(folder)

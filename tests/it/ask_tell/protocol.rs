@@ -116,7 +116,7 @@ fn curves_are_stopped_and_the_budget_is_whole_trainings() {
             json!({"type": "tell", "trial": trial["trial"], "value": value, "step": last, "status": status});
         assert_eq!(say(&mut protocol, tell), json!({"type": "ok"}));
     }
-    assert!(steps >= 90 && steps < 99, "{steps} steps");
+    assert!((90..99).contains(&steps), "{steps} steps");
     assert!(trials > 10 && stops > 0, "{trials} trials, {stops} stops");
 }
 

@@ -1,5 +1,6 @@
 //! Tests of `cli` and `report`: help, screens at three widths, documents, plots, exports, exit codes of the real binary.
 
+mod az_script;
 mod binary;
 mod disk;
 mod faults;

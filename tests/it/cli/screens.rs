@@ -266,7 +266,7 @@ fn documents_have_a_version_first() {
     assert_eq!(result["best"]["step"], 39);
     assert_eq!(result["best"]["parameters"]["--width"], 128);
     assert_eq!(result["trials"]["Completed"], 54);
-    let list = document::list(&[sweep.clone()], None);
+    let list = document::list(std::slice::from_ref(&sweep), None);
     assert_eq!(list["items"][0]["sweep"], sweep.sweep.as_str());
     assert!(list["next"].is_null());
     let shown = document::sweep(&sweep, &[rows::stopped(3)], Some(20));

@@ -60,11 +60,7 @@ fn same(path: &str, ours: &Json, theirs: &Json) {
                 let ours = ours
                     .get(name)
                     .unwrap_or_else(|| panic!("{path}/{key} is missing"));
-                same(
-                    &format!("{path}/{key}").trim_start_matches('/').to_owned(),
-                    ours,
-                    theirs,
-                );
+                same(format!("{path}/{key}").trim_start_matches('/'), ours, theirs);
             }
         }
         (Json::Array(ours), Json::Array(theirs)) if path == "arguments" => {

@@ -1,4 +1,5 @@
-//! The controller as a process of its own, so that it can be killed: this test binary, started again with one ignored test.
+//! The controller as a process of its own, so that it can be killed: this test binary, started again with one test that does
+//! nothing unless it is told of a project.
 
 use super::Project;
 use overdrive::engine::Engine;
@@ -16,7 +17,6 @@ pub fn controller(project: &Project, trials: u64, concurrent: u64) -> Child {
         .args([
             "--exact",
             "engine::child::lead",
-            "--ignored",
             "--nocapture",
             "--test-threads=1",
         ])
@@ -29,7 +29,6 @@ pub fn controller(project: &Project, trials: u64, concurrent: u64) -> Child {
 }
 
 #[test]
-#[ignore = "is the controller process of other tests"]
 fn lead() {
     let Some(folder) = std::env::var_os("OVERDRIVE_TEST_PROJECT") else {
         return;

@@ -182,7 +182,7 @@ fn tables_and_fold_agree_after_every_commit() {
         let id = format!("HD_{seed}");
         let mut writer = led(folder.path(), &id);
         let mut controller = Controller::new(
-            settings.clone(),
+            settings,
             Box::new(Line),
             Box::new(Third::default()),
             vec![assignment(0.0, 0.0)],

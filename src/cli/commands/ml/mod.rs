@@ -1,18 +1,17 @@
 //! The verbs of Azure ML's first command line over the same store and engine.
 
+mod compute;
 mod folder;
+mod models;
 mod print;
 mod runs;
 mod submit;
 
-use crate::cli::args::{
-    AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand,
-};
+use crate::cli::args::{AzCommand, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use print::Printer;
-use serde_json::json;
 
 /// Runs a line that begins with `az`.
 pub(super) fn az(command: AzCommand, globals: &Globals, output: &Output) -> Result<u8, CliError> {
@@ -57,22 +56,7 @@ pub(super) fn ml(arguments: MlArgs, globals: &Globals, output: &Output) -> Resul
             }
             other => runs::run(other, globals, &quiet, &printer),
         },
-        MlCommand::Computetarget(ComputeCommand::List(_)) => printer.print(&json!([local()])),
-        MlCommand::Computetarget(ComputeCommand::Show(name)) => {
-            if name.name != "local" {
-                return Err(CliError::not_found(
-                    "unknown-target",
-                    format!("no compute target is called `{}`", name.name),
-                )
-                .help("`local` is this computer"));
-            }
-            printer.print(&local())
-        }
+        MlCommand::Computetarget(command) => compute::compute(*command, globals, &quiet, &printer),
+        MlCommand::Model(command) => models::models(*command, globals, &printer),
     }
-}
-
-/// The record of this computer.
-fn local() -> serde_json::Value {
-    json!({"name": "local", "id": "local", "provisioningState": "Succeeded", "location": "local", "provisioningErrors": null,
-        "computeType": "Local", "tags": {}})
 }

@@ -295,3 +295,27 @@ fn copy(from: &Path, to: &Path, copied: &mut Vec<PathBuf>) -> Result<(), CliErro
     }
     Ok(())
 }
+
+/// Id, experiment and folder of the trial that a run stands for: itself, the only one of a single run, the best of a sweep.
+pub(super) fn folder(store: &Store, id: &str) -> Result<(String, String, PathBuf), CliError> {
+    let (sweep, trial) = match find(store, id)? {
+        Run::Trial(sweep, trial) => (sweep, trial),
+        Run::Sweep(sweep) => {
+            let trial = match (&sweep.best, &sweep.metric) {
+                (Some(best), _) => store.trial(&sweep.sweep, best.trial)?,
+                (None, None) => store.trial(&sweep.sweep, 0)?,
+                (None, Some(_)) => return Err(place::no_metric(&sweep, &[])),
+            };
+            (sweep, Box::new(trial))
+        }
+    };
+    let single = sweep.metric.is_none();
+    let folder = trial.folder.as_deref().map(PathBuf::from).ok_or_else(|| {
+        CliError::not_found(
+            "no-folder",
+            format!("`{}` was never started and left nothing", trial.run_id),
+        )
+    })?;
+    let run = if single { sweep.sweep } else { trial.run_id };
+    Ok((run, sweep.experiment, folder))
+}

@@ -3,8 +3,8 @@
 use super::print::Printer;
 use super::runs;
 use crate::cli::args::{Globals, SubmitHyperdrive, SubmitScript};
-use crate::cli::commands::logs;
 use crate::cli::commands::run::{self, Start};
+use crate::cli::commands::{logs, pools};
 use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Progress};
@@ -140,7 +140,7 @@ fn stream_newest(home: &Path, since: std::time::SystemTime) {
 /// Creates the sweep and leaves its leading to a process of its own, which survives this one and its terminal.
 fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<String, CliError> {
     use std::os::unix::process::CommandExt;
-    run::targets(experiment)?;
+    pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
     let preparation = prepare::prepare(experiment, home, false, output)?;
     let id = run::sweep_id(experiment);

@@ -1,0 +1,83 @@
+//! Arguments of `bench`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  overdrive bench run --optimizer bayesian,tpe --suite configs/bench/core.yml --seeds 0-9 --out results.csv\n  overdrive bench report results.csv"
+)]
+pub struct Bench {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// What `bench` does.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Run optimizers on problems; goes on where a results file ends.
+    Run(BenchRun),
+    /// Print mean ranks and regrets of results files.
+    Report(BenchReport),
+    /// List the problems of a folder.
+    Problems(BenchProblems),
+}
+
+/// Arguments of `bench run`.
+#[derive(Debug, Args)]
+pub struct BenchRun {
+    /// Samplers of ours (`bayesian`, `tpe+median`), or `exec:NAME:COMMAND` for any program that speaks the JSON lines of `ask-tell`.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', required = true)]
+    pub optimizer: Vec<String>,
+    /// Names of problems; replaces those of the suite.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub problems: Vec<String>,
+    /// Suite: a YAML file with `problems` and `protocol`.
+    #[arg(long, value_name = "FILE", default_value = "configs/bench/core.yml")]
+    pub suite: PathBuf,
+    /// Protocol: seq, async4, mf; replaces that of the suite.
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+    /// Seeds: `3`, `0-9`, `0,5,7`.
+    #[arg(long, value_name = "SEEDS", default_value = "0-2")]
+    pub seeds: String,
+    /// Stop at this checkpoint.
+    #[arg(long, value_name = "N")]
+    pub last: Option<u64>,
+    /// Results file (CSV); runs that are in it are not repeated.
+    #[arg(long, short, value_name = "FILE", default_value = "bench.csv")]
+    pub out: PathBuf,
+    /// Folder of the problems.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}
+
+/// Arguments of `bench report`.
+#[derive(Debug, Args)]
+pub struct BenchReport {
+    /// Results files (CSV).
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Protocol to report.
+    #[arg(long, value_name = "NAME", default_value = "seq")]
+    pub protocol: String,
+    /// Only these optimizers.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub optimizer: Vec<String>,
+    /// Only these problems.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub problems: Vec<String>,
+    /// Folder of the problems, for their reference values.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}
+
+/// Arguments of `bench problems`.
+#[derive(Debug, Args)]
+pub struct BenchProblems {
+    /// Folder of the problems.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}

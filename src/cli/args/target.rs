@@ -1,0 +1,239 @@
+//! `target`, `ml computetarget`: creating, showing and removing compute targets.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Arguments of `target`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  overdrive target create amlcompute -n cpu-cluster -s STANDARD_D3_V2 --max-nodes 4
+  overdrive run hdconfig.yml --target cpu-cluster
+  overdrive target test local")]
+pub struct Target {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TargetCommand,
+}
+
+/// Verbs of `target`.
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// Create a target.
+    #[command(subcommand)]
+    Create(CreateCommand),
+    /// Change the numbers of a target.
+    #[command(subcommand)]
+    Update(UpdateCommand),
+    /// List the targets.
+    List(ProjectFolder),
+    /// Show a target.
+    Show(TargetName),
+    /// Remove a target that was created.
+    Delete(RemoveTarget),
+    /// Let go of a target that was attached.
+    Detach(RemoveTarget),
+    /// Attach a resource that exists.
+    Attach(AttachTarget),
+    /// Look whether a target can run trials, and how long each step takes.
+    Test(TestTarget),
+}
+
+/// Kinds of targets to create.
+#[derive(Debug, Subcommand)]
+pub enum CreateCommand {
+    /// An elastic pool; on this computer its nodes are slots.
+    Amlcompute(CreatePool),
+    /// Any other kind: answered with the kinds there are.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Kinds of targets to change.
+#[derive(Debug, Subcommand)]
+pub enum UpdateCommand {
+    /// An elastic pool.
+    Amlcompute(UpdatePool),
+    /// Any other kind: answered with the kinds there are.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// Where the project lies.
+#[derive(Debug, Clone, Args)]
+pub struct ProjectFolder {
+    /// Project folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub path: PathBuf,
+}
+
+/// Priority of nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum VmPriority {
+    /// Kept until they are given back.
+    #[default]
+    Dedicated,
+    /// May be taken away.
+    #[value(name = "lowpriority", alias = "low_priority")]
+    LowPriority,
+}
+
+/// Arguments of `create amlcompute`.
+#[derive(Debug, Clone, Args)]
+pub struct CreatePool {
+    /// Name: letters, digits and hyphens, a letter first, at most 32.
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub name: String,
+    /// Size of a node, for instance STANDARD_D3_V2.
+    #[arg(short = 's', long, value_name = "SIZE")]
+    pub vm_size: String,
+    /// Nodes at most.
+    #[arg(long, value_name = "N")]
+    pub max_nodes: u64,
+    /// Nodes that are kept when nothing runs.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub min_nodes: u64,
+    /// Seconds after which an idle node is let go.
+    #[arg(long, value_name = "SECONDS", default_value_t = crate::target::pool::IDLE_SECONDS)]
+    pub idle_seconds_before_scaledown: u64,
+    /// Priority of the nodes; no effect on this computer.
+    #[arg(
+        short = 'p',
+        long,
+        value_enum,
+        ignore_case = true,
+        value_name = "PRIORITY",
+        default_value_t
+    )]
+    pub vm_priority: VmPriority,
+    /// Cores of a node, for a size that is not known.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// Memory of a node, for a size that is not known.
+    #[arg(long = "memory", value_name = "GIB")]
+    pub memory_gib: Option<f64>,
+    /// GPUs of a node, for a size that is not known.
+    #[arg(long, value_name = "N")]
+    pub gpus: Option<u32>,
+    /// Free text.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Tag; repeat for several.
+    #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
+    pub tag: Vec<String>,
+    /// Keep it for all projects of this user.
+    #[arg(long)]
+    pub user: bool,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
+    /// What has no effect on this computer.
+    #[command(flatten)]
+    pub ignored: IgnoredPool,
+}
+
+/// Options of old scripts that have no effect on this computer.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Accepted, without effect on this computer")]
+pub struct IgnoredPool {
+    /// Administrator of the nodes; needs a password or a key.
+    #[arg(short = 'u', long, value_name = "NAME")]
+    pub admin_username: Option<String>,
+    /// Password of the administrator; not kept.
+    #[arg(long, value_name = "PASSWORD")]
+    pub admin_user_password: Option<String>,
+    /// Public key of the administrator; not kept.
+    #[arg(long, value_name = "KEY")]
+    pub admin_user_ssh_key: Option<String>,
+    /// Virtual network; with its group and subnet.
+    #[arg(long, value_name = "NAME")]
+    pub vnet_name: Option<String>,
+    /// Resource group of the network.
+    #[arg(long, value_name = "NAME")]
+    pub vnet_resourcegroup_name: Option<String>,
+    /// Subnet.
+    #[arg(long, value_name = "NAME")]
+    pub subnet_name: Option<String>,
+    /// Whether the nodes can be logged in to.
+    #[arg(long, value_name = "WORD")]
+    pub remote_login_port_public_access: Option<String>,
+    /// Identity.
+    #[arg(long, value_name = "ID")]
+    pub assign_identity: Option<String>,
+    /// Region.
+    #[arg(short = 'l', long, value_name = "NAME")]
+    pub location: Option<String>,
+    /// Do not wait; there is nothing to wait for.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Arguments of `update amlcompute`.
+#[derive(Debug, Clone, Args)]
+pub struct UpdatePool {
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetName,
+    /// Nodes at most.
+    #[arg(long, value_name = "N")]
+    pub max_nodes: Option<u64>,
+    /// Nodes that are kept when nothing runs.
+    #[arg(long, value_name = "N")]
+    pub min_nodes: Option<u64>,
+    /// Seconds after which an idle node is let go.
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_seconds_before_scaledown: Option<u64>,
+    /// Do not wait; there is nothing to wait for.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Names a target.
+#[derive(Debug, Clone, Args)]
+pub struct TargetName {
+    /// Name.
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub name: String,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
+}
+
+/// Arguments of `delete`, `detach`.
+#[derive(Debug, Clone, Args)]
+pub struct RemoveTarget {
+    /// Target.
+    #[command(flatten)]
+    pub target: TargetName,
+    /// Cancel the sweeps that run on it first.
+    #[arg(long)]
+    pub force: bool,
+    /// Do not wait; there is nothing to wait for.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Accepted for old scripts; nothing is asked.
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+/// Arguments of `attach`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachTarget {
+    /// Kind, and its options.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "KIND OPTIONS"
+    )]
+    pub rest: Vec<String>,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Clone, Args)]
+pub struct TestTarget {
+    /// Target.
+    #[arg(value_name = "NAME", default_value = "local")]
+    pub name: String,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
+}

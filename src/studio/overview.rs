@@ -1,0 +1,328 @@
+//! What the first view needs: sweeps with their course, and one sweep's best so far, forecast, troubles.
+//!
+//! A course is folded once from all ended trials and then kept up from the event log, so that an answer never reads all trials.
+
+use crate::controller::SweepState;
+use crate::history::TrialState;
+use crate::metric::Goal;
+use crate::process::Presence;
+use crate::report::eta;
+use crate::store::{EventQuery, EventRow, Score, Store, SweepFilter, SweepRow, TrialOrder, TrialQuery};
+use crate::studio::error::ApiError;
+use crate::studio::read::{Answer, SCHEMA_VERSION};
+use crate::studio::state::Studio;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Points of the best-so-far line in one answer.
+const BEST_POINTS_MAX: usize = 1000;
+/// Points of the small line in a list.
+const SPARK_POINTS: usize = 40;
+/// Durations that a forecast is made from: the latest ones.
+const DURATIONS: usize = 500;
+/// Events that are searched for warnings at first.
+const WARNINGS_BACK: u64 = 20_000;
+/// Warnings and failures that are shown.
+const TROUBLES: usize = 5;
+/// Trials of a summary: what is shown before the first value came.
+const FIRST_TRIALS: u64 = 40;
+/// Sweeps of a list unless asked otherwise, and at most.
+const SWEEPS: u64 = 500;
+const SWEEPS_MAX: u64 = 10_000;
+
+/// Courses of the sweeps that were looked at.
+#[derive(Default)]
+pub(super) struct Courses(Mutex<HashMap<String, Arc<Mutex<Course>>>>);
+
+/// How a sweep went so far.
+#[derive(Default)]
+pub(super) struct Course {
+    /// Position in the event log up to which this holds.
+    seq: Option<u64>,
+    seen: HashSet<u64>,
+    ended: u64,
+    /// `[trials ended, milliseconds since creation, value]` at each new best.
+    line: Vec<(u64, u64, f64)>,
+    durations: VecDeque<u64>,
+    /// Durations of all ended trials together, milliseconds.
+    spent_ms: u64,
+    /// Reports of stopped trials, how many those are, most reports of any trial that ran to its end.
+    stopped: (u64, u64),
+    longest: u64,
+    warnings: VecDeque<EventRow>,
+}
+
+impl Course {
+    fn follow(&mut self, store: &Store, sweep: &SweepRow) -> Result<(), ApiError> {
+        let position = store.last_event()?;
+        if self.seq == Some(position) {
+            return Ok(());
+        }
+        let goal = sweep.goal.unwrap_or(Goal::Minimize);
+        for score in store.scores(&sweep.sweep, self.seq)? {
+            self.add(&score, goal);
+        }
+        let query = EventQuery {
+            after: self.seq.unwrap_or_else(|| position.saturating_sub(WARNINGS_BACK)),
+            kinds: vec!["warning".into(), "anomaly".into()],
+            limit: TROUBLES as u64,
+            ..EventQuery::default()
+        };
+        for warning in store.events_back(&sweep.sweep, &query)?.into_iter().rev() {
+            self.warnings.push_front(warning);
+        }
+        self.warnings.truncate(TROUBLES);
+        self.seq = Some(position);
+        Ok(())
+    }
+
+    fn add(&mut self, score: &Score, goal: Goal) {
+        if !self.seen.insert(score.trial) {
+            return;
+        }
+        self.ended += 1;
+        if let Some(duration) = score.duration_ms {
+            self.spent_ms += duration;
+            self.durations.push_back(duration);
+            if self.durations.len() > DURATIONS {
+                self.durations.pop_front();
+            }
+        }
+        if score.stopped {
+            self.stopped.0 += score.reports;
+            self.stopped.1 += 1;
+        } else {
+            self.longest = self.longest.max(score.reports);
+        }
+        if let Some(value) = score.best
+            && self
+                .line
+                .last()
+                .is_none_or(|(_, _, best)| goal.better(value, *best))
+        {
+            self.line.push((self.ended, score.ended_ms, value));
+        }
+    }
+
+    fn thinned(&self, most: usize) -> Vec<(u64, u64, f64)> {
+        let every = self.line.len().div_ceil(most.saturating_sub(1).max(1)).max(1);
+        let last = self.line.len().saturating_sub(1);
+        let kept = self.line.iter().enumerate();
+        kept.filter(|(index, _)| index % every == 0 || *index == last)
+            .map(|(_, point)| *point)
+            .collect()
+    }
+
+    /// The best so far at equal distances over the ended trials.
+    fn spark(&self) -> Vec<f64> {
+        let Some(first) = self.line.first() else {
+            return Vec::new();
+        };
+        let points = (self.ended.saturating_sub(first.0) + 1).min(SPARK_POINTS as u64);
+        (0..points)
+            .filter_map(|index| {
+                let at = first.0 + (self.ended - first.0) * index / points.saturating_sub(1).max(1);
+                let reached = self.line.partition_point(|(ended, _, _)| *ended <= at);
+                self.line.get(reached.checked_sub(1)?).map(|point| point.2)
+            })
+            .collect()
+    }
+
+    fn eta(&self, sweep: &SweepRow) -> Option<eta::Eta> {
+        if sweep.state != SweepState::Running {
+            return None;
+        }
+        let durations: Vec<u64> = self.durations.iter().copied().collect();
+        eta::forecast(&durations, self.remaining(sweep), sweep.max_concurrent_runs)
+    }
+
+    /// Trials still to end; running ones count half, since they are somewhere on their way.
+    fn remaining(&self, sweep: &SweepRow) -> f64 {
+        let running = sweep.trials.get("Running").copied().unwrap_or(0);
+        sweep.max_total_runs.saturating_sub(self.ended) as f64 - 0.5 * running as f64
+    }
+
+    /// What all ended trials took, and what the rest will take at their mean.
+    fn cost(&self, sweep: &SweepRow) -> Value {
+        let ended = self.ended.max(1) as f64;
+        let ahead = (!sweep.state.is_terminal() && self.ended > 0)
+            .then(|| (self.remaining(sweep).max(0.0) * self.spent_ms as f64 / ended).round() as u64);
+        json!({"spent_ms": self.spent_ms, "ahead_ms": ahead})
+    }
+
+    /// Reports that the policy saved, measured against the longest trial that ran to its end.
+    fn saved(&self) -> Value {
+        if self.stopped.1 == 0 || self.longest == 0 {
+            return Value::Null;
+        }
+        let whole = self.stopped.1 * self.longest;
+        json!({"reports": whole.saturating_sub(self.stopped.0), "of": self.ended * self.longest})
+    }
+}
+
+impl Courses {
+    /// The course of a sweep, up to date, shown to `look`.
+    fn with<T>(
+        &self,
+        store: &Store,
+        sweep: &SweepRow,
+        look: impl FnOnce(&Course) -> T,
+    ) -> Result<T, ApiError> {
+        let course = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(sweep.sweep.clone()).or_default())
+        };
+        let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.follow(store, sweep)?;
+        Ok(look(&course))
+    }
+}
+
+fn eta_value(eta: Option<eta::Eta>) -> Value {
+    eta.map_or(
+        Value::Null,
+        |eta| json!({"middle_ms": eta.middle_ms, "low_ms": eta.low_ms, "high_ms": eta.high_ms}),
+    )
+}
+
+/// Whether a living process leads the sweep.
+fn is_led(store: &Store, sweep: &SweepRow) -> Result<bool, ApiError> {
+    let leader = store.leader(&sweep.sweep)?;
+    Ok(leader.is_some_and(|leader| leader.presence != Presence::Gone))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SweepsQuery {
+    experiment: Option<String>,
+    state: Option<String>,
+    archived: Option<bool>,
+    limit: Option<u64>,
+}
+
+pub(super) async fn sweeps(State(studio): State<Studio>, Query(query): Query<SweepsQuery>) -> Answer {
+    let courses = studio.courses.clone();
+    let rows = studio
+        .with_store(move |store| {
+            let filter = SweepFilter {
+                experiment: query.experiment,
+                archived: query.archived.unwrap_or(false),
+                limit: Some(query.limit.unwrap_or(SWEEPS).min(SWEEPS_MAX)),
+                ..SweepFilter::default()
+            };
+            let mut rows = store.sweeps(&filter)?;
+            if let Some(word) = query.state {
+                rows.retain(|row| row.state.word().eq_ignore_ascii_case(&word));
+            }
+            rows.iter()
+                .map(|row| item(store, &courses, row))
+                .collect::<Result<Vec<Value>, ApiError>>()
+        })
+        .await?;
+    Ok(Json(
+        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
+    ))
+}
+
+fn item(store: &Store, courses: &Courses, row: &SweepRow) -> Result<Value, ApiError> {
+    let mut value = serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))?;
+    let (eta, spark, cost) = courses.with(store, row, |course| {
+        (course.eta(row), course.spark(), course.cost(row))
+    })?;
+    if let Some(map) = value.as_object_mut() {
+        map.insert("eta".into(), eta_value(eta));
+        map.insert("spark".into(), json!(spark));
+        map.insert("cost".into(), cost);
+        map.insert("led".into(), is_led(store, row)?.into());
+    }
+    Ok(value)
+}
+
+pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer {
+    let courses = studio.courses.clone();
+    let value = studio
+        .with_store(move |store| {
+            let position = store.last_event()?;
+            let row = store.sweep(&reference)?;
+            let first = TrialQuery {
+                limit: Some(FIRST_TRIALS),
+                ..TrialQuery::default()
+            };
+            let failed = TrialQuery {
+                states: vec![TrialState::Failed],
+                order: TrialOrder::Ended,
+                reverse: true,
+                limit: Some(TROUBLES as u64),
+                ..TrialQuery::default()
+            };
+            let mut value = courses.with(store, &row, |course| {
+                json!({
+                    "schema_version": SCHEMA_VERSION,
+                    "best_so_far": course.thinned(BEST_POINTS_MAX),
+                    "eta": eta_value(course.eta(&row)),
+                    "cost": course.cost(&row),
+                    "saved": course.saved(),
+                    "warnings": course.warnings,
+                    "position": position,
+                })
+            })?;
+            if let Some(map) = value.as_object_mut() {
+                map.insert("led".into(), is_led(store, &row)?.into());
+                map.insert("trials".into(), json!(store.trials(&row.sweep, &first)?));
+                map.insert("trouble".into(), json!(store.trials(&row.sweep, &failed)?));
+                map.insert("sweep".into(), json!(row));
+            }
+            Ok(value)
+        })
+        .await?;
+    Ok(Json(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(trial: u64, best: Option<f64>) -> Score {
+        Score {
+            trial,
+            ended_ms: trial * 10,
+            duration_ms: Some(100),
+            best,
+            reports: 4,
+            stopped: trial % 2 == 1,
+        }
+    }
+
+    #[test]
+    fn the_line_holds_improvements_only_and_counts_a_trial_once() {
+        let mut course = Course::default();
+        for (trial, best) in [
+            (0, Some(0.5)),
+            (1, None),
+            (2, Some(0.4)),
+            (3, Some(0.9)),
+            (3, Some(0.9)),
+        ] {
+            course.add(&score(trial, best), Goal::Maximize);
+        }
+        assert_eq!(course.line, [(1, 0, 0.5), (4, 30, 0.9)]);
+        assert_eq!((course.ended, course.spent_ms, course.stopped), (4, 400, (8, 2)));
+        assert_eq!(course.spark(), [0.5, 0.5, 0.5, 0.9]);
+        assert_eq!(course.saved(), json!({"reports": 0, "of": 16}));
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_last_point() {
+        let mut course = Course::default();
+        for trial in 0..2_500 {
+            course.add(&score(trial, Some(trial as f64)), Goal::Maximize);
+        }
+        let line = course.thinned(BEST_POINTS_MAX);
+        assert!(line.len() <= BEST_POINTS_MAX);
+        assert_eq!(line.last().map(|point| point.2), Some(2_499.0));
+        assert_eq!(course.durations.len(), DURATIONS);
+    }
+}

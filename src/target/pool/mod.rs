@@ -1,0 +1,274 @@
+//! Elastic pools: `max_nodes` machines of one size. The back-end here is this computer, whose cores stand for the nodes.
+//!
+//! A pool file of the cloud (`amlcompute`) keeps its meaning as far as one computer can give it: never more trials at once than
+//! nodes, never more than the cores hold, as many GPUs per trial as a node has.
+
+mod vm_size;
+
+pub use vm_size::{Node, all as sizes, near as nearest_size, node as size};
+
+use crate::target::LocalOptions;
+use serde::{Deserialize, Serialize};
+
+/// Which nodes are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Kept until they are given back.
+    #[default]
+    Dedicated,
+    /// May be taken away. On this computer nobody takes them.
+    LowPriority,
+}
+
+/// The section `amlcompute` of a target's file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Size of a node, see [`size`].
+    pub vm_size: String,
+    /// Nodes that are kept when nothing runs; at most `max_nodes`.
+    #[serde(default)]
+    pub min_nodes: u64,
+    /// Nodes at most, 1 or more.
+    pub max_nodes: u64,
+    /// Seconds after which an idle node above `min_nodes` is let go.
+    #[serde(default = "idle_seconds")]
+    pub idle_seconds_before_scaledown: u64,
+    /// Priority.
+    #[serde(default)]
+    pub vm_priority: Priority,
+    /// Cores of a node instead of the size's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// GiB of a node instead of the size's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gib: Option<f64>,
+    /// GPUs of a node instead of the size's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// Administrator's name of the old file; kept, without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_username: Option<String>,
+}
+
+/// Seconds an idle node is kept where nothing is said: what the old command line did.
+pub const IDLE_SECONDS: u64 = 120;
+
+fn idle_seconds() -> u64 {
+    IDLE_SECONDS
+}
+
+/// What is wrong with a pool.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The size is not in the table, and cores are not given either.
+    #[error("no machine size is called `{name}`")]
+    UnknownSize {
+        /// As written.
+        name: String,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+    /// A pool without nodes.
+    #[error("`max_nodes` must be 1 or more")]
+    NoNodes,
+    /// More nodes kept than there may be.
+    #[error("`min_nodes` is {min}, more than `max_nodes`, which is {max}")]
+    MinAboveMax {
+        /// Nodes kept.
+        min: u64,
+        /// Nodes at most.
+        max: u64,
+    },
+    /// A node that nothing fits on.
+    #[error("a node needs one core or more, and more than 0 GiB")]
+    EmptyNode,
+}
+
+/// What this computer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Cores that this process may use.
+    pub cores: u64,
+    /// GPUs that this process may use.
+    pub devices: Vec<String>,
+}
+
+impl Machine {
+    /// This one: CPU affinity and cgroup quota are respected, and `CUDA_VISIBLE_DEVICES`.
+    pub fn here() -> Self {
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+            devices: super::local::visible_devices(),
+        }
+    }
+}
+
+impl Pool {
+    /// What one node offers: the size's figures, each replaced by what is given beside it.
+    ///
+    /// # Errors
+    /// [`PoolError::UnknownSize`], unless cores are given.
+    pub fn node(&self) -> Result<Node, PoolError> {
+        let known = size(&self.vm_size);
+        match (known, self.cpus) {
+            (None, None) => Err(PoolError::UnknownSize {
+                name: self.vm_size.clone(),
+                near: nearest_size(&self.vm_size),
+            }),
+            (known, cpus) => Ok(Node {
+                cpus: cpus.or(known.map(|node| node.cpus)).unwrap_or(1),
+                memory_gib: self
+                    .memory_gib
+                    .or(known.map(|node| node.memory_gib))
+                    .unwrap_or(1.0),
+                gpus: self.gpus.or(known.map(|node| node.gpus)).unwrap_or(0),
+            }),
+        }
+    }
+
+    /// Whether it can be worked with.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), PoolError> {
+        let node = self.node()?;
+        if self.max_nodes == 0 {
+            return Err(PoolError::NoNodes);
+        }
+        if self.min_nodes > self.max_nodes {
+            return Err(PoolError::MinAboveMax {
+                min: self.min_nodes,
+                max: self.max_nodes,
+            });
+        }
+        if node.cpus == 0 || !node.memory_gib.is_finite() || node.memory_gib <= 0.0 {
+            return Err(PoolError::EmptyNode);
+        }
+        Ok(())
+    }
+
+    /// Nodes that `machine` stands for: no more than `max_nodes`, than its cores hold and, for a size with GPUs on a machine with
+    /// GPUs, than its GPUs hold; at least 1.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn nodes(&self, machine: &Machine) -> Result<u64, PoolError> {
+        let node = self.node()?;
+        let by_cores = machine.cores / u64::from(node.cpus.max(1));
+        let by_devices = match node.gpus {
+            0 => u64::MAX,
+            _ if machine.devices.is_empty() => u64::MAX,
+            gpus => machine.devices.len() as u64 / u64::from(gpus),
+        };
+        Ok(self.max_nodes.min(by_cores).min(by_devices).max(1))
+    }
+
+    /// The local back-end: a slot per trial of `node_count` nodes. Each trial sees the GPUs of its nodes; a size without GPUs gives
+    /// one each like the target `local`.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn local(&self, name: &str, machine: &Machine, node_count: u32) -> Result<LocalOptions, PoolError> {
+        let slots = (self.nodes(machine)? / u64::from(node_count.max(1))).max(1);
+        let share = usize::try_from(self.node()?.gpus.max(1)).unwrap_or(1);
+        let shares = machine.devices.chunks_exact(share);
+        let devices = if machine.devices.len() < share {
+            // Fewer than a node should have: all there are.
+            vec![machine.devices.join(",")]
+                .into_iter()
+                .filter(|all| !all.is_empty())
+                .collect()
+        } else {
+            shares.map(|devices| devices.join(",")).collect()
+        };
+        Ok(LocalOptions {
+            name: name.to_owned(),
+            slots: Some(slots),
+            devices,
+            ..LocalOptions::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(vm_size: &str, max_nodes: u64) -> Pool {
+        Pool {
+            vm_size: vm_size.into(),
+            min_nodes: 0,
+            max_nodes,
+            idle_seconds_before_scaledown: 120,
+            vm_priority: Priority::Dedicated,
+            cpus: None,
+            memory_gib: None,
+            gpus: None,
+            admin_username: None,
+        }
+    }
+
+    fn machine(cores: u64, devices: usize) -> Machine {
+        Machine {
+            cores,
+            devices: (0..devices).map(|index| index.to_string()).collect(),
+        }
+    }
+
+    #[test]
+    fn slots_are_nodes_that_fit() {
+        let slots = |pool: &Pool, machine: &Machine| pool.local("p", machine, 1).unwrap().slots;
+        assert_eq!(slots(&pool("D3_V2", 4), &machine(64, 0)), Some(4));
+        assert_eq!(slots(&pool("D3_V2", 4), &machine(10, 0)), Some(2));
+        assert_eq!(slots(&pool("D3_V2", 4), &machine(2, 0)), Some(1));
+        assert_eq!(slots(&pool("NC6", 4), &machine(64, 2)), Some(2));
+        assert_eq!(slots(&pool("NC6", 4), &machine(64, 0)), Some(4));
+        assert_eq!(
+            pool("D1_V2", 8).local("p", &machine(8, 0), 4).unwrap().slots,
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn a_trial_sees_the_gpus_of_its_node() {
+        let devices =
+            |size: &str, count: usize| pool(size, 8).local("p", &machine(64, count), 1).unwrap().devices;
+        assert_eq!(devices("NC12", 4), ["0,1", "2,3"]);
+        assert_eq!(devices("NC12", 1), ["0"]);
+        assert_eq!(devices("NC6", 2), ["0", "1"]);
+        assert_eq!(devices("D3_V2", 2), ["0", "1"]);
+        assert!(devices("NC6", 0).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_a_pool_is_told() {
+        assert_eq!(pool("D3_V2", 0).check(), Err(PoolError::NoNodes));
+        let upside_down = Pool {
+            min_nodes: 3,
+            ..pool("D3_V2", 2)
+        };
+        assert_eq!(
+            upside_down.check(),
+            Err(PoolError::MinAboveMax { min: 3, max: 2 })
+        );
+        let unknown = pool("D3V2X", 2);
+        assert!(
+            matches!(unknown.check(), Err(PoolError::UnknownSize { near: Some(near), .. }) if near == "Standard_D3_v2")
+        );
+        let given = Pool {
+            cpus: Some(3),
+            memory_gib: Some(5.0),
+            ..pool("ours", 2)
+        };
+        assert_eq!(given.check(), Ok(()));
+        assert_eq!(given.nodes(&machine(7, 0)), Ok(2));
+        let nothing = Pool {
+            cpus: Some(0),
+            ..pool("D3_V2", 2)
+        };
+        assert_eq!(nothing.check(), Err(PoolError::EmptyNode));
+    }
+}
