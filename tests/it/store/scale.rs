@@ -116,12 +116,3 @@ fn lists_do_not_scan() {
     let [list, show, ..] = measure(2_000);
     assert!(list < 200 && show < 200, "{list} ms, {show} ms");
 }
-
-#[test]
-#[ignore = "half a minute; the figures of docs/performance.md"]
-fn hundred_thousand_trials() {
-    let [list, show, _, resume] = measure(100_000);
-    assert!(list < 200, "list took {list} ms");
-    assert!(show < 200, "show took {show} ms");
-    assert!(resume < 2_000, "snapshot took {resume} ms");
-}
