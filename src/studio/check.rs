@@ -232,7 +232,7 @@ mod tests {
             "a/b.yml",
             "x",
             "",
-            "x.yml\n",
+            "x\n.yml",
             "é.yml",
         ] {
             assert_eq!(name_of(&draft(hostile)), "hdconfig.yml", "{hostile:?}");
