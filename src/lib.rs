@@ -2,6 +2,20 @@
 //!
 //! Data flows one way: configuration -> space -> sampler -> controller -> compute target -> metrics -> policy -> store ->
 //! report and studio. Without features this crate is the pure core (no clock, process, file, network or global randomness).
+//!
+//! ```
+//! use overdrive::ask_tell::{Study, float, log_float};
+//!
+//! # fn main() -> Result<(), overdrive::ask_tell::StudyError> {
+//! let space = [float("x", -5.0, 5.0), log_float("rate", 1e-5, 1.0)];
+//! let mut study = Study::minimize(space).sampler("bayesian").max_trials(12).build()?;
+//! while let Some(trial) = study.ask() {
+//!     let loss = trial.f64("x").powi(2) + trial.f64("rate").log10().abs();
+//!     study.tell(trial.number, loss)?;
+//! }
+//! println!("best loss {:?}", study.best().map(|best| best.value));
+//! # Ok(()) }
+//! ```
 
 // The pure core.
 pub mod acquisition;
