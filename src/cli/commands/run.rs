@@ -148,6 +148,7 @@ pub(super) fn begin(
     if !inherited.is_empty() {
         output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
+    let experiment = &*prepare::with_inputs(experiment, output)?;
     let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
