@@ -54,6 +54,8 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         resume_from: arguments.resume_from.clone(),
         settings: arguments.set.clone(),
         environment: choice(&arguments.environment)?,
+        step: arguments.step.clone(),
+        short_timeouts: arguments.no_timeout_floor,
         ..Request::default()
     };
     let experiment = findings::experiment(resolve(&request, &Disk), output)?;

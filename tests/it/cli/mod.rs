@@ -5,6 +5,7 @@ mod binary;
 mod disk;
 mod faults;
 mod inherit;
+mod inputs;
 mod kills;
 mod plots;
 mod project;
