@@ -8,7 +8,12 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == "runner")
         && let (Some(folder), None) = (arguments.next(), arguments.next())
     {
-        return ExitCode::from(u8::try_from(overdrive::runner::main(folder.as_ref())).unwrap_or(u8::MAX));
+        let code = if folder == "--serve" {
+            overdrive::runner::fork_server::serve()
+        } else {
+            overdrive::runner::main(folder.as_ref())
+        };
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     overdrive::cli::main()
 }

@@ -6,6 +6,7 @@ use super::ledger::Ledger;
 use super::spec::AttemptSpec;
 use crate::channel::mlflow::{Config, Endpoint};
 use crate::channel::{Sink, scan, shim};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -45,6 +46,22 @@ impl Channels {
             shim,
             foreign,
             since,
+        }
+    }
+
+    /// What becomes readable when a client has come that nobody answers yet.
+    pub(super) fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.endpoint.as_ref().and_then(Endpoint::waiting)
+    }
+
+    /// Answers the client that has come.
+    pub(super) fn answer(&mut self, ledger: &Ledger) {
+        if let Some(endpoint) = &mut self.endpoint
+            && let Err(error) = endpoint.serve()
+        {
+            ledger.warn("mlflow-endpoint", error.to_string());
+            // Who cannot be answered should not wait.
+            self.endpoint = None;
         }
     }
 

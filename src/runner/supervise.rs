@@ -106,7 +106,7 @@ impl Supervisor {
     pub(super) fn watch(&mut self, channels: &mut Channels) {
         self.look_around();
         loop {
-            if !self.sleep() {
+            if !self.sleep(channels) {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
@@ -159,13 +159,17 @@ impl Supervisor {
     }
 
     /// Sleeps until something happens, and takes it; true if it was a signal, mostly of the script's end.
-    fn sleep(&mut self) -> bool {
+    fn sleep(&mut self, channels: &mut Channels) -> bool {
         let mut fds = vec![PollFd::from_borrowed_fd(self.it.signals.fd(), PollFlags::IN)];
         if self.open {
             fds.push(PollFd::from_borrowed_fd(self.it.pipe.as_fd(), PollFlags::IN));
         }
         let watched = self.watch.fd();
         if let Some(fd) = watched {
+            fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        }
+        let waiting = channels.waiting();
+        if let Some(fd) = waiting {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
         let timeout = timespec(self.patience());
@@ -175,6 +179,7 @@ impl Supervisor {
         let signalled = ready.next().unwrap_or(false);
         let readable = self.open && ready.next().unwrap_or(false);
         let noticed = watched.is_some() && ready.next().unwrap_or(false);
+        let called = waiting.is_some() && ready.next().unwrap_or(false);
         if signalled {
             self.it.signals.acknowledge();
             self.reap_orphans();
@@ -184,6 +189,9 @@ impl Supervisor {
         }
         if noticed {
             self.look_around();
+        }
+        if called {
+            channels.answer(&self.it.ledger);
         }
         signalled
     }

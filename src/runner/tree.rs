@@ -64,7 +64,8 @@ pub(super) fn is_empty(main: Pid) -> bool {
 /// Ends everything below this process with KILL; gives those that outlived `patience` (uninterruptible sleep).
 pub(super) fn kill_all(main: Pid, patience: Duration) -> Vec<i32> {
     let deadline = Instant::now() + patience;
-    let own_session = rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
+    // By `/proc`, not getsid(2): 0 when the session's leader is outside this PID namespace, which the call's wrapper cannot express.
+    let own_session = stat(rustix::process::getpid().as_raw_nonzero().get()).map_or(0, |stat| stat.session);
     let mut pause = Duration::from_micros(200);
     loop {
         let members = living(main);

@@ -103,15 +103,25 @@ impl<'a> Follower<'a> {
         let sweep = store.sweep(id)?;
         let existing: u64 = sweep.trials.values().sum();
         let mut view = View::new(sweep, &store.experiment(id)?);
-        let rows = store.trials(id, &TrialQuery::default())?;
-        let metric = view.sweep.metric.clone().unwrap_or_default();
-        view.begin(&rows, |row| {
-            if existing > ROWS_MAX {
-                Vec::new()
-            } else {
-                store.curve(id, row.trial, &metric, None).unwrap_or_default()
+        if output.progress != Progress::None || !matches!(events, Events::None) {
+            let mut open = Vec::new();
+            store.each_trial(id, &TrialQuery::default(), |row| {
+                if row.state.is_terminal() {
+                    view.begin(&row, &[]);
+                } else {
+                    open.push(row);
+                }
+            })?;
+            let metric = view.sweep.metric.clone().unwrap_or_default();
+            for row in open {
+                let curve = if existing > ROWS_MAX {
+                    Vec::new()
+                } else {
+                    store.curve(id, row.trial, &metric, None).unwrap_or_default()
+                };
+                view.begin(&row, &curve);
             }
-        });
+        }
         let beat_ended = view.counts.ended();
         let mut follower = Self {
             store,
@@ -164,7 +174,18 @@ impl<'a> Follower<'a> {
 
     /// Number of trials that run or start now.
     pub(super) fn running(&self) -> u64 {
+        if self.is_silent() {
+            let words = [TrialState::Preparing.word(), TrialState::Running.word()];
+            return self.store.sweep(&self.id).map_or(0, |sweep| {
+                words.iter().filter_map(|word| sweep.trials.get(*word)).sum()
+            });
+        }
         self.view.counts.running + self.view.counts.starting
+    }
+
+    /// Whether nobody wants to see anything before the end.
+    fn is_silent(&self) -> bool {
+        self.output.progress == Progress::None && matches!(self.events, Events::None)
     }
 
     /// Reads what is new and shows it; returns whether the sweep has ended.
@@ -173,7 +194,7 @@ impl<'a> Follower<'a> {
     /// That of the store, a closed pipe.
     pub(super) fn step(&mut self) -> Result<bool, CliError> {
         let mut ended = false;
-        loop {
+        while !self.is_silent() {
             let batch = self.store.events_since(Some(&self.id), self.seq, BATCH)?;
             let full = batch.len() as u64 == BATCH;
             for event in &batch {

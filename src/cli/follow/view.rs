@@ -96,27 +96,24 @@ impl View {
         }
     }
 
-    /// Takes in the trials that exist when the view begins. `curve` is the reports of an open one.
-    pub(super) fn begin(&mut self, rows: &[TrialRow], mut curve: impl FnMut(&TrialRow) -> Vec<MetricPoint>) {
-        for row in rows {
-            self.created = self.created.max(row.trial + 1);
-            if row.state.is_terminal() {
-                self.end(row);
-                continue;
-            }
-            let points = curve(row);
-            let mut open = open(row);
-            open.step = points.last().map(|point| point.step);
-            open.started = row
-                .duration_ms
-                .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
-            for point in &points {
-                open.curve.push(point.value);
-                note_best(&mut self.best_at, self.goal, open.curve.len(), point.value);
-            }
-            self.counts.add(row.state, row.cause.as_ref());
-            self.open.insert(row.trial, open);
+    /// Takes in a trial that exists when the view begins. `points` is the reports of one that has not ended.
+    pub(super) fn begin(&mut self, row: &TrialRow, points: &[MetricPoint]) {
+        self.created = self.created.max(row.trial + 1);
+        if row.state.is_terminal() {
+            self.end(row);
+            return;
         }
+        let mut open = open(row);
+        open.step = points.last().map(|point| point.step);
+        open.started = row
+            .duration_ms
+            .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
+        for point in points {
+            open.curve.push(point.value);
+            note_best(&mut self.best_at, self.goal, open.curve.len(), point.value);
+        }
+        self.counts.add(row.state, row.cause.as_ref());
+        self.open.insert(row.trial, open);
     }
 
     /// A fresh row of the sweep.

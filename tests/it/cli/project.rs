@@ -117,6 +117,11 @@ impl Project {
         shown["items"].as_array().unwrap().clone()
     }
 
+    /// How many scripts have made a file of their own.
+    pub(super) fn scripts_started(&self) -> u64 {
+        fs::read_dir(self.seen()).map_or(0, |entries| entries.count() as u64)
+    }
+
     /// What the scripts wrote to files of their own named `<trial>-<pid>`.
     pub(super) fn lines_seen(&self) -> Vec<(u64, Vec<f64>)> {
         let mut seen: Vec<(u64, Vec<f64>)> = fs::read_dir(self.seen())
