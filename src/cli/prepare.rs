@@ -39,6 +39,14 @@ pub(super) fn prepare(
         }
     }
     environment(experiment, &mut preparation, output)?;
+    let extension = |key: &str| experiment.extensions.get(key);
+    preparation.shim = extension("azureml_shim").and_then(serde_json::Value::as_bool) != Some(false);
+    preparation.mlflow = extension("mlflow_endpoint").and_then(serde_json::Value::as_bool) != Some(false);
+    preparation.mlflow_children =
+        extension("mlflow_create").and_then(serde_json::Value::as_str) == Some("child");
+    if preparation.mlflow {
+        other_tracking_server(experiment, output);
+    }
     if let Some(seconds) = experiment
         .extensions
         .get("grace_seconds")
@@ -116,6 +124,22 @@ fn no_input(name: &str, error: &DownloadError) -> CliError {
         _ => CliError::failed("input", message),
     }
     .help("`data_map` in `overdrive.yml` puts a local path in its place; `mode: direct` leaves the address to the script")
+}
+
+/// Scripts that were set up to log to a tracking server of the user's talk to the endpoint of their trial instead.
+fn other_tracking_server(experiment: &Experiment, output: &Output) {
+    const NAME: &str = "MLFLOW_TRACKING_URI";
+    let of_files = experiment.launch.environment_variables.get(NAME).cloned();
+    let Some(server) = of_files
+        .or_else(|| std::env::var(NAME).ok())
+        .filter(|server| !server.is_empty())
+    else {
+        return;
+    };
+    output.note(&format!(
+        "warning: {NAME} is {}: trials log to overdrive instead (`--set mlflow_endpoint=false` leaves it to them)",
+        crate::download::shown(&server)
+    ));
 }
 
 fn environment(

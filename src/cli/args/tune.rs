@@ -57,7 +57,7 @@ pub struct Run {
     /// Tag of the sweep; repeat for several.
     #[arg(long, value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
-    /// Environment: `current` takes the Python found here as it is, `auto` what the files ask for.
+    /// Environment: `auto` is what the files ask for, `no-container` the same without a container, `current` the Python found here.
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub environment: String,
     /// Sweep step of a pipeline file that has several.

@@ -2,6 +2,7 @@
 
 mod az_script;
 mod binary;
+mod channels;
 mod disk;
 mod faults;
 mod inherit;
