@@ -18,7 +18,7 @@ use std::time::Duration;
 const GROUP: usize = 256;
 
 /// Longest sleep: requests whose bell was not heard are found within it.
-const LOOK_MS: u64 = 150;
+pub(super) const LOOK_MS: u64 = 150;
 
 /// How long a runner may be out of sight before its trial counts as not responding.
 const SILENCE_MS: u64 = 30_000;
@@ -42,7 +42,7 @@ pub(super) struct Driver {
     pub(super) launcher: Launcher,
     pub(super) targets: Vec<Arc<dyn ComputeTarget>>,
     pub(super) names: HashMap<String, usize>,
-    bell: Arc<Bell>,
+    pub(super) bell: Arc<Bell>,
     /// `now` of the sweep, and the boot clock, when this process took over.
     base: (u64, u64),
     orders: Receiver<Command>,
@@ -52,6 +52,8 @@ pub(super) struct Driver {
     pub(super) waiting: BTreeMap<Key, Submission>,
     /// Cancels that must be delivered, with the time of the next try.
     pub(super) cancels: BTreeMap<Key, u64>,
+    /// When the store was last asked for requests.
+    pub(super) asked_at: u64,
     /// Requests that were carried out; the store may not know yet.
     pub(super) answered: HashSet<i64>,
     /// Ends that were found while something else was being done.
@@ -94,6 +96,7 @@ impl Driver {
             followers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             cancels: BTreeMap::new(),
+            asked_at: 0,
             answered: HashSet::new(),
             given_up: Vec::new(),
             changes: Vec::new(),

@@ -8,6 +8,9 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// What a runner rings the doorbell with: its journal has grown. Whoever wants something else rings with another byte.
+pub const TOLD: u8 = 1;
+
 /// Input of the runner. Paths are absolute on the machine of the runner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptSpec {

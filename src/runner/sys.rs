@@ -156,7 +156,10 @@ fn set_child_action(action: libc::sighandler_t) -> io::Result<()> {
 
 /// Makes standard input, output and error lead nowhere.
 pub(super) fn silence() -> io::Result<()> {
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     for standard in 0..=2 {
         // SAFETY: plain descriptor numbers; that of `null` is open, and the standard ones are owned by nobody in this process.
         if unsafe { libc::dup2(null.as_raw_fd(), standard) } == -1 {

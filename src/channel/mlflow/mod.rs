@@ -14,8 +14,8 @@ mod state;
 
 use crate::channel::{Report, Sink};
 use crate::journal::Channel;
-use state::State;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use state::State;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -290,7 +290,11 @@ fn serve(listener: TcpListener, app: &Arc<App>, stop: &CancellationToken) -> std
             }
             None => None,
         };
-        let door = door::Door::new(tokio::net::TcpListener::from_std(listener)?, first, app.live.clone());
+        let door = door::Door::new(
+            tokio::net::TcpListener::from_std(listener)?,
+            first,
+            app.live.clone(),
+        );
         let service = route::router(Arc::clone(app)).into_make_service_with_connect_info::<door::Peer>();
         let serving = axum::serve(door, service).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::select! {
