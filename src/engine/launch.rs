@@ -103,6 +103,7 @@ impl Launcher {
             log_cap_bytes: self.preparation.log_cap_bytes,
             shim: self.preparation.shim,
             mlflow: self.preparation.mlflow,
+            mlflow_children: self.preparation.mlflow_children,
             registry: Some(self.folder.join("registry")),
         })
     }

@@ -36,6 +36,9 @@ pub struct Preparation {
     pub shim: bool,
     /// Offer the MLflow endpoint.
     pub mlflow: bool,
+    /// MLflow runs without a parent are children of the trial.
+    #[serde(default)]
+    pub mlflow_children: bool,
     /// From TERM to KILL, milliseconds.
     pub grace_ms: u64,
     /// Largest captured log in bytes.
@@ -56,6 +59,7 @@ impl Default for Preparation {
             variables: IndexMap::new(),
             shim: true,
             mlflow: true,
+            mlflow_children: false,
             grace_ms: GRACE_MS,
             log_cap_bytes: LOG_CAP_BYTES,
             facts: IndexMap::new(),

@@ -19,6 +19,7 @@ use crate::metric::Goal;
 use bandit::Bandit;
 use median_stopping::MedianStopping;
 use no_termination::NoTermination;
+use population::Ranked;
 use serde::{Deserialize, Serialize};
 use truncation_selection::TruncationSelection;
 
@@ -172,19 +173,21 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             trigger,
         } => Box::new(Bandit::new(goal, schedule, slack, literal, trigger)),
         PolicySpec::MedianStopping { schedule, trigger } => {
-            Box::new(MedianStopping::new(goal, schedule, trigger))
+            let rule = MedianStopping { goal };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
         }
         PolicySpec::TruncationSelection {
             schedule,
             percentage,
             exclude_finished_jobs,
             trigger,
-        } => Box::new(TruncationSelection::new(
-            goal,
-            schedule,
-            percentage,
-            exclude_finished_jobs,
-            trigger,
-        )),
+        } => {
+            let rule = TruncationSelection {
+                goal,
+                percentage,
+                exclude_finished: exclude_finished_jobs,
+            };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
+        }
     }
 }

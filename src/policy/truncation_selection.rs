@@ -6,54 +6,35 @@
 
 use super::inequality::inequality;
 use super::median_stopping::not_above;
-use super::population::{Population, Statistic};
+use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::{Policy, Schedule, Stop, Trigger};
-use crate::history::TrialState;
+use super::Stop;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct TruncationSelection {
-    goal: Goal,
-    percentage: u8,
-    exclude_finished: bool,
-    population: Population,
+    pub(super) goal: Goal,
+    pub(super) percentage: u8,
+    pub(super) exclude_finished: bool,
 }
 
-impl TruncationSelection {
-    pub(super) fn new(
-        goal: Goal,
-        schedule: Schedule,
-        percentage: u8,
-        exclude_finished: bool,
-        trigger: Trigger,
-    ) -> Self {
-        Self {
-            goal,
-            percentage,
-            exclude_finished,
-            population: Population::new(
-                goal,
-                schedule,
-                trigger,
-                match exclude_finished {
-                    true => Statistic::BestOfRunning,
-                    false => Statistic::Best,
-                },
-            ),
+impl Rule for TruncationSelection {
+    fn statistic(&self) -> Statistic {
+        match self.exclude_finished {
+            true => Statistic::BestOfRunning,
+            false => Statistic::Best,
         }
     }
 
-    /// The decision to stop, or how many more members would certainly not lead to it.
-    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
+    fn judge(&self, population: &Population, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
         let running;
         let sets: Vec<&Ranks> = if self.exclude_finished {
-            running = self.population.running_at(due);
+            running = population.running_at(due);
             vec![&running]
         } else {
-            self.population.at(due)
+            population.at(due)
         };
         let valued: usize = sets.iter().map(|set| set.len()).sum();
         let blanks: u64 = sets.iter().map(|set| set.blanks).sum();
@@ -105,37 +86,5 @@ impl TruncationSelection {
             operands,
             inequality: inequality(self.goal, value, last_survivor, &because),
         })
-    }
-}
-
-impl Policy for TruncationSelection {
-    fn report(&mut self, trial: u64, value: f64) {
-        self.population.report(trial, value);
-    }
-
-    fn end(&mut self, trial: u64, _: TrialState) {
-        self.population.end(trial);
-    }
-
-    fn restart(&mut self, trial: u64) {
-        self.population.restart(trial);
-    }
-
-    fn restored(&mut self) {
-        self.population.restored();
-    }
-
-    fn stops(&mut self) -> Vec<Stop> {
-        let mut stops = Vec::new();
-        for (number, due, value) in self.population.take_pending() {
-            match self.judge(number, due, value) {
-                Ok(stop) => stops.push(stop),
-                Err(margin) => self.population.kept(number, margin),
-            }
-        }
-        for stop in &stops {
-            self.population.end(stop.trial);
-        }
-        stops
     }
 }

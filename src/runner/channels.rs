@@ -4,7 +4,7 @@
 use super::foreign::Foreign;
 use super::ledger::Ledger;
 use super::spec::AttemptSpec;
-use crate::channel::mlflow::{Config, Endpoint};
+use crate::channel::mlflow::{Config, Create, Endpoint};
 use crate::channel::{Sink, scan, shim};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ impl Channels {
             let mut config = Config::new(&spec.run_id, &spec.experiment, folder);
             config.sweep = Some(spec.sweep.clone()).filter(|sweep| *sweep != spec.run_id);
             config.registry.clone_from(&spec.registry);
+            if spec.mlflow_children {
+                config.create = Create::Child;
+            }
             Endpoint::bind(config, Arc::clone(ledger) as Arc<dyn Sink>)
         });
         let endpoint = endpoint.and_then(|bound| {

@@ -11,6 +11,7 @@ mod clock;
 mod command;
 mod foreign;
 pub mod fork_server;
+mod group;
 mod ledger;
 mod log;
 mod oom;

@@ -67,6 +67,9 @@ pub struct AttemptSpec {
     pub shim: bool,
     /// Offer the MLflow endpoint.
     pub mlflow: bool,
+    /// A run that an MLflow client starts without a parent is a child of the trial, not the trial itself.
+    #[serde(default)]
+    pub mlflow_children: bool,
     /// Key under which the sweep keeps registered models and datasets (a folder).
     #[serde(default)]
     pub registry: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Watches a running script: captures output, follows the report file, enforces limits, ends the tree. One thread, one `poll`.
 
 use super::channels::Channels;
+use super::group::Group;
 use super::ledger::Ledger;
 use super::log::Log;
 use super::oom::Counters;
@@ -32,6 +33,7 @@ const SIGKILL: i32 = 9;
 /// What a supervisor works with.
 pub(super) struct Supervision {
     pub(super) main: Pid,
+    pub(super) nonce: String,
     pub(super) folder: PathBuf,
     pub(super) pipe: OwnedFd,
     pub(super) log: Log,
@@ -69,6 +71,8 @@ pub(super) struct Supervisor {
     ended: Option<Ended>,
     survivors: Vec<i32>,
     memory: Option<Counters>,
+    /// Tried once, at the first tick.
+    group: Option<Option<Group>>,
 }
 
 impl Supervisor {
@@ -88,6 +92,7 @@ impl Supervisor {
             ended: None,
             survivors: Vec::new(),
             memory: None,
+            group: None,
             it,
         }
     }
@@ -128,6 +133,8 @@ impl Supervisor {
                 channels.look(&self.it.ledger);
                 self.it.ledger.sync_soon();
                 self.memory.get_or_insert_with(Counters::read);
+                self.group
+                    .get_or_insert_with(|| Group::around_children(&self.it.nonce));
             }
             if self.is_over(now) {
                 return;
@@ -148,6 +155,9 @@ impl Supervisor {
         }
         if now >= ending.kill_at {
             ending.killed = true;
+            if let Some(Some(group)) = &self.group {
+                group.kill();
+            }
             self.survivors = tree::kill_all(self.it.main, KILL_PATIENCE);
             self.ended = self
                 .ended
@@ -277,6 +287,10 @@ impl Supervisor {
     pub(super) fn end(&mut self) -> End {
         let duration_ms = self.it.ledger.elapsed_ms();
         if self.survivors.is_empty() {
+            // The script itself has ended.
+            if let Some(Some(group)) = &self.group {
+                group.kill();
+            }
             self.survivors = tree::kill_all(self.it.main, KILL_PATIENCE);
         }
         let until = Instant::now() + DRAIN;

@@ -57,9 +57,15 @@ pub struct Run {
     /// Tag of the sweep; repeat for several.
     #[arg(long, value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
-    /// Environment: `current` takes the Python found here as it is, `auto` what the files ask for.
+    /// Environment: `auto` is what the files ask for, `no-container` the same without a container, `current` the Python found here.
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub environment: String,
+    /// Sweep step of a pipeline file that has several.
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Take timeouts of job files below a minute as they are.
+    #[arg(long)]
+    pub no_timeout_floor: bool,
     /// Run the trials in the source folder itself, without a snapshot.
     #[arg(long)]
     pub in_place: bool,
@@ -165,7 +171,10 @@ pub struct Check {
     /// Run configuration that goes with an hdconfig.yml: a name or a file.
     #[arg(short = 'c', long = "run-configuration", value_name = "RUNCONFIG")]
     pub run_configuration: Option<String>,
-    /// Treat warnings as errors.
+    /// Sweep step of a pipeline file that has several.
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Treat warnings, and whatever Azure ML would refuse, as errors.
     #[arg(long)]
     pub strict: bool,
     /// How findings are printed.

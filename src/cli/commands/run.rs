@@ -54,6 +54,8 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         resume_from: arguments.resume_from.clone(),
         settings: arguments.set.clone(),
         environment: choice(&arguments.environment)?,
+        step: arguments.step.clone(),
+        short_timeouts: arguments.no_timeout_floor,
         ..Request::default()
     };
     let experiment = findings::experiment(resolve(&request, &Disk), output)?;
@@ -148,6 +150,7 @@ pub(super) fn begin(
     if !inherited.is_empty() {
         output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
+    let experiment = &*prepare::with_inputs(experiment, output)?;
     let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;

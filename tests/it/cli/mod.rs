@@ -2,9 +2,11 @@
 
 mod az_script;
 mod binary;
+mod channels;
 mod disk;
 mod faults;
 mod inherit;
+mod inputs;
 mod kills;
 mod plots;
 mod project;

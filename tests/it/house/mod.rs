@@ -11,7 +11,7 @@ const ROWS: [&[&str]; 10] = [
     &["sampler", "policy", "journal"],
     &["controller"],
     &["config", "sim", "ask_tell", "channel"],
-    &["harness", "runner", "store", "snapshot", "environment", "models"],
+    &["harness", "runner", "store", "snapshot", "environment", "download", "models"],
     &["target"],
     &["engine"],
     &["report"],

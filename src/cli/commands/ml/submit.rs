@@ -142,6 +142,7 @@ fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<Str
     use std::os::unix::process::CommandExt;
     pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
+    let experiment = &*prepare::with_inputs(experiment, output)?;
     let preparation = prepare::prepare(experiment, home, false, output)?;
     let id = run::sweep_id(experiment);
     let folder = home.join("sweeps").join(&id);
