@@ -52,6 +52,8 @@ pub struct Setup {
     pub inherited: Vec<Trial>,
     /// Fence a living leader off.
     pub take_over: bool,
+    /// A command waits for the end and will tell it: see [`Store::set_awaited`].
+    pub awaited: bool,
 }
 
 /// What to tell a running engine.
@@ -130,6 +132,9 @@ impl Engine {
                 sweep,
                 state: row.state.word(),
             });
+        }
+        if setup.awaited {
+            store.set_awaited(&sweep, true)?;
         }
         // Without it everything still works, a little later each time.
         let _ = bell.open();

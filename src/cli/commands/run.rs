@@ -103,8 +103,31 @@ pub(super) fn finish(finished: &Finished, globals: &Globals, output: &Output) ->
         }
         Led::Over { signal } => {
             super::closing(&store, &sweep, output)?;
+            drop(store);
+            told(&sweep, globals);
             Ok(signal.unwrap_or_else(|| super::verdict(&sweep)))
         }
+    }
+}
+
+/// Notes that the result was delivered; the last thing before the end of the command, so that one that is killed earlier leaves a
+/// result that `--resume` delivers.
+pub(super) fn told(sweep: &SweepRow, globals: &Globals) {
+    // Where that cannot be written the result is delivered once more by the next `--resume`: better twice than never.
+    if let Ok(store) = place::write(globals) {
+        let _ = store.set_awaited(&sweep.sweep, false);
+    }
+}
+
+/// The end of a sweep whose command was killed before it could tell it.
+fn undelivered(sweep: SweepRow, output: &Output) -> Finished {
+    output.note(&format!(
+        "{} has ended and its command was killed before it could tell: this is its result",
+        sweep.sweep
+    ));
+    Finished {
+        sweep: sweep.sweep,
+        led: Led::Over { signal: None },
     }
 }
 
@@ -124,8 +147,11 @@ pub(super) fn begin(
     let store = Arc::new(Store::open(&home)?);
     if start.resume
         && let Some(file) = &experiment.file
-        && let Some(sweep) = place::unfinished(&store, file)?
+        && let Some(sweep) = place::to_go_on_with(&store, file)?
     {
+        if sweep.state.is_terminal() {
+            return Ok(undelivered(sweep, output));
+        }
         output.note(&format!("going on with {}", sweep.sweep));
         let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
         let setup = resuming(
@@ -157,6 +183,7 @@ pub(super) fn begin(
         preparation: Some(preparation),
         inherited,
         take_over: start.take_over,
+        awaited: true,
         ..Setup::default()
     };
     let id = sweep_id(experiment);
@@ -223,6 +250,7 @@ fn resuming(
         preparation,
         inherited,
         take_over,
+        awaited: true,
         ..Setup::default()
     })
 }
@@ -231,6 +259,9 @@ fn resuming(
 pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = Arc::new(place::write(globals)?);
     let sweep = store.sweep(&arguments.sweep)?;
+    if sweep.state.is_terminal() && store.awaited(&sweep.sweep)? {
+        return finish(&undelivered(sweep, output), globals, output);
+    }
     if sweep.state.is_terminal() {
         let id = place::short_id(&store, &sweep.sweep);
         return Err(CliError::failed(
@@ -275,6 +306,7 @@ pub(super) fn carry_out(store: Store, sweep: &SweepRow, output: &Output) -> Resu
     let finished = go_on(&store, sweep, setup, None, output)?;
     let row = store.sweep(&finished.sweep)?;
     super::closing(&store, &row, output)?;
+    store.set_awaited(&row.sweep, false)?;
     Ok(if row.state == SweepState::Canceled {
         exit::OK
     } else {

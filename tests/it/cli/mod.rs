@@ -2,6 +2,7 @@
 
 mod az_script;
 mod binary;
+mod deliver;
 mod disk;
 mod faults;
 mod inherit;

@@ -109,7 +109,10 @@ fn go(
     }
     let store = Store::open_read_only(&home)?;
     printer.print(&runs::shown(&store, &finished.sweep)?)?;
-    Ok(finished.code(&store.sweep(&finished.sweep)?))
+    let sweep = store.sweep(&finished.sweep)?;
+    drop(store);
+    run::told(&sweep, &globals);
+    Ok(finished.code(&sweep))
 }
 
 /// Copies the log of the run that is about to start to standard error.
