@@ -9,10 +9,12 @@ use crate::engine::{Ending, Engine, EngineError};
 use crate::report::text;
 use crate::store::Store;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time between two looks at the store and the signals.
 const TURN: Duration = Duration::from_millis(100);
+/// Time between the first Ctrl-C and the cancel: whoever presses again within it leaves the trials untouched.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// How the leading ended for the command.
 pub(super) enum Led {
@@ -56,6 +58,7 @@ pub(super) fn lead(
         }
     };
     let mut asked = 0;
+    let mut cancel_at: Option<Instant> = None;
     let mut progress = progress;
     while !worker.is_finished() {
         wait(&mut progress);
@@ -68,14 +71,24 @@ pub(super) fn lead(
                 output.complain(&format!("{error}\nthe sweep goes on without a display"));
             }
         }
+        if cancel_at.is_some_and(|at| Instant::now() >= at) {
+            cancel_at = None;
+            control.stop_starting_and_cancel("interrupted");
+        }
         let now = signals.asked();
         if now > asked || (signals.hung_up() && asked < 2) {
             asked = if signals.hung_up() { 2 } else { now };
             let text = if asked == 1 {
-                control.stop_starting_and_cancel("interrupted");
+                if signals.interrupted() {
+                    control.pause("interrupted");
+                    cancel_at = Some(Instant::now() + HOLD);
+                } else {
+                    control.stop_starting_and_cancel("terminated");
+                }
                 let running = follower.as_ref().map_or(0, Follower::running);
                 format!("stopping: no new trials, cancelling {running}; press again to leave them running")
             } else {
+                cancel_at = None;
                 control.detach();
                 "leaving: trials run on".to_owned()
             };

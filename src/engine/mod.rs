@@ -58,6 +58,7 @@ pub struct Setup {
 
 /// What to tell a running engine.
 enum Command {
+    Pause(String),
     Cancel(String),
     Detach,
 }
@@ -83,7 +84,13 @@ impl Control {
         self.tell(Command::Cancel(reason.to_owned()));
     }
 
-    /// Lets go: trials run on under their runners, the sweep can be resumed.
+    /// Starts nothing any more until the sweep is resumed; what runs goes on.
+    pub fn pause(&self, reason: &str) {
+        self.tell(Command::Pause(reason.to_owned()));
+    }
+
+    /// Lets go: trials run on under their runners, the sweep can be resumed. A cancel by [`Control::stop_starting_and_cancel`] is
+    /// taken back for the trials that did not end of it yet; the sweep is paused then.
     pub fn detach(&self) {
         self.tell(Command::Detach);
     }

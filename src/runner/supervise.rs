@@ -146,6 +146,16 @@ impl Supervisor {
         if ending.killed {
             return true;
         }
+        if now >= ending.kill_at
+            && ending.by == "cancel"
+            && self.ended.is_none()
+            && !self.it.signals.asked_to_end()
+            && !self.cancel.exists()
+        {
+            // The request was taken back, and the script took no notice of it.
+            self.ending = None;
+            return false;
+        }
         if now >= ending.kill_at {
             ending.killed = true;
             self.survivors = tree::kill_all(self.it.main, KILL_PATIENCE);
