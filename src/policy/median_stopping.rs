@@ -98,6 +98,13 @@ impl Policy for MedianStopping {
         self.population.restored();
     }
 
+    fn margin(&self, number: u64) -> Option<f64> {
+        let (due, value) = self.population.due(number)?;
+        let sets = self.population.at(due);
+        let margin = value? - median(&sets, sets.iter().map(|set| set.len()).sum())?;
+        margin.is_finite().then_some(margin)
+    }
+
     fn stops(&mut self) -> Vec<Stop> {
         let mut stops = Vec::new();
         for (number, due, value) in self.population.take_pending() {

@@ -187,6 +187,12 @@ impl Population {
             .collect()
     }
 
+    /// The latest due interval of a trial that runs, with its best up to there.
+    pub(super) fn due(&self, number: u64) -> Option<(u64, Option<f64>)> {
+        let trial = self.live.get(&number).filter(|trial| trial.due > 0)?;
+        Some((trial.due, trial.best_at_due))
+    }
+
     /// The sets whose union is the population at the due interval `due`.
     pub(super) fn at(&self, due: u64) -> Vec<&Ranks> {
         let reached = self.reached.get(self.index(due));

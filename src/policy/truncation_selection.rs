@@ -46,19 +46,30 @@ impl TruncationSelection {
         }
     }
 
+    /// Those who run, if only they are compared.
+    fn running(&self, due: u64) -> Option<Ranks> {
+        self.exclude_finished.then(|| self.population.running_at(due))
+    }
+
+    fn sets<'a>(&'a self, due: u64, running: Option<&'a Ranks>) -> Vec<&'a Ranks> {
+        match running {
+            Some(running) => vec![running],
+            None => self.population.at(due),
+        }
+    }
+
+    /// Members with a value, all members, and how many of them go.
+    fn sizes(&self, sets: &[&Ranks]) -> (usize, u64, u64) {
+        let valued: usize = sets.iter().map(|set| set.len()).sum();
+        let count = valued as u64 + sets.iter().map(|set| set.blanks).sum::<u64>();
+        (valued, count, count * u64::from(self.percentage) / 100)
+    }
+
     /// The decision to stop, or how many more members would certainly not lead to it.
     fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
-        let running;
-        let sets: Vec<&Ranks> = if self.exclude_finished {
-            running = self.population.running_at(due);
-            vec![&running]
-        } else {
-            self.population.at(due)
-        };
-        let valued: usize = sets.iter().map(|set| set.len()).sum();
-        let blanks: u64 = sets.iter().map(|set| set.blanks).sum();
-        let count = valued as u64 + blanks;
-        let cut = count * u64::from(self.percentage) / 100;
+        let running = self.running(due);
+        let sets = self.sets(due, running.as_ref());
+        let (valued, count, cut) = self.sizes(&sets);
         let better = match value {
             Some(value) => valued - sets.iter().map(|set| not_above(set, value)).sum::<usize>(),
             None => valued,
@@ -77,11 +88,7 @@ impl TruncationSelection {
         }
         let sign = self.goal.sign();
         let value = value.map(|value| sign * value);
-        let last_survivor = usize::try_from(count - cut)
-            .ok()
-            .and_then(|survivors| valued.checked_sub(survivors))
-            .and_then(|index| select(&sets, index))
-            .map(|value| sign * value);
+        let last_survivor = last_survivor(&sets, valued, count - cut).map(|value| sign * value);
         let because = format!(
             "{better} of {count} are better, the worst {} % are stopped",
             self.percentage
@@ -108,6 +115,12 @@ impl TruncationSelection {
     }
 }
 
+/// The value of the worst that is kept.
+fn last_survivor(sets: &[&Ranks], valued: usize, survivors: u64) -> Option<f64> {
+    let index = valued.checked_sub(usize::try_from(survivors).ok()?)?;
+    select(sets, index)
+}
+
 impl Policy for TruncationSelection {
     fn report(&mut self, trial: u64, value: f64) {
         self.population.report(trial, value);
@@ -123,6 +136,18 @@ impl Policy for TruncationSelection {
 
     fn restored(&mut self) {
         self.population.restored();
+    }
+
+    fn margin(&self, number: u64) -> Option<f64> {
+        let (due, value) = self.population.due(number)?;
+        let running = self.running(due);
+        let sets = self.sets(due, running.as_ref());
+        let (valued, count, cut) = self.sizes(&sets);
+        if cut == 0 {
+            return None;
+        }
+        let margin = value? - last_survivor(&sets, valued, count - cut)?;
+        margin.is_finite().then_some(margin)
     }
 
     fn stops(&mut self) -> Vec<Stop> {
