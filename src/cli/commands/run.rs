@@ -1,7 +1,7 @@
 //! `run`, `resume`: from the user's files to the final card.
 
 use super::pools;
-use crate::cli::args::{Globals, Resume, Run};
+use crate::cli::args::{Environment, Globals, Resume, Run};
 use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
 use crate::cli::follow::Events;
@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::terminal::Signals;
 use crate::cli::{exit, findings, inherit, place, prepare};
 use crate::config::resolve::{EnvironmentChoice, Request, resolve};
-use crate::config::{Experiment, Files, Format};
+use crate::config::{DataMap, Experiment, Files, Format};
 use crate::controller::{Limits, SweepState};
 use crate::diagnostic::{Dialect, Source, list, nearest, parse};
 use crate::engine::{Engine, Setup};
@@ -53,7 +53,11 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         fallback_seed: chance(),
         resume_from: arguments.resume_from.clone(),
         settings: arguments.set.clone(),
-        environment: choice(&arguments.environment)?,
+        environment: choice(arguments.environment),
+        short_timeouts: arguments.short_timeouts,
+        allow_duplicate_arguments: arguments.allow_duplicate_arguments,
+        step: arguments.step.clone(),
+        map: data_map(&arguments.map)?,
         ..Request::default()
     };
     let experiment = findings::experiment(resolve(&request, &Disk), output)?;
@@ -389,17 +393,35 @@ pub(super) fn chance() -> u64 {
 }
 
 /// What `--environment` means.
-fn choice(word: &str) -> Result<EnvironmentChoice, CliError> {
+fn choice(word: Environment) -> EnvironmentChoice {
     match word {
-        "auto" => Ok(EnvironmentChoice::AsAsked),
-        "current" => Ok(EnvironmentChoice::Current),
-        "no-container" => Ok(EnvironmentChoice::WithoutContainer),
-        other => Err(CliError::usage(
-            "environment",
-            format!("`{other}` is not a choice of `--environment`"),
-        )
-        .help("one of auto, current, no-container")),
+        Environment::Auto => EnvironmentChoice::AsAsked,
+        Environment::Current => EnvironmentChoice::Current,
+        Environment::NoContainer => EnvironmentChoice::WithoutContainer,
     }
+}
+
+/// What `--map` says: a dataset, `datastore:NAME`, or the beginning of an address, to a path of this machine.
+fn data_map(pairs: &[String]) -> Result<DataMap, CliError> {
+    let mut map = DataMap::default();
+    for pair in pairs {
+        let (data, path) = pair
+            .split_once('=')
+            .filter(|(data, path)| !data.is_empty() && !path.is_empty())
+            .ok_or_else(|| {
+                CliError::usage("map", format!("`{pair}` is not of the form DATA=PATH"))
+                    .help("for instance  --map azureml:iris:1=data/iris.csv  or  --map datastore:blob=/mnt/blob")
+            })?;
+        let path = path.to_owned();
+        match data.strip_prefix("datastore:") {
+            Some(name) => map.datastores.insert(name.to_owned(), path),
+            None if data.contains("://") || data.starts_with("azureml:") => {
+                map.locations.insert(data.to_owned(), path)
+            }
+            None => map.datasets.insert(data.to_owned(), path),
+        };
+    }
+    Ok(map)
 }
 
 /// `KEY=VALUE` pairs.
