@@ -3,11 +3,13 @@
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
 pub mod bench;
+mod job;
 mod look;
 mod ml;
 mod target;
 mod tune;
 
+pub use job::{CreateJob, CreateV2, JobCommand, JobName, RemoveV2, V2Command, V2Name};
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,

@@ -61,12 +61,12 @@ fn colour_sequence(text: &str) -> Option<&str> {
         .flatten()
 }
 
-/// `file://HOST/PATH` of an absolute path; none for another one.
+/// `file:///PATH` of an absolute path; none for another one.
 pub fn file_url(path: &str) -> Option<String> {
     if !path.starts_with('/') {
         return None;
     }
-    let mut url = format!("file://{}", crate::process::host());
+    let mut url = String::from("file://");
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' | b'+' => {

@@ -15,7 +15,7 @@ use crate::controller::{Limits, SweepState};
 use crate::diagnostic::{Dialect, Source, list, nearest, parse};
 use crate::engine::{Engine, Setup};
 use crate::store::row::SweepRow;
-use crate::store::{Request as Wish, Store};
+use crate::store::{FILE, Request as Wish, Store};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,34 +143,42 @@ pub(super) fn begin(
     output: &Output,
 ) -> Result<Finished, CliError> {
     let home = place::state_folder(globals)?;
-    // A name that is not known is told before anything is made; who goes on takes the names of what was started.
-    let named = match start.resume {
-        true => None,
-        false => Some(pools::of(experiment, &home, output)?),
-    };
-    let store = Arc::new(Store::open(&home)?);
     if start.resume
+        && home.join(FILE).is_file()
         && let Some(file) = &experiment.file
-        && let Some(sweep) = place::to_go_on_with(&store, file)?
     {
-        if sweep.state.is_terminal() {
-            return Ok(undelivered(sweep, output));
+        let store = Arc::new(Store::open(&home)?);
+        if let Some(sweep) = place::to_go_on_with(&store, file)? {
+            if sweep.state.is_terminal() {
+                return Ok(undelivered(sweep, output));
+            }
+            output.note(&format!("going on with {}", sweep.sweep));
+            let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
+            let setup = resuming(
+                &store,
+                &sweep,
+                Some((experiment, start, &home, output)),
+                start.take_over,
+                targets,
+            )?;
+            return go_on(&store, &sweep, setup, start.events.as_deref(), output);
         }
-        output.note(&format!("going on with {}", sweep.sweep));
-        let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
-        let setup = resuming(
-            &store,
-            &sweep,
-            Some((experiment, start, &home, output)),
-            start.take_over,
-            targets,
-        )?;
-        return go_on(&store, &sweep, setup, start.events.as_deref(), output);
     }
-    let targets = match named {
-        Some(targets) => targets,
-        None => pools::of(experiment, &home, output)?,
-    };
+    begin_as(&sweep_id(experiment), experiment, start, globals, output)
+}
+
+/// Starts a sweep under this id and leads it to its end.
+pub(super) fn begin_as(
+    id: &str,
+    experiment: &Experiment,
+    start: &Start,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Finished, CliError> {
+    let home = place::state_folder(globals)?;
+    // A name that is not known is told before anything is made.
+    let targets = pools::of(experiment, &home, output)?;
+    let store = Arc::new(Store::open(&home)?);
     let (inherited, left_out) = inherit::inherited(&store, experiment)?;
     if let Some(note) = left_out.note() {
         output.note(&note);
@@ -190,13 +198,15 @@ pub(super) fn begin(
         awaited: true,
         ..Setup::default()
     };
-    let id = sweep_id(experiment);
     let events = Events::open(start.events.as_deref())?;
-    let engine = Engine::start(&store, &id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
+    let engine = Engine::start(&store, id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
     let led = with_reader(&store, |reader| {
         lead::lead(engine, reader, output, events, &signals)
     })?;
-    Ok(Finished { sweep: id, led })
+    Ok(Finished {
+        sweep: id.to_owned(),
+        led,
+    })
 }
 
 fn go_on(

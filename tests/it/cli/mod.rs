@@ -2,10 +2,12 @@
 
 mod az_script;
 mod binary;
+mod choices;
 mod deliver;
 mod disk;
 mod faults;
 mod inherit;
+mod jobs;
 mod kills;
 mod plots;
 mod project;
