@@ -65,6 +65,8 @@ pub(super) struct Driver {
     /// No commit before this time: the disk is full.
     blocked_until: Option<u64>,
     paused_for_disk: bool,
+    /// The user of this process asked for the cancel of the sweep.
+    pub(super) interrupted: bool,
     /// Slots told to the controller.
     pub(super) slots: u64,
     /// Until when fewer slots than there are may be used, and how many.
@@ -105,6 +107,7 @@ impl Driver {
             ended: None,
             blocked_until: None,
             paused_for_disk: false,
+            interrupted: false,
             slots: 0,
             squeezed: None,
             again: false,
@@ -123,6 +126,7 @@ impl Driver {
         loop {
             if self.orders()? {
                 self.flush()?;
+                self.withdraw_cancels();
                 let live = self.controller.live();
                 self.release()?;
                 return Ok(Ending::Detached { live });
@@ -192,8 +196,21 @@ impl Driver {
     fn orders(&mut self) -> Result<bool, EngineError> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Command::Cancel(reason) => self.event(Event::CancelSweep { reason })?,
-                Command::Detach => return Ok(true),
+                Command::Pause(reason) => self.event(Event::Pause { reason })?,
+                Command::Cancel(reason) => {
+                    // Somebody else's cancel is not for this process to take back.
+                    self.interrupted |= matches!(
+                        self.controller.state(),
+                        SweepState::Running | SweepState::Paused
+                    );
+                    self.event(Event::CancelSweep { reason })?;
+                }
+                Command::Detach => {
+                    if self.interrupted {
+                        self.event(Event::Withdraw)?;
+                    }
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

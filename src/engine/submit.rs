@@ -4,7 +4,8 @@ use super::drive::{AGAIN_MS, Driver, Key};
 use super::follow::Told;
 use super::launch::write_spec;
 use super::{EngineError, Progress, outcome};
-use crate::controller::{Event, Outcome};
+use crate::controller::{Event, Outcome, SweepState};
+use crate::history::TrialState;
 use crate::space::Assignment;
 use crate::store::Change;
 use crate::target::TargetError;
@@ -187,6 +188,25 @@ impl Driver {
                 Ok(()) => self.cancels.remove(&key),
                 Err(_) => self.cancels.insert(key, now + AGAIN_MS),
             };
+        }
+    }
+
+    /// Takes back what was asked of runners whose trials are not to end any more.
+    pub(super) fn withdraw_cancels(&mut self) {
+        if !self.interrupted || self.controller.state() != SweepState::Paused {
+            return;
+        }
+        let trials = &self.controller.history().trials;
+        for (key, follower) in &self.followers {
+            let trial = usize::try_from(key.0).ok().and_then(|index| trials.get(index));
+            if trial.is_none_or(|trial| trial.state == TrialState::CancelRequested) {
+                // Its end was asked for by the policy or by name.
+                continue;
+            }
+            self.cancels.remove(key);
+            if let Some(target) = self.targets.get(follower.target) {
+                target.withdraw(&follower.attempt);
+            }
         }
     }
 

@@ -60,6 +60,11 @@ impl Rule for MedianStopping {
             inequality: inequality(self.goal, value, Some(median), &because),
         })
     }
+
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64> {
+        let sets = population.at(due);
+        median(&sets, sets.iter().map(|set| set.len()).sum())
+    }
 }
 
 /// How many of the set's numbers `value` is not worse than.

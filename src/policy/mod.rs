@@ -158,6 +158,13 @@ pub trait Policy: Send {
     /// The trials that were stopped then have been told by [`Policy::end`].
     fn restored(&mut self);
 
+    /// How far `trial` is from being stopped at its latest due interval, by all that was fed so far: its value against what it is
+    /// compared with, in units of the metric, positive = kept. `None` without a due interval, a value, or anything to compare with.
+    fn margin(&self, trial: u64) -> Option<f64> {
+        let _ = trial;
+        None
+    }
+
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;
 }

@@ -108,6 +108,12 @@ pub trait ComputeTarget: Send + Sync {
     /// [`TargetError`] if the request could not be delivered; it is repeated.
     fn cancel(&self, attempt: &AttemptRef) -> Result<(), TargetError>;
 
+    /// Takes a [`ComputeTarget::cancel`] back, as far as that is possible: a script that survives the grace is not killed then. What a
+    /// target cannot take back stays asked for.
+    fn withdraw(&self, attempt: &AttemptRef) {
+        let _ = attempt;
+    }
+
     /// Blocks until something may have happened (a doorbell, a poll interval), at most `timeout`.
     fn wait(&self, timeout: Duration);
 

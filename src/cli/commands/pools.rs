@@ -2,12 +2,13 @@
 
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
+use crate::cli::settings;
 use crate::config::Experiment;
 use crate::report::text;
 use crate::target::LocalOptions;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
 use crate::target::registry::{Registry, RegistryError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Targets of one sweep.
 #[derive(Default)]
@@ -62,17 +63,7 @@ impl From<RegistryError> for CliError {
 
 /// The registry of a state folder.
 pub(super) fn registry(home: &Path) -> Registry {
-    Registry::new(home, configuration_folder().as_deref())
-}
-
-/// `$XDG_CONFIG_HOME`, else `~/.config`.
-fn configuration_folder() -> Option<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+    Registry::new(home, settings::configuration_folder().as_deref())
 }
 
 /// The name as the registry knows it.

@@ -251,6 +251,11 @@ impl ComputeTarget for LocalTarget {
         }
     }
 
+    fn withdraw(&self, attempt: &AttemptRef) {
+        // Not there: nothing was asked for.
+        let _ = std::fs::remove_file(attempt.folder.join("cancel"));
+    }
+
     fn wait(&self, timeout: Duration) {
         self.bell.wait(timeout);
     }

@@ -47,18 +47,23 @@ pub(super) fn compute(
         }
         ComputeCommand::Show(TargetName { name, folder }) => {
             let home = place::state_folder_from(globals, &folder.path)?;
-            let name = pools::bare(&name);
-            if name.eq_ignore_ascii_case("local") {
-                return printer.print(&local());
-            }
-            match pools::registry(&home).get(name) {
-                Ok(found) => printer.print(&record(&found, &home)?),
-                Err(error @ RegistryError::Malformed { .. }) => printer.print(&broken(name, &error)),
-                Err(error) => Err(error.into()),
-            }
+            printer.print(&shown(&name, &home)?)
         }
         ComputeCommand::Delete(arguments) => remove(&arguments, false, globals, output),
         ComputeCommand::Detach(arguments) => remove(&arguments, true, globals, output),
+    }
+}
+
+/// The record of one target.
+pub(super) fn shown(name: &str, home: &Path) -> Result<Value, CliError> {
+    let name = pools::bare(name);
+    if name.eq_ignore_ascii_case("local") {
+        return Ok(local());
+    }
+    match pools::registry(home).get(name) {
+        Ok(found) => record(&found, home),
+        Err(error @ RegistryError::Malformed { .. }) => Ok(broken(name, &error)),
+        Err(error) => Err(error.into()),
     }
 }
 
