@@ -1,10 +1,14 @@
 //! The page: built assets, embedded in the binary, and the door for browsers.
 
+use crate::studio::error::ApiError;
+use crate::studio::read::{Answer, SCHEMA_VERSION};
 use crate::studio::state::Studio;
+use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 include!(concat!(env!("CARGO_MANIFEST_DIR"), "/studio/dist/assets.rs"));
 
@@ -29,12 +33,24 @@ pub(super) async fn login(State(studio): State<Studio>, Query(query): Query<Logi
     }
 }
 
+/// A one-time code.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Link {
+    schema_version: u32,
+    /// Good once, for a minute, as `/login?code=`.
+    code: String,
+}
+
 /// A new one-time code, for `overdrive studio --link`.
-pub(super) async fn link(State(studio): State<Studio>) -> Response {
-    match studio.access.code() {
-        Ok(code) => axum::Json(serde_json::json!({"code": code})).into_response(),
-        Err(error) => crate::studio::error::ApiError::internal(error.to_string()).into_response(),
-    }
+pub(super) async fn link(State(studio): State<Studio>) -> Answer<Link> {
+    let code = studio
+        .access
+        .code()
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(Json(Link {
+        schema_version: SCHEMA_VERSION,
+        code,
+    }))
 }
 
 /// An asset by its path; every other path is a view of the one page.

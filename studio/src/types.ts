@@ -123,7 +123,11 @@ export interface Failure {
 }
 
 export interface TrialDetail extends TrialRow {
-  attempts_list: AttemptRow[];
+  sweep: string;
+  metric: string | null;
+  goal: 'maximize' | 'minimize' | null;
+  /** Its attempts. */
+  items: AttemptRow[];
   metrics: MetricSummary[];
   facts: { kind: string; key: string; value: string }[];
   artifacts: { attempt: number; kind: string; name: string; path: string }[];
@@ -180,6 +184,9 @@ export interface Parameter {
 }
 
 export interface SweepDetail extends SweepRow {
+  items: TrialRow[];
+  next: string | null;
+  sweep_metrics: Record<string, { trial: number; values: Value[] }[]>;
   space: { parameters: Parameter[]; constraints?: Value[] };
   sampler: Record<string, Value>;
   policy: Record<string, Value>;
@@ -191,7 +198,8 @@ export interface SweepDetail extends SweepRow {
 
 export interface List<T> {
   items: T[];
-  next: number | null;
+  /** Cursor of the page after this one. */
+  next: string | null;
   total?: number;
 }
 
@@ -241,7 +249,7 @@ export interface Diagnostic {
 
 export interface Checked {
   ok: boolean;
-  diagnostics: Diagnostic[];
+  items: Diagnostic[];
   plan: Plan | null;
 }
 

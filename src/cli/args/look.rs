@@ -20,6 +20,9 @@ pub struct List {
     /// Also archived ones.
     #[arg(long)]
     pub all: bool,
+    /// Go on where a page ended: its `next` in the JSON.
+    #[arg(long, value_name = "NEXT")]
+    pub cursor: Option<String>,
 }
 
 /// Arguments of `show`.
@@ -43,6 +46,9 @@ pub struct Show {
     /// Only trials in this state.
     #[arg(long, value_name = "STATE", ignore_case = true)]
     pub state: Option<String>,
+    /// Go on where a page ended: its `next` in the JSON.
+    #[arg(long, value_name = "NEXT")]
+    pub cursor: Option<String>,
 }
 
 /// Arguments of `best`.

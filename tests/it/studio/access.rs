@@ -13,6 +13,7 @@ type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16);
 fn filled(path: &str) -> String {
     path.replace("{sweep}", "HD_test")
         .replace("{trial}", "0")
+        .replace("{target}", "local")
         .replace("{*path}", "HD_test_0/outputs/x")
 }
 
@@ -43,7 +44,11 @@ fn every_route_refuses_strangers() {
         .map(|path| ("GET", path.to_owned())),
     );
     for (method, path) in paths {
-        let body = if method == "GET" { "" } else { "{}" };
+        let body = if ["GET", "DELETE"].contains(&method) {
+            ""
+        } else {
+            "{}"
+        };
         let cases: [Case<'_>; 9] = [
             ("no token", vec![], 401),
             (
@@ -111,7 +116,11 @@ fn the_owner_gets_in_everywhere() {
     let server = server();
     let bearer = server.bearer();
     for route in ROUTES {
-        let body = if route.method == "GET" { "" } else { "{}" };
+        let body = if ["GET", "DELETE"].contains(&route.method) {
+            ""
+        } else {
+            "{}"
+        };
         let own = format!("http://{}", server.address);
         let headers = [
             ("Authorization", bearer.as_str()),
@@ -208,7 +217,9 @@ fn bodies_are_json_and_small() {
         ("Content-Type", "application/x-www-form-urlencoded"),
     ];
     for route in ROUTES.iter().filter(|route| {
-        route.method != "GET" && !route.path.ends_with("/link") && !route.path.contains("mlflow")
+        !["GET", "DELETE"].contains(&route.method)
+            && !route.path.ends_with("/link")
+            && !route.path.contains("mlflow")
     }) {
         let answer = server.send(route.method, &filled(route.path), &form, "action=cancel");
         assert_eq!(answer.status, 415, "{}", route.path);
