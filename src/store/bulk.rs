@@ -3,6 +3,7 @@
 use super::codec::{Naming, number, read_assignment, signed, trial_state, unsigned};
 use super::error::StoreError;
 use super::open::Store;
+use super::row::MetricPoint;
 use crate::history::TrialState;
 use crate::space::Value;
 use indexmap::IndexMap;
@@ -45,6 +46,8 @@ pub struct Brief {
     pub reports: u64,
     /// Attempts so far.
     pub attempts: u64,
+    /// Milliseconds since the sweep's creation.
+    pub created_ms: u64,
     /// Milliseconds since the sweep's creation.
     pub started_ms: Option<u64>,
     /// Milliseconds since the sweep's creation.
@@ -115,7 +118,7 @@ impl Store {
             .prepare_cached(&format!(
                 "SELECT number, state, reason, assignment, best, last_seq, last_value, reports, attempts, started_ms, ended_ms, \
                  CASE WHEN json_valid(origin) THEN json_extract(origin, '$.predicted.mean') END, \
-                 stop IS NOT NULL, json_extract(stop, '$.interval'), json_extract(stop, '$.value'), json_extract(stop, '$.threshold') \
+                 stop IS NOT NULL, json_extract(stop, '$.interval'), json_extract(stop, '$.value'), json_extract(stop, '$.threshold'), created_ms \
                  FROM trial WHERE sweep = ?1 AND {changed} ORDER BY number"
             ))
             .map_err(self.sorted())?;
@@ -141,6 +144,7 @@ impl Store {
                 last: if last { Some(number(row.get(6)?)) } else { None },
                 reports: unsigned(row.get(7)?),
                 attempts: unsigned(row.get(8)?),
+                created_ms: unsigned(row.get(16)?),
                 started_ms: millis(row.get(9)?),
                 ended_ms: millis(row.get(10)?),
                 predicted: real(11),
@@ -152,6 +156,74 @@ impl Store {
             });
         }
         Ok(())
+    }
+
+    /// The last value of one metric by trial, of the latest attempts.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn last_values(&self, sweep: &str, metric: &str) -> Result<Vec<(u64, f64)>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT t.number, p.value FROM metric m JOIN trial t ON t.sweep = m.sweep \
+                 JOIN series s ON s.sweep = t.sweep AND s.trial = t.number AND s.metric = m.key AND s.attempt = max(t.attempts - 1, 0) \
+                 JOIN point p ON p.sweep = t.sweep AND p.metric = m.key AND p.trial = t.number AND p.attempt = s.attempt \
+                 AND p.seq = s.points - 1 WHERE m.sweep = ?1 AND m.name = ?2",
+            )
+            .map_err(self.sorted())?;
+        let rows = statement.query_map(params![key, metric], |row| {
+            Ok((unsigned(row.get(0)?), number(row.get(1)?)))
+        });
+        rows.and_then(Iterator::collect).map_err(self.sorted())
+    }
+
+    /// The last point of every metric of a trial's latest attempt, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn last_points(&self, sweep: &str, trial: u64) -> Result<Vec<(String, MetricPoint)>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT m.name, p.seq, p.step, p.elapsed_ms, p.value FROM trial t \
+                 JOIN series s ON s.sweep = t.sweep AND s.trial = t.number AND s.attempt = max(t.attempts - 1, 0) \
+                 JOIN metric m ON m.key = s.metric \
+                 JOIN point p ON p.sweep = t.sweep AND p.metric = s.metric AND p.trial = t.number AND p.attempt = s.attempt \
+                 AND p.seq = s.points - 1 WHERE t.sweep = ?1 AND t.number = ?2 ORDER BY m.name",
+            )
+            .map_err(self.sorted())?;
+        let rows = statement.query_map(params![key, signed(trial)], |row| {
+            let seq: i64 = row.get(1)?;
+            // MLflow's clients send step 0 when the script gave none.
+            let step = row.get::<_, Option<i64>>(2)?.filter(|step| *step != 0);
+            let point = MetricPoint {
+                seq: unsigned(seq),
+                step: step.unwrap_or(seq),
+                elapsed_ms: unsigned(row.get(3)?),
+                value: number(row.get(4)?),
+            };
+            Ok((row.get(0)?, point))
+        });
+        rows.and_then(Iterator::collect).map_err(self.sorted())
+    }
+
+    /// What trials' scripts set under one kind and key, by trial.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn facts_named(&self, sweep: &str, kind: &str, key: &str) -> Result<Vec<(u64, String)>, StoreError> {
+        let connection = self.connection();
+        let sweep = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached("SELECT trial, value FROM fact WHERE sweep = ?1 AND kind = ?2 AND key = ?3")
+            .map_err(self.sorted())?;
+        let rows = statement.query_map(params![sweep, kind, key], |row| {
+            Ok((unsigned(row.get(0)?), row.get(1)?))
+        });
+        rows.and_then(Iterator::collect).map_err(self.sorted())
     }
 
     /// Every point of one metric, shown to `each` as (trial, attempt, value), by trial, attempt and order of arrival; one walk along the table.

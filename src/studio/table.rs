@@ -68,6 +68,7 @@ pub(super) struct Line {
     pub(super) best: Option<f64>,
     pub(super) reports: u64,
     pub(super) attempts: u64,
+    pub(super) created_ms: u64,
     pub(super) started_ms: Option<u64>,
     pub(super) ended_ms: Option<u64>,
     pub(super) predicted: Option<f64>,
@@ -84,6 +85,11 @@ impl Line {
     pub(super) fn parameter(&self, place: usize) -> Option<&Value> {
         let found = self.parameters.iter().find(|(known, _)| *known as usize == place);
         found.map(|(_, value)| value)
+    }
+
+    /// One line for people.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// Milliseconds from start to end, or to `now`.
@@ -361,6 +367,7 @@ fn line_of(names: &mut IndexSet<String>, brief: Brief) -> Line {
         best: brief.best,
         reports: brief.reports,
         attempts: brief.attempts,
+        created_ms: brief.created_ms,
         started_ms: brief.started_ms,
         ended_ms: brief.ended_ms,
         predicted: brief.predicted,

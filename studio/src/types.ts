@@ -269,19 +269,46 @@ export interface Plan {
 
 export interface Target {
   name: string;
-  type: string;
-  provisioning_state: string;
-  state: string;
-  location: string;
-  cores?: number;
-  memory_bytes?: number | null;
-  memory_free_bytes?: number | null;
-  sweeps?: { sweep: string; experiment: string; state: string; running: number | null; max_concurrent_runs: number }[];
-  devices?: string[];
-  running_trials: number;
-  queued_trials: number;
+  type?: string;
+  error?: string;
   slots?: number | null;
-  provisioning_errors: Value;
+  description?: string;
+  usage: {
+    running: number;
+    queued: number;
+    wanted: number;
+    sweeps: { sweep: string; experiment: string; state: string; running: number; max_concurrent_runs: number }[];
+  };
+  machine: { cores: number; memory_bytes: number | null; memory_free_bytes: number | null; devices: string[] } | null;
+  /** Whatever else its kind has to tell. */
+  [more: string]: unknown;
+}
+
+export interface TargetField {
+  name: string;
+  about: string;
+  value: string | null;
+  default: string | null;
+  choices: string[];
+  group: string | null;
+  required: boolean;
+  switch: boolean;
+  many: boolean;
+  secret: boolean;
+  variable: string | null;
+}
+
+export interface TargetKind {
+  verb: string;
+  kind: string;
+  about: string;
+  fields: TargetField[];
+}
+
+export interface TargetProbe {
+  name: string;
+  ok: boolean;
+  steps: { step: string; ok: boolean; needed: boolean; found: string; milliseconds: number }[];
 }
 
 export interface About {

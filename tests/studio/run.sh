@@ -22,9 +22,9 @@ export OVERDRIVE=${OVERDRIVE:-$PWD/target/debug/overdrive}
 
 if [ "$build" = yes ]; then
     (cd studio && npm ci --silent --no-audit --no-fund && npm run --silent build >/dev/null)
-    if [ "$compare" = yes ] && [ -n "$(git status --porcelain studio/dist)" ]; then
-        git status --short studio/dist >&2
-        fail "studio/dist is not what studio/src builds to: commit it"
+    if [ "$compare" = yes ] && [ -n "$(git status --porcelain studio/dist studio/packed)" ]; then
+        git status --short studio/dist studio/packed >&2
+        fail "studio/dist and studio/packed are not what studio/src builds to: commit them"
     fi
 fi
 (cd tests/studio && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)

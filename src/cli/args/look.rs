@@ -228,9 +228,12 @@ pub struct Studio {
     /// Port; default: 8712 or the next free one. 0 = any.
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
-    /// Address to listen on; default: this computer only.
+    /// Address to listen on; default: this computer only. Another one needs `--insecure`.
     #[arg(long, value_name = "IP")]
     pub host: Option<std::net::IpAddr>,
+    /// Serve an address that the network reaches, although nothing there is encrypted.
+    #[arg(long)]
+    pub insecure: bool,
     /// Print a new link to the studio that is running, and end.
     #[arg(long)]
     pub link: bool,

@@ -28,9 +28,10 @@ pub(super) fn studio(arguments: &Arguments, globals: &Globals, output: &Output) 
         return link(&home, output);
     }
     let host = arguments.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    reachable(host, arguments.insecure)?;
     let server = Server::open(&home, host, arguments.port, arguments.read_only)?;
     if !host.is_loopback() {
-        output.complain("warning: other computers can reach this address, and without TLS the network can read along; a tunnel (`ssh -L`) is safer");
+        output.complain("warning: other computers reach this address, and what goes over the network, the key included, can be read on its way");
     }
     server.announce(output)?;
     let runtime = super::runtime()?;
@@ -50,6 +51,29 @@ pub(super) fn studio(arguments: &Arguments, globals: &Globals, output: &Output) 
     }))?;
     Ok(exit::OK)
 }
+
+/// Whether the address may be served: the studio speaks plain HTTP, which leaves this computer only if somebody says so.
+fn reachable(host: IpAddr, insecure: bool) -> Result<(), CliError> {
+    if host.is_unspecified() {
+        return Err(CliError::usage(
+            "studio-host",
+            format!("`--host {host}` names no address: requests are answered only under the name that they are meant for"),
+        )
+        .help("name one address of this computer, for instance that of its network card")
+        .help(TUNNEL));
+    }
+    if !host.is_loopback() && !insecure {
+        return Err(CliError::usage(
+            "studio-host",
+            format!("`--host {host}` can be reached from the network, and the studio does not encrypt: nothing was served"),
+        )
+        .help(TUNNEL)
+        .help("or put a server with a certificate before it; `--insecure` serves it as it is, where the network is trusted"));
+    }
+    Ok(())
+}
+
+const TUNNEL: &str = "from another computer: `ssh -L 8712:127.0.0.1:8712 HOST`, then open the address that `overdrive studio` prints";
 
 /// Serves the studio from a thread of its own for as long as this process lives, and says where.
 pub(super) fn beside(globals: &Globals, output: &Output) -> Result<tokio::runtime::Runtime, CliError> {

@@ -14,6 +14,8 @@ import { draft } from '../draft';
 import type { List, SweepItem } from '../types';
 import { money } from '../parts/answers';
 
+/** Sweeps that the list holds. */
+const SHOWN_MAX = 10_000;
 const LIVE = ['Running', 'Paused', 'CancelRequested'];
 
 export function Sweeps() {
@@ -28,7 +30,16 @@ export function Sweeps() {
     const stop = new AbortController();
     const load = async () => {
       try {
-        list.value = (await get<List<SweepItem>>(`/sweeps?limit=10000${archived ? '&archived=true' : ''}`, stop.signal)).items;
+        const items: SweepItem[] = [];
+        let cursor: string | null = '';
+        while (cursor !== null && items.length < SHOWN_MAX) {
+          const page: List<SweepItem> = await get<List<SweepItem>>(`/sweeps?limit=500${archived ? '&archived=true' : ''}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`, stop.signal);
+          items.push(...page.items);
+          cursor = page.next;
+          // What is there is shown; the rest follows.
+          if (!list.value) list.value = [...items];
+        }
+        list.value = items;
         error.value = null;
       } catch (problem) {
         if (!stop.signal.aborted) error.value = problem;

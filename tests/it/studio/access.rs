@@ -254,6 +254,31 @@ fn the_description_names_every_route_and_every_shape() {
 }
 
 #[test]
+fn the_network_is_served_only_if_somebody_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_overdrive"))
+            .arg("--home")
+            .arg(folder.path().join(".overdrive"))
+            .arg("studio")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let words = refused(&["--host", "192.0.2.7"]);
+    assert!(
+        words.contains("does not encrypt") && words.contains("ssh -L"),
+        "{words}"
+    );
+    // Every name at once is no name, whatever is said about it.
+    let words = refused(&["--host", "0.0.0.0", "--insecure"]);
+    assert!(words.contains("names no address"), "{words}");
+    assert!(!folder.path().join(".overdrive").exists(), "nothing was made");
+}
+
+#[test]
 fn the_page_is_served_with_its_policy() {
     let server = server();
     let answer = server.ask("GET", "/sweeps/HD_test/curves?zoom=1", "");
@@ -276,6 +301,24 @@ fn the_page_is_served_with_its_policy() {
         "trusted-types od-worker",
     ] {
         assert!(policy.contains(part), "{part}");
+    }
+    // Packed for those who take it.
+    let bearer = server.bearer();
+    for (accepted, coding) in [
+        ("gzip, deflate, br, zstd", Some("br")),
+        ("gzip", Some("gzip")),
+        ("br;q=0, identity", None),
+        ("", None),
+    ] {
+        let headers = [("Authorization", bearer.as_str()), ("Accept-Encoding", accepted)];
+        let packed = server.send("GET", &format!("/{script}"), &headers, "");
+        assert_eq!(packed.header("content-encoding"), coding, "{accepted}");
+        assert_eq!(packed.header("vary"), Some("accept-encoding"));
+        assert_eq!(
+            packed.body.len() < asset.body.len() / 2,
+            coding.is_some(),
+            "{accepted}"
+        );
     }
     assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("onload="));
 }

@@ -5,6 +5,7 @@ mod actions;
 mod compute;
 mod files;
 mod live;
+mod mlflow;
 mod reading;
 mod shapes;
 

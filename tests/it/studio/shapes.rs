@@ -142,7 +142,9 @@ fn strictly(
 ) -> Vec<String> {
     let mut found = wrong(document, schema, value, at, known);
     if let Some(entries) = value.as_object()
-        && ["type", "$ref", "allOf", "anyOf", "oneOf"].iter().any(|word| schema.get(word).is_some())
+        && ["type", "$ref", "allOf", "anyOf", "oneOf"]
+            .iter()
+            .any(|word| schema.get(word).is_some())
     {
         for name in entries.keys().filter(|name| !known.contains(name)) {
             found.push(format!("{at}: `{name}` is not described"));
