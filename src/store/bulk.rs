@@ -25,6 +25,8 @@ pub struct Score {
     pub reports: u64,
     /// Whether the policy stopped it.
     pub stopped: bool,
+    /// Whether it failed.
+    pub failed: bool,
 }
 
 /// A trial with what searching, sorting and drawing need, without the texts that only its own page shows.
@@ -77,7 +79,7 @@ impl Store {
         };
         let mut statement = connection
             .prepare_cached(&format!(
-                "SELECT number, ended_ms, started_ms, best, reports, stop IS NOT NULL FROM trial \
+                "SELECT number, ended_ms, started_ms, best, reports, stop IS NOT NULL, state = 'Failed' FROM trial \
                  WHERE sweep = ?1 AND ended_ms IS NOT NULL AND {changed} ORDER BY ended_ms, number"
             ))
             .map_err(self.sorted())?;
@@ -91,6 +93,7 @@ impl Store {
                 best: row.get(3)?,
                 reports: unsigned(row.get(4)?),
                 stopped: row.get(5)?,
+                failed: row.get(6)?,
             })
         });
         rows.and_then(Iterator::collect).map_err(self.sorted())

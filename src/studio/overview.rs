@@ -3,13 +3,10 @@
 //! A course is folded once from all ended trials and then kept up from the event log, so that an answer never reads all trials.
 
 use crate::controller::SweepState;
-use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::process::Presence;
 use crate::report::eta;
-use crate::store::{
-    EventQuery, EventRow, Score, Store, SweepFilter, SweepRow, TrialOrder, TrialQuery, TrialRow,
-};
+use crate::store::{EventQuery, EventRow, Score, Store, SweepFilter, SweepRow, TrialQuery, TrialRow};
 use crate::studio::error::ApiError;
 use crate::studio::read::{Answer, List, SCHEMA_VERSION};
 use crate::studio::state::Studio;
@@ -56,6 +53,8 @@ pub(super) struct Course {
     stopped: (u64, u64),
     longest: u64,
     warnings: VecDeque<EventRow>,
+    /// Numbers of the trials that failed last, the latest first.
+    failed: VecDeque<u64>,
 }
 
 impl Course {
@@ -93,6 +92,10 @@ impl Course {
             if self.durations.len() > DURATIONS {
                 self.durations.pop_front();
             }
+        }
+        if score.failed {
+            self.failed.push_front(score.trial);
+            self.failed.truncate(TROUBLES);
         }
         if score.stopped {
             self.stopped.0 += score.reports;
@@ -344,31 +347,28 @@ pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<
             limit: Some(FIRST_TRIALS),
             ..TrialQuery::default()
         };
-        let failed = TrialQuery {
-            states: vec![TrialState::Failed],
-            order: TrialOrder::Ended,
-            reverse: true,
-            limit: Some(TROUBLES as u64),
-            ..TrialQuery::default()
-        };
-        let (trials, trouble) = (
-            store.trials(&row.sweep, &first)?,
-            store.trials(&row.sweep, &failed)?,
-        );
+        let trials = store.trials(&row.sweep, &first)?;
         let led = is_led(store, &row)?;
-        courses.with(store, &row, |course| Summary {
-            schema_version: SCHEMA_VERSION,
-            best_so_far: course.thinned(BEST_POINTS_MAX),
-            eta: course.eta(&row),
-            cost: course.cost(&row),
-            saved: course.saved(),
-            warnings: course.warnings.iter().cloned().collect(),
-            position,
-            led,
-            trials,
-            trouble,
-            sweep: row.clone(),
-        })
+        let (mut summary, failed) = courses.with(store, &row, |course| {
+            let summary = Summary {
+                schema_version: SCHEMA_VERSION,
+                best_so_far: course.thinned(BEST_POINTS_MAX),
+                eta: course.eta(&row),
+                cost: course.cost(&row),
+                saved: course.saved(),
+                warnings: course.warnings.iter().cloned().collect(),
+                position,
+                led,
+                trials,
+                trouble: Vec::new(),
+                sweep: row.clone(),
+            };
+            (summary, course.failed.clone())
+        })?;
+        for trial in failed {
+            summary.trouble.push(store.trial(&row.sweep, trial)?);
+        }
+        Ok(summary)
     };
     studio.with_store(work).await.map(Json)
 }
@@ -385,6 +385,7 @@ mod tests {
             best,
             reports: 4,
             stopped: trial % 2 == 1,
+            failed: false,
         }
     }
 

@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-DciVNWfF.js",
+        path: "assets/index-tJXNDwG1.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-DciVNWfF.js"),
-        br: include_bytes!("../packed/assets/index-DciVNWfF.js.br"),
-        gz: include_bytes!("../packed/assets/index-DciVNWfF.js.gz"),
+        plain: include_bytes!("assets/index-tJXNDwG1.js"),
+        br: include_bytes!("../packed/assets/index-tJXNDwG1.js.br"),
+        gz: include_bytes!("../packed/assets/index-tJXNDwG1.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-Dt-4Ge4U.js",

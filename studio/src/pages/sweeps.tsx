@@ -10,7 +10,7 @@ import { Progress } from '../parts/progress';
 import { Copy, Loading, Spark, State, Trouble } from '../parts/ui';
 import { go, query, setQuery, sweepPath } from '../router';
 import { settings } from '../settings';
-import { draft } from '../draft';
+import { draft, form } from '../draft';
 import type { List, SweepItem } from '../types';
 import { money } from '../parts/answers';
 
@@ -84,6 +84,7 @@ export function Sweeps() {
     const file = event.dataTransfer?.files[0];
     if (!file || file.size > 4 << 20) return;
     draft.value = { name: file.name, text: await file.text() };
+    form.value = null;
     go('/new');
   };
 
