@@ -25,6 +25,7 @@ use truncation_selection::TruncationSelection;
 
 /// When a policy looks at a trial: at interval n iff `n >= max(1, delay_evaluation)` and `n mod evaluation_interval == 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Every how many intervals; >= 1 (configuration maps 0 and less to 1).
     pub evaluation_interval: u64,
@@ -56,6 +57,7 @@ impl Schedule {
 
 /// Slack of the Bandit policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Slack {
     /// `slack_factor`: relative to the best.
@@ -66,6 +68,7 @@ pub enum Slack {
 
 /// Whom to judge after a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// Every running trial at its latest due interval, from one snapshot.
@@ -77,6 +80,7 @@ pub enum Trigger {
 
 /// Serialisable settings of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicySpec {

@@ -3,15 +3,12 @@
 mod az_script;
 mod binary;
 mod channels;
-mod disk;
-mod faults;
-mod inherit;
-mod inputs;
 mod choices;
 mod deliver;
 mod disk;
 mod faults;
 mod inherit;
+mod inputs;
 mod jobs;
 mod kills;
 mod plots;
