@@ -59,7 +59,7 @@ fn environment(
     preparation: &mut Preparation,
     output: &Output,
 ) -> Result<(), CliError> {
-    if !needs_interpreter(experiment) {
+    if !experiment.launch.starts_python() {
         return Ok(());
     }
     let cache = cache_folder().join("environments");
@@ -89,14 +89,6 @@ fn environment(
     preparation.path_prepend = prepared.path_prepend;
     preparation.variables = prepared.variables;
     Ok(())
-}
-
-/// Whether a trial starts Python at all: a shell script needs no environment.
-fn needs_interpreter(experiment: &Experiment) -> bool {
-    match &experiment.launch.command {
-        crate::config::Command::Script { script, .. } => script.ends_with(".py"),
-        crate::config::Command::Template { text, .. } => text.contains("python"),
-    }
 }
 
 /// Cache shared by all projects: `$XDG_CACHE_HOME/overdrive`, else `~/.cache/overdrive`, else a folder of the temporary one.

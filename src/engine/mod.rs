@@ -277,6 +277,11 @@ fn driver(
         folder,
         doorbell: bell.path().to_owned(),
     };
+    let luggage = launcher.luggage();
+    for target in &targets {
+        target.listen(Arc::clone(bell));
+        target.equip(&luggage);
+    }
     Ok(Driver::new(
         writer,
         controller,
