@@ -14,7 +14,7 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachTarget, CreateCommand, CreatePool, IgnoredPool, ProjectFolder, RemoveTarget, Target, TargetCommand,
+    AttachCommand, AttachRemote, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool, Reach, ProjectFolder, RemoveTarget, Target, TargetCommand,
     TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};

@@ -8,7 +8,7 @@ use crate::environment::{Builder, EnvironmentError};
 use crate::snapshot;
 use std::path::{Path, PathBuf};
 
-/// Prepares `experiment`: source folder and environment. `home` is the state folder.
+/// Prepares `experiment`: source folder and, if trials run `here`, environment. `home` is the state folder.
 ///
 /// # Errors
 /// [`CliError`] if the source cannot be read or the environment cannot be built.
@@ -16,6 +16,7 @@ pub(super) fn prepare(
     experiment: &Experiment,
     home: &Path,
     in_place: bool,
+    here: bool,
     output: &Output,
 ) -> Result<Preparation, CliError> {
     let launch = &experiment.launch;
@@ -36,7 +37,9 @@ pub(super) fn prepare(
             preparation.snapshot_id = Some(taken.id);
         }
     }
-    environment(experiment, &mut preparation, output)?;
+    if here {
+        environment(experiment, &mut preparation, output)?;
+    }
     if let Some(seconds) = experiment
         .extensions
         .get("grace_seconds")

@@ -5,7 +5,7 @@ use crate::config::launch::{LaunchContext, LaunchError, plan};
 use crate::config::{Dialect, Experiment};
 use crate::runner::AttemptSpec;
 use crate::space::Assignment;
-use crate::target::{AttemptRef, Luggage, Site};
+use crate::target::{AttemptRef, Site};
 use indexmap::IndexMap;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -121,18 +121,6 @@ impl Launcher {
             variables: preparation.variables.clone(),
             doorbell: Some(self.doorbell.clone()),
             registry: Some(self.folder.join("registry")),
-        }
-    }
-
-    /// What trials need wherever they run.
-    pub(super) fn luggage(&self) -> Luggage {
-        let preparation = &self.preparation;
-        let snapshot = preparation.snapshot_id.clone().zip(preparation.snapshot.clone());
-        let launch = &self.experiment.launch;
-        Luggage {
-            sweep: self.sweep.clone(),
-            snapshot,
-            environment: launch.starts_python().then(|| launch.environment.clone()),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! From the names of an experiment's targets to what the engine starts trials with.
 
 use crate::cli::error::CliError;
+use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::config::Experiment;
 use crate::report::text;
-use crate::target::LocalOptions;
+use crate::target::agent::protocol::Starter;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
-use crate::target::registry::{Registry, RegistryError};
+use crate::target::registry::{Registry, RegistryError, Section};
+use crate::target::remote::{RemoteOptions, RemoteTarget};
+use crate::target::ssh::{Ssh, SshOptions, SshTransport};
+use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Targets of one sweep.
 #[derive(Default)]
@@ -16,6 +21,49 @@ pub(super) struct Targets {
     pub(super) local: Option<LocalOptions>,
     /// Pools.
     pub(super) pools: Vec<LocalOptions>,
+    /// Machines elsewhere.
+    pub(super) remote: Vec<Arc<RemoteTarget>>,
+}
+
+impl Targets {
+    /// Whether trials run on this computer, so that their environment is needed here.
+    pub(super) fn any_here(&self) -> bool {
+        self.local.is_some() || !self.pools.is_empty()
+    }
+
+    /// Those elsewhere, as the engine takes them.
+    pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
+        self.remote.iter().map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>).collect()
+    }
+
+    /// Waits until those elsewhere can start trials.
+    ///
+    /// # Errors
+    /// The first that cannot be reached or made ready.
+    pub(super) fn make_ready(&self, luggage: &Luggage, output: &Output) -> Result<(), CliError> {
+        // All begin before one is waited for.
+        for target in &self.remote {
+            target.equip(luggage);
+        }
+        for target in &self.remote {
+            let name = text::printable(target.name());
+            target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<TargetError> for CliError {
+    fn from(error: TargetError) -> Self {
+        let message = text::printable(&error.to_string());
+        match error {
+            TargetError::Refused { target, .. } => Self::new(exit::UNREACHABLE, "target-refused", message)
+                .help(format!("`overdrive target test {}` looks at each step", text::printable(&target))),
+            TargetError::Unreachable { target, .. } => Self::new(exit::UNREACHABLE, "target-unreachable", message)
+                .help(format!("`overdrive target test {}` looks at each step", text::printable(&target))),
+            TargetError::Exhausted { .. } => Self::failed("target-exhausted", message),
+        }
+    }
 }
 
 impl From<PoolError> for CliError {
@@ -49,6 +97,8 @@ impl From<RegistryError> for CliError {
                 |near| format!("did you mean `{near}`?"),
             )),
             RegistryError::Pool(error) => error.into(),
+            RegistryError::Section(_) => Self::usage("target-file", message),
+            RegistryError::Ssh(_) => Self::usage("ssh-options", message),
             RegistryError::Reserved(_) => {
                 Self::usage("reserved-name", message).help("`local` is this computer and always there")
             }
@@ -73,6 +123,26 @@ fn configuration_folder() -> Option<PathBuf> {
             .map(PathBuf::from)
     };
     set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+}
+
+/// Where secrets and accepted host keys are kept: the user's configuration, else the state folder.
+pub(super) fn private_folder(home: &Path) -> PathBuf {
+    configuration_folder().map_or_else(|| home.to_owned(), |folder| folder.join("overdrive"))
+}
+
+/// A machine by SSH, with this program to bring there.
+pub(super) fn ssh(options: &SshOptions, home: &Path) -> Ssh {
+    let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+    Ssh::new(options.clone(), private_folder(home).join("known_hosts"), program)
+}
+
+/// A machine by SSH as a target called `name`.
+fn remote(name: &str, options: &SshOptions, home: &Path) -> Arc<RemoteTarget> {
+    let transport = SshTransport::new(ssh(options, home), Starter::Process);
+    let slots = options.slots;
+    let name = name.to_owned();
+    let kind = "remote";
+    Arc::new(RemoteTarget::new(RemoteOptions { name, kind, slots }, Box::new(transport)))
 }
 
 /// The name as the registry knows it.
@@ -100,7 +170,13 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
                 continue;
             }
             made if made.eq_ignore_ascii_case("amlcompute") => throw_away(experiment)?,
-            known => registry.get(known)?.definition.amlcompute,
+            known => match registry.get(known)?.definition.section()? {
+                Section::Pool(pool) => pool.clone(),
+                Section::Remote(options) => {
+                    targets.remote.push(remote(name, options, home));
+                    continue;
+                }
+            },
         };
         let options = pool.local(name, &machine, nodes)?;
         let asked = pool
@@ -139,16 +215,22 @@ fn trials(count: u64) -> String {
     }
 }
 
-/// The same targets by name only, for a sweep whose trials are only to be ended.
-pub(super) fn by_name(experiment: &Experiment) -> Targets {
-    let pools = experiment.targets.iter().map(|name| LocalOptions {
-        name: name.clone(),
-        ..LocalOptions::default()
-    });
-    Targets {
-        local: None,
-        pools: pools.collect(),
+/// The same targets for a sweep whose trials are only to be ended: what is here needs no more than its name.
+pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
+    let registry = registry(home);
+    let mut targets = Targets::default();
+    for name in &experiment.targets {
+        let known = registry.get(bare(name)).map(|found| found.definition);
+        match known.as_ref().map(|definition| definition.section()) {
+            Ok(Ok(Section::Remote(options))) => targets.remote.push(remote(name, options, home)),
+            // A pool, or one whose file is gone.
+            _ => targets.pools.push(LocalOptions {
+                name: name.clone(),
+                ..LocalOptions::default()
+            }),
+        }
     }
+    targets
 }
 
 /// `target: amlcompute`: a pool for this sweep alone, as large as the sweep can use. Here there is nothing to give back.

@@ -18,6 +18,9 @@ const SOCKET_MAX: usize = 85;
 /// How long an unused connection is kept, seconds.
 const PERSIST: &str = "120";
 
+/// How the words end that say that a host was never seen.
+pub(super) const UNKNOWN_HOST: &str = "is not known";
+
 /// One machine, by SSH.
 #[derive(Clone, Debug)]
 pub struct Ssh {
@@ -267,7 +270,7 @@ impl Ssh {
             ));
         }
         if has("host key is known for") || has("Host key verification failed") {
-            return LineError::Refused(format!("the host key of {host} is not known"));
+            return LineError::Refused(format!("the host key of {host} {UNKNOWN_HOST}"));
         }
         if has("Permission denied (") || has("Too many authentication failures") {
             let with = match (&self.options.private_key_file, &self.options.secret) {

@@ -11,7 +11,7 @@ pub mod secret;
 
 pub use client::Ssh;
 pub use options::{Secret, SshOptions, SshProblem};
-pub use probe::probe;
+pub use probe::{HostKey, fingerprints, host_key, probe};
 
 use super::agent::protocol::Starter;
 use super::remote::{Errors, Line, LineError, Transport};

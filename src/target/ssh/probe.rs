@@ -1,6 +1,6 @@
 //! Looks whether a machine can run trials, for real, and how long each step takes.
 
-use super::client::{Input, Ssh, talk};
+use super::client::{Input, Ssh, UNKNOWN_HOST, talk};
 use super::install;
 use crate::target::probe::{Step, timed};
 use crate::target::remote::LineError;
@@ -25,7 +25,11 @@ pub fn probe(ssh: &Ssh) -> Vec<Step> {
     if !reached {
         return steps;
     }
-    steps.push(timed("host key", false, || host_key(ssh)));
+    steps.push(timed("host key", false, || match host_key(ssh) {
+        HostKey::Known => Ok("known".into()),
+        HostKey::Unknown => Err("it was never seen; `attach` can accept it".into()),
+        HostKey::Refused(reason) => Err(reason),
+    }));
     if steps.iter().any(|step| step.found.is_err()) {
         return steps;
     }
@@ -87,27 +91,13 @@ fn text(error: LineError) -> String {
 
 /// Connects without `ssh`, where the configuration names no way through other machines.
 fn reach(ssh: &Ssh) -> Result<String, String> {
-    let mut command = ssh.resolved();
-    let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| format!("ssh: {error}"))?;
-    let value = |key: &str| {
-        let mut lines = spoken.output.lines();
-        lines
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
-            .map(str::to_owned)
+    let (host, port) = match resolve(ssh) {
+        Ok(resolved) => resolved,
+        Err(Through::Others(way)) => return Ok(format!("through {way}")),
+        Err(Through::Nothing(reason)) => return Err(reason),
     };
-    let through = value("proxyjump")
-        .or_else(|| value("proxycommand"))
-        .filter(|way| way != "none");
-    if let Some(way) = through {
-        return Ok(format!("through {way}"));
-    }
-    let host = value("hostname").unwrap_or_else(|| ssh.options().address.clone());
-    let port = value("port").and_then(|port| port.parse().ok()).unwrap_or(22_u16);
     let mut last = format!("`{host}` has no address");
-    for address in (host.as_str(), port)
-        .to_socket_addrs()
-        .map_err(|error| format!("`{host}`: {error}"))?
-    {
+    for address in (host.as_str(), port).to_socket_addrs().map_err(|error| format!("`{host}`: {error}"))? {
         match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
             Ok(_) => return Ok(address.to_string()),
             Err(error) => last = format!("{address}: {error}"),
@@ -116,23 +106,75 @@ fn reach(ssh: &Ssh) -> Result<String, String> {
     Err(last)
 }
 
-/// Offers no way to log in: what is refused then is only that.
-fn host_key(ssh: &Ssh) -> Result<String, String> {
+/// Why there is no address to connect to.
+enum Through {
+    /// Other machines lead there.
+    Others(String),
+    /// `ssh` could not be asked.
+    Nothing(String),
+}
+
+/// Host and port by the user's configuration.
+fn resolve(ssh: &Ssh) -> Result<(String, u16), Through> {
+    let mut command = ssh.resolved();
+    let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| Through::Nothing(format!("ssh: {error}")))?;
+    let value = |key: &str| {
+        let mut lines = spoken.output.lines();
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned)
+    };
+    if let Some(way) = value("proxyjump").or_else(|| value("proxycommand")).filter(|way| way != "none") {
+        return Err(Through::Others(way));
+    }
+    let host = value("hostname").unwrap_or_else(|| ssh.options().address.clone());
+    let port = value("port").and_then(|port| port.parse().ok()).unwrap_or(22);
+    Ok((host, port))
+}
+
+/// What is known of a machine's host key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostKey {
+    /// It is the one that is known.
+    Known,
+    /// It was never seen.
+    Unknown,
+    /// It is another one, or could not be looked at.
+    Refused(String),
+}
+
+/// Looks at the host key alone: offers no way to log in, so that what is refused then is only that.
+pub fn host_key(ssh: &Ssh) -> HostKey {
     let fresh = ssh.clone().unshared();
-    let mut command = fresh.command();
+    let command = fresh.command();
     let arguments: Vec<_> = command.get_args().map(std::ffi::OsString::from).collect();
     let mut asking = std::process::Command::new("ssh");
     // The first value of an option counts.
-    asking
-        .args(["-o", "PreferredAuthentications=none", "-o", "BatchMode=yes"])
-        .args(arguments)
-        .arg("true");
-    std::mem::swap(&mut command, &mut asking);
-    let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| format!("ssh: {error}"))?;
+    asking.args(["-o", "PreferredAuthentications=none", "-o", "BatchMode=yes"]).args(arguments).arg("true");
+    let spoken = match talk(&mut asking, Input::Text(""), PATIENCE) {
+        Ok(spoken) => spoken,
+        Err(error) => return HostKey::Refused(format!("ssh: {error}")),
+    };
     if spoken.code == Some(0) || spoken.errors.contains("Permission denied") {
-        return Ok("known".into());
+        return HostKey::Known;
     }
-    Err(text(fresh.explain(&spoken.errors)))
+    let reason = text(fresh.explain(&spoken.errors));
+    if reason.ends_with(UNKNOWN_HOST) { HostKey::Unknown } else { HostKey::Refused(reason) }
+}
+
+/// Fingerprints of the keys that the machine shows now.
+pub fn fingerprints(ssh: &Ssh) -> Vec<String> {
+    let Ok((host, port)) = resolve(ssh) else { return Vec::new() };
+    let mut scan = std::process::Command::new("ssh-keyscan");
+    scan.args(["-T", "10", "-p", &port.to_string(), "--"]).arg(host);
+    let Ok(scanned) = talk(&mut scan, Input::Text(""), PATIENCE) else { return Vec::new() };
+    let mut show = std::process::Command::new("ssh-keygen");
+    show.args(["-l", "-f", "-"]);
+    let Ok(shown) = talk(&mut show, Input::Text(&scanned.output), PATIENCE) else { return Vec::new() };
+    let short = |line: &str| {
+        let mut words = line.split_whitespace();
+        let print = words.nth(1)?;
+        Some(format!("{print} {}", words.next_back().unwrap_or_default()))
+    };
+    shown.output.lines().filter_map(short).collect()
 }
 
 /// How far the clock there is from this one, as far as the way there and back lets know.

@@ -140,10 +140,12 @@ fn stream_newest(home: &Path, since: std::time::SystemTime) {
 /// Creates the sweep and leaves its leading to a process of its own, which survives this one and its terminal.
 fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<String, CliError> {
     use std::os::unix::process::CommandExt;
-    pools::of(experiment, home, output)?;
+    let targets = pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
-    let preparation = prepare::prepare(experiment, home, false, output)?;
+    let preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
     let id = run::sweep_id(experiment);
+    targets.make_ready(&preparation.luggage(&id, experiment), output)?;
+    drop(targets);
     let folder = home.join("sweeps").join(&id);
     let document =
         serde_json::to_value(&preparation).map_err(|error| CliError::failed("json", error.to_string()))?;
