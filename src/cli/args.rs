@@ -14,8 +14,9 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool, Reach, ProjectFolder, RemoveTarget, Target, TargetCommand,
-    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachRemote, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool, ProjectFolder,
+    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
+    VmPriority,
 };
 pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
 

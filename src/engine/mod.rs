@@ -277,7 +277,9 @@ fn driver(
         folder,
         doorbell: bell.path().to_owned(),
     };
-    let luggage = launcher.preparation.luggage(&launcher.sweep, &launcher.experiment);
+    let luggage = launcher
+        .preparation
+        .luggage(&launcher.sweep, &launcher.experiment);
     for target in &targets {
         target.listen(Arc::clone(bell));
         target.equip(&luggage);

@@ -33,7 +33,10 @@ impl Targets {
 
     /// Those elsewhere, as the engine takes them.
     pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
-        self.remote.iter().map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>).collect()
+        self.remote
+            .iter()
+            .map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>)
+            .collect()
     }
 
     /// Waits until those elsewhere can start trials.
@@ -58,9 +61,16 @@ impl From<TargetError> for CliError {
         let message = text::printable(&error.to_string());
         match error {
             TargetError::Refused { target, .. } => Self::new(exit::UNREACHABLE, "target-refused", message)
-                .help(format!("`overdrive target test {}` looks at each step", text::printable(&target))),
-            TargetError::Unreachable { target, .. } => Self::new(exit::UNREACHABLE, "target-unreachable", message)
-                .help(format!("`overdrive target test {}` looks at each step", text::printable(&target))),
+                .help(format!(
+                    "`overdrive target test {}` looks at each step",
+                    text::printable(&target)
+                )),
+            TargetError::Unreachable { target, .. } => {
+                Self::new(exit::UNREACHABLE, "target-unreachable", message).help(format!(
+                    "`overdrive target test {}` looks at each step",
+                    text::printable(&target)
+                ))
+            }
             TargetError::Exhausted { .. } => Self::failed("target-exhausted", message),
         }
     }
@@ -142,7 +152,10 @@ fn remote(name: &str, options: &SshOptions, home: &Path) -> Arc<RemoteTarget> {
     let slots = options.slots;
     let name = name.to_owned();
     let kind = "remote";
-    Arc::new(RemoteTarget::new(RemoteOptions { name, kind, slots }, Box::new(transport)))
+    Arc::new(RemoteTarget::new(
+        RemoteOptions { name, kind, slots },
+        Box::new(transport),
+    ))
 }
 
 /// The name as the registry knows it.

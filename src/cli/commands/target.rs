@@ -4,8 +4,8 @@ mod attaching;
 
 use super::{pools, steer};
 use crate::cli::args::{
-    Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand,
-    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
+    UpdateCommand, UpdatePool, VmPriority,
 };
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Progress};
@@ -196,8 +196,10 @@ pub(super) fn update(arguments: &UpdatePool, globals: &Globals) -> Result<Found,
     let before = found.definition.amlcompute.clone();
     let Some(pool) = &mut found.definition.amlcompute else {
         let kind = found.definition.kind.word();
-        return Err(CliError::usage("target-kind", format!("`{name}` is of type `{kind}`, not a pool"))
-            .help(format!("its file can be edited: {}", found.path.display())));
+        return Err(
+            CliError::usage("target-kind", format!("`{name}` is of type `{kind}`, not a pool"))
+                .help(format!("its file can be edited: {}", found.path.display())),
+        );
     };
     pool.min_nodes = arguments.min_nodes.unwrap_or(pool.min_nodes);
     pool.max_nodes = arguments.max_nodes.unwrap_or(pool.max_nodes);
@@ -250,10 +252,11 @@ pub(super) fn remove(
         }
         Ok(found) if !detach && found.definition.kind.is_attached() => {
             let name = found.definition.name;
-            return Err(
-                CliError::usage("attached", format!("`{name}` was attached, not created; it stays"))
-                    .help(format!("`overdrive target detach -n {name}` lets go of it")),
-            );
+            return Err(CliError::usage(
+                "attached",
+                format!("`{name}` was attached, not created; it stays"),
+            )
+            .help(format!("`overdrive target detach -n {name}` lets go of it")));
         }
         // A file that cannot be understood can be removed all the same.
         Ok(_) | Err(RegistryError::Malformed { .. }) => {}
@@ -371,7 +374,10 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
 }
 
 fn at_a_time(slots: Option<u64>) -> String {
-    slots.map_or_else(|| "as many trials as it has cores".into(), |slots| slots.to_string())
+    slots.map_or_else(
+        || "as many trials as it has cores".into(),
+        |slots| slots.to_string(),
+    )
 }
 
 /// Size, nodes and trials at once of a target, for a table.
@@ -385,7 +391,9 @@ fn figures(found: &Found, machine: &Machine) -> Result<[String; 3], CliError> {
         Section::Remote(options) => [
             text::printable(&options.address),
             "1".into(),
-            options.slots.map_or_else(|| "its cores".into(), |slots| slots.to_string()),
+            options
+                .slots
+                .map_or_else(|| "its cores".into(), |slots| slots.to_string()),
         ],
     })
 }

@@ -120,13 +120,7 @@ fn files_by_hand_are_read_and_their_errors_told() {
         "name: short\ntype: amlcompute\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
     );
     let short = registry.get("short").unwrap().definition.amlcompute.unwrap();
-    assert_eq!(
-        (
-            short.idle_seconds_before_scaledown,
-            short.min_nodes
-        ),
-        (120, 0)
-    );
+    assert_eq!((short.idle_seconds_before_scaledown, short.min_nodes), (120, 0));
     for (name, text, told) in [
         (
             "typo",

@@ -97,7 +97,10 @@ fn reach(ssh: &Ssh) -> Result<String, String> {
         Err(Through::Nothing(reason)) => return Err(reason),
     };
     let mut last = format!("`{host}` has no address");
-    for address in (host.as_str(), port).to_socket_addrs().map_err(|error| format!("`{host}`: {error}"))? {
+    for address in (host.as_str(), port)
+        .to_socket_addrs()
+        .map_err(|error| format!("`{host}`: {error}"))?
+    {
         match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
             Ok(_) => return Ok(address.to_string()),
             Err(error) => last = format!("{address}: {error}"),
@@ -117,12 +120,18 @@ enum Through {
 /// Host and port by the user's configuration.
 fn resolve(ssh: &Ssh) -> Result<(String, u16), Through> {
     let mut command = ssh.resolved();
-    let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| Through::Nothing(format!("ssh: {error}")))?;
+    let spoken = talk(&mut command, Input::Text(""), PATIENCE)
+        .map_err(|error| Through::Nothing(format!("ssh: {error}")))?;
     let value = |key: &str| {
         let mut lines = spoken.output.lines();
-        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned)
+        lines
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+            .map(str::to_owned)
     };
-    if let Some(way) = value("proxyjump").or_else(|| value("proxycommand")).filter(|way| way != "none") {
+    if let Some(way) = value("proxyjump")
+        .or_else(|| value("proxycommand"))
+        .filter(|way| way != "none")
+    {
         return Err(Through::Others(way));
     }
     let host = value("hostname").unwrap_or_else(|| ssh.options().address.clone());
@@ -148,7 +157,10 @@ pub fn host_key(ssh: &Ssh) -> HostKey {
     let arguments: Vec<_> = command.get_args().map(std::ffi::OsString::from).collect();
     let mut asking = std::process::Command::new("ssh");
     // The first value of an option counts.
-    asking.args(["-o", "PreferredAuthentications=none", "-o", "BatchMode=yes"]).args(arguments).arg("true");
+    asking
+        .args(["-o", "PreferredAuthentications=none", "-o", "BatchMode=yes"])
+        .args(arguments)
+        .arg("true");
     let spoken = match talk(&mut asking, Input::Text(""), PATIENCE) {
         Ok(spoken) => spoken,
         Err(error) => return HostKey::Refused(format!("ssh: {error}")),
@@ -157,18 +169,28 @@ pub fn host_key(ssh: &Ssh) -> HostKey {
         return HostKey::Known;
     }
     let reason = text(fresh.explain(&spoken.errors));
-    if reason.ends_with(UNKNOWN_HOST) { HostKey::Unknown } else { HostKey::Refused(reason) }
+    if reason.ends_with(UNKNOWN_HOST) {
+        HostKey::Unknown
+    } else {
+        HostKey::Refused(reason)
+    }
 }
 
 /// Fingerprints of the keys that the machine shows now.
 pub fn fingerprints(ssh: &Ssh) -> Vec<String> {
-    let Ok((host, port)) = resolve(ssh) else { return Vec::new() };
+    let Ok((host, port)) = resolve(ssh) else {
+        return Vec::new();
+    };
     let mut scan = std::process::Command::new("ssh-keyscan");
     scan.args(["-T", "10", "-p", &port.to_string(), "--"]).arg(host);
-    let Ok(scanned) = talk(&mut scan, Input::Text(""), PATIENCE) else { return Vec::new() };
+    let Ok(scanned) = talk(&mut scan, Input::Text(""), PATIENCE) else {
+        return Vec::new();
+    };
     let mut show = std::process::Command::new("ssh-keygen");
     show.args(["-l", "-f", "-"]);
-    let Ok(shown) = talk(&mut show, Input::Text(&scanned.output), PATIENCE) else { return Vec::new() };
+    let Ok(shown) = talk(&mut show, Input::Text(&scanned.output), PATIENCE) else {
+        return Vec::new();
+    };
     let short = |line: &str| {
         let mut words = line.split_whitespace();
         let print = words.nth(1)?;

@@ -1,9 +1,7 @@
 //! `computetarget ...`: the registry in the words of the old command line.
 
 use super::print::Printer;
-use crate::cli::args::{
-    ComputeCommand, CreateCommand, Globals, RemoveTarget, TargetName, UpdateCommand,
-};
+use crate::cli::args::{ComputeCommand, CreateCommand, Globals, RemoveTarget, TargetName, UpdateCommand};
 use crate::cli::commands::{pools, target};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;

@@ -25,7 +25,11 @@ pub(in crate::cli::commands) fn attach(
     }
 }
 
-fn attach_remote(arguments: &AttachRemote, globals: &Globals, output: &Output) -> Result<(Found, PathBuf), CliError> {
+fn attach_remote(
+    arguments: &AttachRemote,
+    globals: &Globals,
+    output: &Output,
+) -> Result<(Found, PathBuf), CliError> {
     let filing = &arguments.filing;
     let home = place(filing, globals)?;
     let (mut options, typed) = options(&arguments.reach, filing, &home)?;
@@ -99,7 +103,11 @@ fn finish(
 
 /// Options of the arguments, and a secret that was typed and must be kept somewhere.
 fn options(reach: &Reach, filing: &Filing, home: &Path) -> Result<(SshOptions, Option<String>), CliError> {
-    let word = if reach.private_key_file.is_some() { "passphrase" } else { "password" };
+    let word = if reach.private_key_file.is_some() {
+        "passphrase"
+    } else {
+        "password"
+    };
     if reach.password.is_some() && reach.private_key_file.is_some() {
         return Err(CliError::usage(
             "credentials",
@@ -107,15 +115,33 @@ fn options(reach: &Reach, filing: &Filing, home: &Path) -> Result<(SshOptions, O
         ));
     }
     if reach.private_key_passphrase.is_some() && reach.private_key_file.is_none() {
-        return Err(CliError::usage("credentials", "a passphrase without its `--private-key-file`"));
+        return Err(CliError::usage(
+            "credentials",
+            "a passphrase without its `--private-key-file`",
+        ));
     }
     let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
-    let typed = reach.password.clone().or_else(|| reach.private_key_passphrase.clone());
-    let ways = [typed.is_some(), reach.ask_secret, reach.secret_file.is_some(), reach.secret_env.is_some()];
+    let typed = reach
+        .password
+        .clone()
+        .or_else(|| reach.private_key_passphrase.clone());
+    let ways = [
+        typed.is_some(),
+        reach.ask_secret,
+        reach.secret_file.is_some(),
+        reach.secret_env.is_some(),
+    ];
     if ways.iter().filter(|way| **way).count() > 1 {
-        return Err(CliError::usage("credentials", format!("the {word} is given in two ways; one is enough")));
+        return Err(CliError::usage(
+            "credentials",
+            format!("the {word} is given in two ways; one is enough"),
+        ));
     }
-    let typed = if reach.ask_secret { Some(ask_secret(word)?) } else { typed };
+    let typed = if reach.ask_secret {
+        Some(ask_secret(word)?)
+    } else {
+        typed
+    };
     let secret = match (&typed, absolute(&reach.secret_file)?, &reach.secret_env) {
         (Some(_), ..) => Some(Secret::File(secret_path(home, &filing.name))),
         (None, Some(path), _) => Some(Secret::File(path)),
@@ -158,9 +184,16 @@ pub(super) fn forget_secret(home: &Path, name: &str) {
 }
 
 /// Looks at the machine step by step, its host key first.
-fn look(options: &SshOptions, reach: &Reach, filing: &Filing, home: &Path, output: &Output) -> Result<(), CliError> {
+fn look(
+    options: &SshOptions,
+    reach: &Reach,
+    filing: &Filing,
+    home: &Path,
+    output: &Output,
+) -> Result<(), CliError> {
     let private = pools::private_folder(home);
-    std::fs::create_dir_all(&private).map_err(|error| CliError::failed("folder", format!("{}: {error}", private.display())))?;
+    std::fs::create_dir_all(&private)
+        .map_err(|error| CliError::failed("folder", format!("{}: {error}", private.display())))?;
     let machine = pools::ssh(options, home);
     if filing.no_wait {
         return Ok(());
@@ -174,13 +207,23 @@ fn look(options: &SshOptions, reach: &Reach, filing: &Filing, home: &Path, outpu
         json: false,
         ..output.clone()
     };
-    let code = if output.json { verdict(&steps) } else { told(&filing.name, &steps, &shown)? };
+    let code = if output.json {
+        verdict(&steps)
+    } else {
+        told(&filing.name, &steps, &shown)?
+    };
     if code == exit::OK {
         return Ok(());
     }
     let reason = steps
         .iter()
-        .find_map(|step| step.found.as_ref().err().filter(|_| !step.optional).map(|reason| format!("{}: {reason}", step.name)))
+        .find_map(|step| {
+            step.found
+                .as_ref()
+                .err()
+                .filter(|_| !step.optional)
+                .map(|reason| format!("{}: {reason}", step.name))
+        })
         .unwrap_or_default();
     Err(CliError::new(
         exit::UNREACHABLE,
@@ -198,9 +241,14 @@ fn verdict(steps: &[crate::target::probe::Step]) -> u8 {
 /// The key of a host that was never seen: accepted by option, or by the user who has seen its fingerprint.
 fn accept(machine: &Ssh, accepted: bool, output: &Output) -> Result<(), CliError> {
     let shown = ssh::fingerprints(machine);
-    let keys = if shown.is_empty() { "its key could not be read".to_owned() } else { shown.join(", ") };
+    let keys = if shown.is_empty() {
+        "its key could not be read".to_owned()
+    } else {
+        shown.join(", ")
+    };
     let host = machine.destination();
-    let yes = accepted || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&host, &keys)?);
+    let yes =
+        accepted || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && ask(&host, &keys)?);
     if !yes {
         return Err(CliError::new(
             exit::UNREACHABLE,
@@ -211,14 +259,22 @@ fn accept(machine: &Ssh, accepted: bool, output: &Output) -> Result<(), CliError
     }
     output.note(&format!("host key accepted: {}", text::printable(&keys)));
     match ssh::host_key(&machine.clone().accepting_new_host()) {
-        HostKey::Refused(reason) => Err(CliError::new(exit::UNREACHABLE, "host-key", text::printable(&reason))),
+        HostKey::Refused(reason) => Err(CliError::new(
+            exit::UNREACHABLE,
+            "host-key",
+            text::printable(&reason),
+        )),
         HostKey::Known | HostKey::Unknown => Ok(()),
     }
 }
 
 fn ask(host: &str, keys: &str) -> Result<bool, CliError> {
     let mut to = std::io::stderr().lock();
-    write!(to, "{host} was never seen; its keys: {}\naccept them? [y/N] ", text::printable(keys))?;
+    write!(
+        to,
+        "{host} was never seen; its keys: {}\naccept them? [y/N] ",
+        text::printable(keys)
+    )?;
     to.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
