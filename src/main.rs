@@ -1,4 +1,4 @@
-//! The `overdrive` binary: all of it is in [`overdrive::cli`], but for runners and agents.
+//! The `overdrive` binary: all of it is in [`overdrive::cli`], but for runners, agents and workers.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         let work: Option<fn(&Path) -> i32> = match verb.to_str() {
             Some("runner") => Some(overdrive::runner::main),
             Some("agent") => Some(overdrive::target::agent::main),
+            Some("worker") => Some(overdrive::target::slurm::worker::main),
             _ => None,
         };
         if let Some(work) = work {

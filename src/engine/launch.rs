@@ -49,9 +49,9 @@ impl Launcher {
         attempt: &AttemptRef,
         nonce: &str,
         assignment: &Assignment,
-        site: Option<Site>,
+        (site, kind): (Option<Site>, &'static str),
     ) -> Result<AttemptSpec, LaunchError> {
-        let site = site.unwrap_or_else(|| self.here(attempt));
+        let site = site.unwrap_or_else(|| self.here(attempt, kind));
         let run_id = self.run_id(attempt.trial);
         let launch = &self.experiment.launch;
         let context = LaunchContext {
@@ -110,10 +110,10 @@ impl Launcher {
     }
 
     /// An attempt on this machine.
-    fn here(&self, attempt: &AttemptRef) -> Site {
+    fn here(&self, attempt: &AttemptRef, kind: &'static str) -> Site {
         let preparation = &self.preparation;
         Site {
-            kind: "local",
+            kind,
             folder: attempt.folder.clone(),
             snapshot: preparation.snapshot.clone(),
             interpreter: preparation.interpreter.clone(),

@@ -92,7 +92,7 @@ impl Driver {
         };
         let spec = match self
             .launcher
-            .spec(&attempt, &follower.nonce, &submission.assignment, site)
+            .spec(&attempt, &follower.nonce, &submission.assignment, (site, target.kind()))
         {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),

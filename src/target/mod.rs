@@ -4,11 +4,13 @@
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
 pub mod agent;
+mod command;
 pub mod local;
 pub mod pool;
 pub mod probe;
 pub mod registry;
 pub mod remote;
+pub mod slurm;
 pub mod ssh;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
@@ -154,6 +156,11 @@ pub enum TargetError {
 pub trait ComputeTarget: Send + Sync {
     /// Name by which users call it.
     fn name(&self) -> &str;
+
+    /// Kind of the target, as scripts see it.
+    fn kind(&self) -> &'static str {
+        "local"
+    }
 
     /// Whether its runners die with this machine.
     fn is_local(&self) -> bool;

@@ -230,6 +230,8 @@ pub enum AttachCommand {
     /// A machine that is reached by SSH.
     #[command(alias = "ssh", alias = "remotedocker")]
     Remote(Box<AttachRemote>),
+    /// A Slurm cluster, submitted to from here or from a machine that is reached by SSH.
+    Slurm(Box<AttachSlurm>),
     /// Any other kind: answered with the kinds there are.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -263,7 +265,7 @@ pub struct Filing {
 pub struct Reach {
     /// Name or address, or a `Host` of your SSH configuration.
     #[arg(short = 'a', long, alias = "ssh-config-host", value_name = "HOST")]
-    pub address: String,
+    pub address: Option<String>,
     /// User there.
     #[arg(short = 'u', long, value_name = "NAME")]
     pub username: Option<String>,
@@ -314,6 +316,61 @@ pub struct AttachRemote {
     /// Trials at once; by default as many as it has cores.
     #[arg(long, value_name = "N")]
     pub slots: Option<u64>,
+}
+
+/// How jobs are submitted to Slurm.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Jobs {
+    /// Partition; the site's default otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub partition: Option<String>,
+    /// Account that pays.
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Quality of service.
+    #[arg(long, value_name = "NAME")]
+    pub qos: Option<String>,
+    /// Generic resources of a trial, such as gpu:1.
+    #[arg(long, value_name = "LIST")]
+    pub gres: Option<String>,
+    /// Features that a node must have.
+    #[arg(long, value_name = "LIST")]
+    pub constraint: Option<String>,
+    /// Time limit of a job, such as 2:00:00.
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<String>,
+    /// Another option of sbatch, such as --exclusive; repeat for several.
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub directive: Vec<String>,
+    /// Let each job take one trial after the other.
+    #[arg(long)]
+    pub workers: bool,
+    /// Seconds between two looks at the queue; 2 by default.
+    #[arg(long, value_name = "SECONDS")]
+    pub poll_seconds: Option<u64>,
+}
+
+/// Arguments of `attach slurm`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachSlurm {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub filing: Filing,
+    /// How jobs are submitted.
+    #[command(flatten)]
+    pub jobs: Jobs,
+    /// Cores of a trial.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// Memory of a trial, such as 8G.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Jobs at once; by default as many as the sweep allows.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u64>,
+    /// The machine on which jobs are submitted, if not this one.
+    #[command(flatten)]
+    pub login: Reach,
 }
 
 /// Arguments of `test`.

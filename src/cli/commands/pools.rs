@@ -8,7 +8,9 @@ use crate::report::text;
 use crate::target::agent::protocol::Starter;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
 use crate::target::registry::{Registry, RegistryError, Section};
-use crate::target::remote::{RemoteOptions, RemoteTarget};
+use crate::target::remote::{RemoteOptions, RemoteTarget, Slots};
+use crate::target::probe::Step;
+use crate::target::slurm::{self, SlurmOptions, SlurmTarget};
 use crate::target::ssh::{Ssh, SshOptions, SshTransport};
 use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
 use std::path::{Path, PathBuf};
@@ -23,20 +25,20 @@ pub(super) struct Targets {
     pub(super) pools: Vec<LocalOptions>,
     /// Machines elsewhere.
     pub(super) remote: Vec<Arc<RemoteTarget>>,
+    /// Clusters whose jobs this computer submits.
+    pub(super) clusters: Vec<Arc<dyn ComputeTarget>>,
 }
 
 impl Targets {
     /// Whether trials run on this computer, so that their environment is needed here.
     pub(super) fn any_here(&self) -> bool {
-        self.local.is_some() || !self.pools.is_empty()
+        self.local.is_some() || !self.pools.is_empty() || !self.clusters.is_empty()
     }
 
-    /// Those elsewhere, as the engine takes them.
+    /// Those that the engine takes as they are.
     pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
-        self.remote
-            .iter()
-            .map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>)
-            .collect()
+        let remote = self.remote.iter().map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>);
+        remote.chain(self.clusters.iter().map(Arc::clone)).collect()
     }
 
     /// Waits until those elsewhere can start trials.
@@ -109,6 +111,7 @@ impl From<RegistryError> for CliError {
             RegistryError::Pool(error) => error.into(),
             RegistryError::Section(_) => Self::usage("target-file", message),
             RegistryError::Ssh(_) => Self::usage("ssh-options", message),
+            RegistryError::Slurm(_) => Self::usage("slurm-options", message),
             RegistryError::Reserved(_) => {
                 Self::usage("reserved-name", message).help("`local` is this computer and always there")
             }
@@ -142,20 +145,66 @@ pub(super) fn private_folder(home: &Path) -> PathBuf {
 
 /// A machine by SSH, with this program to bring there.
 pub(super) fn ssh(options: &SshOptions, home: &Path) -> Ssh {
-    let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
-    Ssh::new(options.clone(), private_folder(home).join("known_hosts"), program)
+    Ssh::new(options.clone(), private_folder(home).join("known_hosts"), program())
 }
 
-/// A machine by SSH as a target called `name`.
-fn remote(name: &str, options: &SshOptions, home: &Path) -> Arc<RemoteTarget> {
-    let transport = SshTransport::new(ssh(options, home), Starter::Process);
-    let slots = options.slots;
-    let name = name.to_owned();
-    let kind = "remote";
-    Arc::new(RemoteTarget::new(
-        RemoteOptions { name, kind, slots },
-        Box::new(transport),
-    ))
+/// This program's file.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into())
+}
+
+/// A machine by SSH as a target called `name`, on which `starter` starts runners.
+fn by_ssh(
+    options: RemoteOptions,
+    machine: &SshOptions,
+    starter: Starter,
+    home: &Path,
+) -> Arc<RemoteTarget> {
+    let transport = SshTransport::new(ssh(machine, home), starter);
+    Arc::new(RemoteTarget::new(options, Box::new(transport)))
+}
+
+/// Looks whether a cluster takes jobs, from where they are submitted.
+pub(super) fn probe_slurm(options: &SlurmOptions, home: &Path) -> Vec<Step> {
+    match &options.login {
+        None => slurm::probe(options, &mut slurm::here),
+        Some(login) => {
+            let machine = ssh(login, home);
+            let mut steps = crate::target::ssh::probe(&machine);
+            if steps.iter().all(|step| step.optional || step.found.is_ok()) {
+                steps.extend(slurm::probe(options, &mut |script| machine.ask(script)));
+            }
+            steps
+        }
+    }
+}
+
+impl Targets {
+    /// Adds a machine by SSH.
+    fn add_remote(&mut self, name: &str, options: &SshOptions, home: &Path) {
+        let remote = RemoteOptions {
+            name: name.to_owned(),
+            kind: "remote",
+            slots: options.slots.map_or(Slots::Cores, Slots::Of),
+        };
+        self.remote.push(by_ssh(remote, options, Starter::Process, home));
+    }
+
+    /// Adds a Slurm cluster, reached from here or from another machine.
+    fn add_slurm(&mut self, name: &str, options: &SlurmOptions, home: &Path) {
+        let mut options = options.clone();
+        let Some(login) = options.login.take() else {
+            let cluster = SlurmTarget::new(name.to_owned(), options, home.to_owned(), program());
+            self.clusters.push(Arc::new(cluster));
+            return;
+        };
+        let remote = RemoteOptions {
+            name: name.to_owned(),
+            kind: "slurm",
+            slots: options.slots.map_or(Slots::Any, Slots::Of),
+        };
+        self.remote.push(by_ssh(remote, &login, Starter::Slurm { options }, home));
+    }
 }
 
 /// The name as the registry knows it.
@@ -186,7 +235,11 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
             known => match registry.get(known)?.definition.section()? {
                 Section::Pool(pool) => pool.clone(),
                 Section::Remote(options) => {
-                    targets.remote.push(remote(name, options, home));
+                    targets.add_remote(name, options, home);
+                    continue;
+                }
+                Section::Slurm(options) => {
+                    targets.add_slurm(name, options, home);
                     continue;
                 }
             },
@@ -235,7 +288,8 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
     for name in &experiment.targets {
         let known = registry.get(bare(name)).map(|found| found.definition);
         match known.as_ref().map(|definition| definition.section()) {
-            Ok(Ok(Section::Remote(options))) => targets.remote.push(remote(name, options, home)),
+            Ok(Ok(Section::Remote(options))) => targets.add_remote(name, options, home),
+            Ok(Ok(Section::Slurm(options))) => targets.add_slurm(name, options, home),
             // A pool, or one whose file is gone.
             _ => targets.pools.push(LocalOptions {
                 name: name.clone(),

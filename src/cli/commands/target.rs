@@ -20,6 +20,8 @@ use crate::store::row::SweepRow;
 use crate::store::{FILE, Store, SweepFilter};
 use crate::target::pool::{Machine, Pool, Priority};
 use crate::target::registry::{Definition, Found, Kind, Level, Listed, Registry, RegistryError, Section};
+use crate::target::slurm::SlurmOptions;
+use crate::target::ssh::SshOptions;
 use crate::target::{probe, ssh};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ use std::path::{Path, PathBuf};
 pub(super) use attaching::attach;
 
 /// Kinds that exist.
-const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer) and `remote` (`attach remote`: a machine by SSH)";
+const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer), `remote` (`attach remote`: a machine by SSH) and `slurm` (`attach slurm`: a cluster)";
 
 /// Runs one of the verbs.
 pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> Result<u8, CliError> {
@@ -155,6 +157,7 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
             modified_on: Some(made),
             amlcompute: Some(pool),
             remote: None,
+            slurm: None,
         },
     )?)
 }
@@ -343,8 +346,8 @@ fn native(found: &Found, machine: &Machine) -> Result<Value, CliError> {
                     json!({"cpus": node.cpus, "memory_gib": node.memory_gib, "gpus": node.gpus}),
                 );
             }
-            Section::Remote(options) => {
-                entries.insert("slots".into(), json!(options.slots));
+            Section::Remote(SshOptions { slots, .. }) | Section::Slurm(SlurmOptions { slots, .. }) => {
+                entries.insert("slots".into(), json!(slots));
             }
         }
     }
@@ -366,18 +369,23 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
             text::printable(&pool.vm_size),
             pool.nodes(&machine)?,
         ),
-        Section::Remote(options) => format!("{}, {} at a time", options.address, at_a_time(options.slots)),
+        Section::Remote(options) => {
+            let cores = || "as many trials as it has cores".into();
+            format!("{}, {} at a time", options.address, options.slots.map_or_else(cores, count))
+        }
+        Section::Slurm(options) => {
+            let partition = options.partition.as_ref().map_or("the default partition".into(), |name| text::printable(name));
+            let jobs = options.slots.map_or_else(|| "as many jobs as the sweep says".into(), count);
+            format!("{partition}, {jobs} at a time")
+        }
     };
     output.text(&format!("{done}: {name} ({what})"))?;
     output.note(&format!("file: {}", found.path.display()));
     Ok(exit::OK)
 }
 
-fn at_a_time(slots: Option<u64>) -> String {
-    slots.map_or_else(
-        || "as many trials as it has cores".into(),
-        |slots| slots.to_string(),
-    )
+fn count(slots: u64) -> String {
+    slots.to_string()
 }
 
 /// Size, nodes and trials at once of a target, for a table.
@@ -391,9 +399,12 @@ fn figures(found: &Found, machine: &Machine) -> Result<[String; 3], CliError> {
         Section::Remote(options) => [
             text::printable(&options.address),
             "1".into(),
-            options
-                .slots
-                .map_or_else(|| "its cores".into(), |slots| slots.to_string()),
+            options.slots.map_or_else(|| "its cores".into(), count),
+        ],
+        Section::Slurm(options) => [
+            options.partition.as_ref().map(|name| text::printable(name)).unwrap_or_default(),
+            String::new(),
+            options.slots.map_or_else(|| "as the sweep says".into(), count),
         ],
     })
 }
@@ -512,8 +523,10 @@ fn test(arguments: &TestTarget, globals: &Globals, output: &Output) -> Result<u8
     let mut elsewhere = None;
     if !name.eq_ignore_ascii_case("local") {
         let found = pools::registry(&home).get(name)?;
-        if let Section::Remote(options) = found.definition.section()? {
-            elsewhere = Some(ssh::probe(&pools::ssh(options, &home)));
+        match found.definition.section()? {
+            Section::Pool(_) => {}
+            Section::Remote(options) => elsewhere = Some(ssh::probe(&pools::ssh(options, &home))),
+            Section::Slurm(options) => elsewhere = Some(pools::probe_slurm(options, &home)),
         }
     }
     // Without a store nothing is left behind: the folder that the state folder would be made in is probed.

@@ -22,7 +22,7 @@ pub fn run_of(folder: &Path) -> String {
 }
 
 /// Bytes other than letters, digits, `_`, `-` and inner dots as `%XX`.
-fn escaped(bytes: &[u8]) -> String {
+pub(super) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (index, byte) in bytes.iter().enumerate() {
         match byte {

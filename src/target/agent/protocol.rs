@@ -7,6 +7,7 @@ use crate::config::EnvironmentSpec;
 use crate::runner::AttemptSpec;
 use crate::snapshot::ManifestEntry;
 use crate::target::Liveness;
+use crate::target::slurm::SlurmOptions;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ pub const BODY_MAX: usize = 1 << 20;
 pub enum Starter {
     /// The agent itself, as processes beside it.
     Process,
+    /// A Slurm cluster, whose nodes see the agent's folder.
+    Slurm {
+        /// How jobs are submitted.
+        options: SlurmOptions,
+    },
 }
 
 /// From the controller. `run` names an attempt: `SWEEP/TRIAL/ATTEMPT-NONCE`.
@@ -179,6 +185,11 @@ pub enum Answer {
     Collected {
         /// Attempt.
         run: String,
+    },
+    /// Something that people should know.
+    Notice {
+        /// One sentence.
+        message: String,
     },
     /// Something.
     Pong,

@@ -5,8 +5,9 @@ use super::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starte
 use super::stock::{Built, Stock};
 use super::{folder_of, protocol::Found};
 use crate::runner::AttemptSpec;
+use crate::target::slurm::SlurmTarget;
 use crate::target::{
-    AttemptRef, Bell, ComputeTarget, Fate, Liveness, LocalOptions, LocalTarget, TargetError,
+    AttemptRef, Bell, ComputeTarget, Fate, Liveness, LocalOptions, LocalTarget, Luggage, TargetError,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -105,7 +106,16 @@ fn serve(root: &Path, input: impl Read + Send + 'static, mut out: impl Write) ->
             },
             Arc::clone(&bell),
         )),
+        Starter::Slurm { options } => {
+            let program = std::env::current_exe()?;
+            Box::new(SlurmTarget::new("slurm".into(), options, root.clone(), program))
+        }
     };
+    target.listen(Arc::clone(&bell));
+    target.equip(&Luggage {
+        sweep,
+        ..Luggage::default()
+    });
     let agent = Agent {
         of_this_boot: target.is_local(),
         out,
@@ -155,6 +165,10 @@ impl<W: Write> Agent<W> {
             }
             if heard.elapsed() > SILENCE {
                 return Ok(());
+            }
+            for notice in self.target.notices() {
+                let message = notice.message;
+                self.tell(&Answer::Notice { message }, &[])?;
             }
             while let Ok(built) = self.built.1.try_recv() {
                 match built {
@@ -302,7 +316,8 @@ impl<W: Write> Agent<W> {
             .mode(0o700)
             .create(&reference.folder);
         let kept_out = matches!(self.target.keep_others_out(&reference), Ok(true));
-        if !kept_out && self.target.cancel(&reference).is_err() {
+        // A scheduler has a job to let go of in any case.
+        if !(kept_out && self.of_this_boot) && self.target.cancel(&reference).is_err() {
             // A full disk, for instance.
             self.cancels.push(run.to_owned());
         }

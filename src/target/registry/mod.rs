@@ -4,6 +4,7 @@
 //! compared without case. `local` is this computer and has no file. See `docs/reference/targets.md`.
 
 use super::pool::{Pool, PoolError};
+use super::slurm::{SlurmOptions, SlurmProblem};
 use super::ssh::{SshOptions, SshProblem};
 use crate::diagnostic::nearest;
 use indexmap::IndexMap;
@@ -28,6 +29,8 @@ pub enum Kind {
     /// A machine that is reached by SSH.
     #[serde(alias = "ssh")]
     Remote,
+    /// A Slurm cluster.
+    Slurm,
 }
 
 impl Kind {
@@ -36,6 +39,7 @@ impl Kind {
         match self {
             Self::AmlCompute => "amlcompute",
             Self::Remote => "remote",
+            Self::Slurm => "slurm",
         }
     }
 
@@ -43,7 +47,7 @@ impl Kind {
     pub fn is_attached(self) -> bool {
         match self {
             Self::AmlCompute => false,
-            Self::Remote => true,
+            Self::Remote | Self::Slurm => true,
         }
     }
 }
@@ -75,6 +79,9 @@ pub struct Definition {
     /// How the machine is reached, of that kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<SshOptions>,
+    /// How jobs are submitted, of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmOptions>,
 }
 
 /// The section that a target's kind calls for.
@@ -84,6 +91,8 @@ pub enum Section<'a> {
     Pool(&'a Pool),
     /// Of a machine by SSH.
     Remote(&'a SshOptions),
+    /// Of a Slurm cluster.
+    Slurm(&'a SlurmOptions),
 }
 
 impl Definition {
@@ -92,11 +101,12 @@ impl Definition {
     /// # Errors
     /// [`RegistryError::Section`] if it is missing, or another one is there too.
     pub fn section(&self) -> Result<Section<'_>, RegistryError> {
-        let sections = [self.amlcompute.is_some(), self.remote.is_some()];
+        let sections = [self.amlcompute.is_some(), self.remote.is_some(), self.slurm.is_some()];
         if sections.iter().filter(|there| **there).count() <= 1 {
             let section = match self.kind {
                 Kind::AmlCompute => self.amlcompute.as_ref().map(Section::Pool),
                 Kind::Remote => self.remote.as_ref().map(Section::Remote),
+                Kind::Slurm => self.slurm.as_ref().map(Section::Slurm),
             };
             if let Some(section) = section {
                 return Ok(section);
@@ -113,6 +123,7 @@ impl Definition {
         match self.section()? {
             Section::Pool(pool) => Ok(pool.check()?),
             Section::Remote(options) => Ok(options.check()?),
+            Section::Slurm(options) => Ok(options.check()?),
         }
     }
 }
@@ -181,6 +192,9 @@ pub enum RegistryError {
     /// The machine cannot be worked with.
     #[error(transparent)]
     Ssh(#[from] SshProblem),
+    /// The cluster cannot be worked with.
+    #[error(transparent)]
+    Slurm(#[from] SlurmProblem),
     /// The system refused.
     #[error("`{path}`: {source}", path = .path.display())]
     File {

@@ -12,6 +12,7 @@ fn definition(name: &str) -> Definition {
         created_on: Some("2026-01-01T00:00:00.000Z".into()),
         modified_on: None,
         remote: None,
+        slurm: None,
         amlcompute: Some(Pool {
             vm_size: "STANDARD_D3_V2".into(),
             min_nodes: 0,

@@ -353,6 +353,10 @@ impl Session<'_> {
                 return;
             }
             Answer::Progress { line } => state.lines.push(line),
+            Answer::Notice { message } => state.notices.push(Notice {
+                code: "target",
+                message: format!("target `{}`: {message}", self.shared.options.name),
+            }),
             Answer::Pong => return,
             Answer::Journal { run, offset } => attempt(state, &run, |tracked| {
                 if tracked.journal(offset, body).is_err() {

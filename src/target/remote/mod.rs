@@ -34,8 +34,19 @@ pub struct RemoteOptions {
     pub name: String,
     /// Kind of the target, as scripts see it.
     pub kind: &'static str,
-    /// Trials at once; `None` = as many as the machine has cores.
-    pub slots: Option<u64>,
+    /// Trials at once.
+    pub slots: Slots,
+}
+
+/// How many trials a machine takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slots {
+    /// So many.
+    Of(u64),
+    /// As many as it has cores.
+    Cores,
+    /// As many as the sweep allows.
+    Any,
 }
 
 /// What trials find there.
@@ -211,6 +222,10 @@ impl ComputeTarget for RemoteTarget {
         &self.shared.options.name
     }
 
+    fn kind(&self) -> &'static str {
+        self.shared.options.kind
+    }
+
     fn is_local(&self) -> bool {
         false
     }
@@ -226,8 +241,12 @@ impl ComputeTarget for RemoteTarget {
         match (&state.phase, &state.equipment, &state.machine) {
             // A machine that can never be made ready takes trials, so that they fail and say why.
             (Phase::Up, Some(_), Some(machine)) => {
-                let slots = self.shared.options.slots.unwrap_or(machine.cores).max(1);
-                Some(slots.saturating_add(coming))
+                let slots = match self.shared.options.slots {
+                    Slots::Of(slots) => slots,
+                    Slots::Cores => machine.cores,
+                    Slots::Any => return None,
+                };
+                Some(slots.max(1).saturating_add(coming))
             }
             _ => Some(0),
         }

@@ -1,16 +1,16 @@
 //! The command lines of `ssh`, and what its failures mean.
 
-use super::options::{Secret, SshOptions};
+use super::options::SshOptions;
 use super::secret;
+use crate::target::command::{Input, last_line, talk};
 use crate::target::remote::LineError;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 /// Longest path of the shared connection's socket; `ssh` puts some letters behind it while it makes one.
 const SOCKET_MAX: usize = 85;
@@ -31,12 +31,6 @@ pub struct Ssh {
     program: PathBuf,
     accept_new: bool,
     shared: bool,
-}
-
-/// What a command gets on its standard input.
-pub(super) enum Input<'a> {
-    Text(&'a str),
-    File(&'a mut File),
 }
 
 impl Ssh {
@@ -212,6 +206,16 @@ impl Ssh {
         self.execute("exec sh -s", Input::Text(script), patience)
     }
 
+    /// Runs a short script by `sh` there; its output, or what is wrong.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn ask(&self, script: &str) -> Result<String, String> {
+        self.script(script, Duration::from_secs(60)).map_err(|error| match error {
+            LineError::Unreachable(reason) | LineError::Refused(reason) => reason,
+        })
+    }
+
     /// Runs a command line there; its output.
     ///
     /// # Errors
@@ -307,87 +311,9 @@ fn control_folder() -> Option<PathBuf> {
     })
 }
 
-/// What came of a command.
-pub(super) struct Spoken {
-    /// Exit code; `None` if it did not end in time or was ended.
-    pub(super) code: Option<i32>,
-    pub(super) output: String,
-    pub(super) errors: String,
-}
-
-/// Runs a command to its end, at most for `patience`.
-pub(super) fn talk(command: &mut Command, input: Input<'_>, patience: Duration) -> std::io::Result<Spoken> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let output = gather(child.stdout.take());
-    let errors = gather(child.stderr.take());
-    if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not want it ends before it has it all.
-        let _ = match input {
-            Input::Text(text) => stdin.write_all(text.as_bytes()).map(|()| 0),
-            Input::File(file) => std::io::copy(file, &mut stdin),
-        };
-    }
-    let code = wait(&mut child, patience)?;
-    let text = |gathered: Option<std::thread::JoinHandle<Vec<u8>>>| {
-        let bytes = gathered.and_then(|thread| thread.join().ok()).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    Ok(Spoken {
-        code,
-        output: text(output),
-        errors: text(errors),
-    })
-}
-
-fn gather(stream: Option<impl Read + Send + 'static>) -> Option<std::thread::JoinHandle<Vec<u8>>> {
-    let mut stream = stream?;
-    std::thread::Builder::new()
-        .name("output".into())
-        .spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = stream.read_to_end(&mut bytes);
-            bytes
-        })
-        .ok()
-}
-
-fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<i32>> {
-    let until = Instant::now() + patience;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.code());
-        }
-        if Instant::now() >= until {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-}
-
-fn last_line(text: &str) -> String {
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    line.unwrap_or("ssh ended without a word")
-        .chars()
-        .take(300)
-        .collect()
-}
-
-impl From<&Secret> for String {
-    fn from(secret: &Secret) -> Self {
-        secret.clone().into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Secret;
     use super::*;
 
     fn ssh(options: SshOptions) -> Ssh {

@@ -1,6 +1,7 @@
 //! Brings overdrive itself to a machine, once per build: the file's name there is the hash of its content.
 
-use super::client::{Input, Ssh};
+use super::client::Ssh;
+use crate::target::command::Input;
 use crate::target::remote::LineError;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};

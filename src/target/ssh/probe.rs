@@ -1,7 +1,8 @@
 //! Looks whether a machine can run trials, for real, and how long each step takes.
 
-use super::client::{Input, Ssh, UNKNOWN_HOST, talk};
+use super::client::{Ssh, UNKNOWN_HOST};
 use super::install;
+use crate::target::command::{Input, talk};
 use crate::target::probe::{Step, timed};
 use crate::target::remote::LineError;
 use std::net::{TcpStream, ToSocketAddrs};

@@ -5,7 +5,7 @@ use overdrive::engine::{Ending, Engine, Preparation, Setup};
 use overdrive::snapshot;
 use overdrive::store::{Store, TrialQuery};
 use overdrive::target::agent::protocol::Starter;
-use overdrive::target::remote::{Errors, Line, LineError, RemoteOptions, RemoteTarget, Transport};
+use overdrive::target::remote::{Errors, Line, LineError, RemoteOptions, RemoteTarget, Slots, Transport};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -128,7 +128,7 @@ impl Project {
         let options = RemoteOptions {
             name: "there".into(),
             kind: "remote",
-            slots: Some(2),
+            slots: Slots::Of(2),
         };
         Setup {
             targets: vec![Arc::new(RemoteTarget::new(options, Box::new(pipe.clone())))],
@@ -287,7 +287,7 @@ fn a_second_sweep_after_a_small_change_sends_next_to_nothing() {
         let options = RemoteOptions {
             name: "there".into(),
             kind: "remote",
-            slots: None,
+            slots: Slots::Cores,
         };
         let target = RemoteTarget::new(options, Box::new(pipe));
         let luggage = overdrive::target::Luggage {

@@ -221,6 +221,9 @@ fn refusals(server: &Service, facts: &HashMap<String, String>) {
     fs::write(&known, "").unwrap();
     attach(port, &by_key, 4, "was never seen: SHA256:");
     refused(&["target", "test", "place"], 4, "");
+    // A connection that stands was checked when it was made: only a new one is refused.
+    server.ask(&["stop"]);
+    server.ask(&["start"]);
     refused(&["run", "hdconfig.yml"], 4, "is not known");
     // Another machine in its place.
     let other = server.folder().join("other");

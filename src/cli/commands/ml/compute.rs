@@ -114,6 +114,11 @@ fn record(found: &Found, home: &Path) -> Result<Value, CliError> {
             &options.address,
             &json!({"address": options.address, "sshPort": options.port.unwrap_or(22), "virtualMachineSize": null}),
         )),
+        Section::Slurm(options) => {
+            let properties = serde_json::to_value(options).unwrap_or_default();
+            let location = options.login.as_ref().map_or("local", |login| login.address.as_str());
+            Ok(attached(found, "Slurm", location, &properties))
+        }
     }
 }
 

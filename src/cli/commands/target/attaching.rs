@@ -1,7 +1,7 @@
 //! `target attach`: what exists already and is only made known, after a look whether it works.
 
 use super::{home, nothing_to_attach, now, told};
-use crate::cli::args::{AttachCommand, AttachRemote, AttachTarget, Filing, Globals, Reach};
+use crate::cli::args::{AttachCommand, AttachRemote, AttachSlurm, AttachTarget, Filing, Globals, Jobs, Reach};
 use crate::cli::commands::pools;
 use crate::cli::error::CliError;
 use crate::cli::exit;
@@ -9,6 +9,8 @@ use crate::cli::output::Output;
 use crate::report::text;
 use crate::store::Store;
 use crate::target::registry::{Definition, Found, Kind, Level, RegistryError, check_name};
+use crate::target::probe::Step;
+use crate::target::slurm::SlurmOptions;
 use crate::target::ssh::{self, HostKey, Secret, Ssh, SshOptions, secret};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ pub(in crate::cli::commands) fn attach(
 ) -> Result<(Found, PathBuf), CliError> {
     match &arguments.command {
         AttachCommand::Remote(arguments) => attach_remote(arguments, globals, output),
+        AttachCommand::Slurm(arguments) => attach_slurm(arguments, globals, output),
         AttachCommand::Other(words) => Err(nothing_to_attach(words.first())),
     }
 }
@@ -41,8 +44,53 @@ fn attach_remote(
     };
     definition.check()?;
     keep(typed, &home, filing)?;
-    let looked = look(&options, &arguments.reach, filing, &home, output);
+    let looked = known_host(&options, &arguments.reach, filing, &home, output)
+        .and_then(|machine| look(filing, output, || ssh::probe(&machine)));
     finish(looked, definition, filing, home)
+}
+
+fn attach_slurm(arguments: &AttachSlurm, globals: &Globals, output: &Output) -> Result<(Found, PathBuf), CliError> {
+    let filing = &arguments.filing;
+    let home = place(filing, globals)?;
+    let mut cluster = SlurmOptions {
+        cpus_per_task: arguments.cpus,
+        memory: arguments.memory.clone(),
+        slots: arguments.slots,
+        ..jobs(&arguments.jobs)
+    };
+    let mut typed = None;
+    if arguments.login.address.is_some() {
+        let (login, secret) = options(&arguments.login, filing, &home)?;
+        (cluster.login, typed) = (Some(login), secret);
+    }
+    let definition = Definition {
+        slurm: Some(cluster.clone()),
+        ..definition(filing, Kind::Slurm)?
+    };
+    definition.check()?;
+    keep(typed, &home, filing)?;
+    let known = match &cluster.login {
+        Some(login) => known_host(login, &arguments.login, filing, &home, output).map(|_| ()),
+        None => Ok(()),
+    };
+    let looked = known.and_then(|()| look(filing, output, || pools::probe_slurm(&cluster, &home)));
+    finish(looked, definition, filing, home)
+}
+
+/// How jobs are submitted, by the arguments.
+pub(super) fn jobs(jobs: &Jobs) -> SlurmOptions {
+    SlurmOptions {
+        partition: jobs.partition.clone(),
+        account: jobs.account.clone(),
+        qos: jobs.qos.clone(),
+        gres: jobs.gres.clone(),
+        constraint: jobs.constraint.clone(),
+        time: jobs.time.clone(),
+        directives: jobs.directive.clone(),
+        workers: jobs.workers,
+        poll_seconds: jobs.poll_seconds,
+        ..SlurmOptions::default()
+    }
 }
 
 /// What all kinds have in common.
@@ -57,6 +105,7 @@ fn definition(filing: &Filing, kind: Kind) -> Result<Definition, CliError> {
         modified_on: Some(made),
         amlcompute: None,
         remote: None,
+        slurm: None,
     })
 }
 
@@ -149,7 +198,7 @@ fn options(reach: &Reach, filing: &Filing, home: &Path) -> Result<(SshOptions, O
         (None, None, None) => None,
     };
     let options = SshOptions {
-        address: reach.address.clone(),
+        address: reach.address.clone().unwrap_or_default(),
         port: reach.ssh_port,
         username: reach.username.clone(),
         private_key_file: absolute(&reach.private_key_file)?,
@@ -183,25 +232,30 @@ pub(super) fn forget_secret(home: &Path, name: &str) {
     let _ = std::fs::remove_file(secret_path(home, name));
 }
 
-/// Looks at the machine step by step, its host key first.
-fn look(
+/// The machine, once its host key is known.
+fn known_host(
     options: &SshOptions,
     reach: &Reach,
     filing: &Filing,
     home: &Path,
     output: &Output,
-) -> Result<(), CliError> {
+) -> Result<Ssh, CliError> {
     let private = pools::private_folder(home);
     std::fs::create_dir_all(&private)
         .map_err(|error| CliError::failed("folder", format!("{}: {error}", private.display())))?;
     let machine = pools::ssh(options, home);
+    if !filing.no_wait && ssh::host_key(&machine) == HostKey::Unknown {
+        accept(&machine, reach.accept_host_key, output)?;
+    }
+    Ok(machine)
+}
+
+/// Looks at the target step by step.
+fn look(filing: &Filing, output: &Output, probe: impl FnOnce() -> Vec<Step>) -> Result<(), CliError> {
     if filing.no_wait {
         return Ok(());
     }
-    if let HostKey::Unknown = ssh::host_key(&machine) {
-        accept(&machine, reach.accept_host_key, output)?;
-    }
-    let steps = ssh::probe(&machine);
+    let steps = probe();
     let shown = Output {
         // The result on standard output is the target.
         json: false,
@@ -233,7 +287,7 @@ fn look(
     .help("`--no-wait` attaches it without looking"))
 }
 
-fn verdict(steps: &[crate::target::probe::Step]) -> u8 {
+fn verdict(steps: &[Step]) -> u8 {
     let failed = steps.iter().any(|step| step.found.is_err() && !step.optional);
     if failed { exit::UNREACHABLE } else { exit::OK }
 }
