@@ -16,10 +16,13 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachTarget, CreateCommand, CreatePool, IgnoredPool, ProjectFolder, RemoveTarget, Target, TargetCommand,
-    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool,
+    Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
+    UpdatePool, VmPriority,
 };
-pub use tune::{Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
+pub use tune::{
+    Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

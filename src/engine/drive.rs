@@ -141,6 +141,7 @@ impl Driver {
             for (key, outcome) in std::mem::take(&mut self.given_up) {
                 self.give_up(key, outcome)?;
             }
+            self.notices();
             self.slots_now()?;
             if self
                 .controller
@@ -199,10 +200,8 @@ impl Driver {
                 Command::Pause(reason) => self.event(Event::Pause { reason })?,
                 Command::Cancel(reason) => {
                     // Somebody else's cancel is not for this process to take back.
-                    self.interrupted |= matches!(
-                        self.controller.state(),
-                        SweepState::Running | SweepState::Paused
-                    );
+                    self.interrupted |=
+                        matches!(self.controller.state(), SweepState::Running | SweepState::Paused);
                     self.event(Event::CancelSweep { reason })?;
                 }
                 Command::Detach => {
@@ -258,6 +257,10 @@ impl Driver {
             .get(target)
             .map(|target| target.name().to_owned())
             .unwrap_or_default();
+        if self.targets.get(target).is_some_and(|target| !target.is_local()) {
+            // Its runner outlives this machine: a start that a power cut forgets would be started again.
+            self.durability = Durability::Machine;
+        }
         self.changes.push((
             now,
             Change::Placed {
@@ -354,6 +357,23 @@ impl Driver {
         Ok(())
     }
 
+    /// What targets have to say of themselves.
+    fn notices(&mut self) {
+        for notice in self
+            .targets
+            .iter()
+            .flat_map(|target| target.notices())
+            .collect::<Vec<_>>()
+        {
+            self.change(Change::Warning {
+                trial: None,
+                attempt: None,
+                code: notice.code.into(),
+                message: notice.message,
+            });
+        }
+    }
+
     /// Scripts go on; what they say waits in their journals, what was decided waits here.
     fn wait_for_room(&mut self, path: &Path) {
         self.blocked_until = Some(self.now() + AGAIN_MS);
@@ -415,7 +435,16 @@ impl Driver {
                     target.end_orphans(&chunk.attempt, &follower.nonce);
                 }
             }
-            Liveness::Alive => follower.heard(&mut told),
+            Liveness::Over(..) if !chunk.bytes.is_empty() => self.again = true,
+            Liveness::Over(fate, why) => follower.over(now, *fate, why, &mut told),
+            Liveness::Alive => {
+                follower.adopting = None;
+                follower.heard(&mut told);
+            }
+            Liveness::Unclaimed if follower.adopting.is_some() && follower.wanted() == 0 => {
+                self.unclaimed_after_all(key);
+                return Ok(());
+            }
             Liveness::Unclaimed | Liveness::Unknown(_) => follower.silent(now, SILENCE_MS, &mut told),
         }
         self.told(key, told)

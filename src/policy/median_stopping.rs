@@ -5,10 +5,10 @@
 //! HyperDrive's population is all trials, not the completed ones only. The decision is made by counting; the median itself is
 //! looked up where counting leaves it open and for the record.
 
+use super::Stop;
 use super::inequality::inequality;
 use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::Stop;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 

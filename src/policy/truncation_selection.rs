@@ -4,11 +4,11 @@
 //! / 100)`, each taken with its best up to N. Ties across the cut are kept; trials without a value rank last. After Li et al.,
 //! "A Generalized Framework for Population Based Training" (2019), where the rule is the exploit step.
 
+use super::Stop;
 use super::inequality::inequality;
 use super::median_stopping::not_above;
 use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::Stop;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 

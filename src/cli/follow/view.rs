@@ -79,7 +79,8 @@ impl View {
             sweep,
             read_at: Instant::now(),
             sampler: sampler_words(experiment),
-            policy: (experiment.policy != PolicySpec::NoTermination).then(|| policy::build(&experiment.policy, goal)),
+            policy: (experiment.policy != PolicySpec::NoTermination)
+                .then(|| policy::build(&experiment.policy, goal)),
             policy_words: policy_words(&experiment.policy),
             goal,
             open: BTreeMap::new(),
@@ -189,7 +190,10 @@ impl View {
         }
         if event.kind == "warning" {
             let text = |key: &str| event.data.get(key).and_then(serde_json::Value::as_str);
-            let (code, message) = (text("code").unwrap_or_default(), text("message").unwrap_or_default());
+            let (code, message) = (
+                text("code").unwrap_or_default(),
+                text("message").unwrap_or_default(),
+            );
             return match code {
                 "exhausted" => News::Notice(message.to_owned()),
                 code => News::Warning {

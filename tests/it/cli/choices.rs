@@ -15,7 +15,11 @@ fn done(body: &str, sweep: &Sweep) -> Project {
 fn settings_come_from_files_and_say_so() {
     let project = done("echo score=$2", &Sweep::default());
     let path = project.path();
-    fs::write(path.join("overdrive.toml"), "progress = \"none\"\n\n[list]\nlast = 1\n").unwrap();
+    fs::write(
+        path.join("overdrive.toml"),
+        "progress = \"none\"\n\n[list]\nlast = 1\n",
+    )
+    .unwrap();
     fs::create_dir(path.join("deep")).unwrap();
     let output = project.run(&["run", "hdconfig.yml"]);
     assert_eq!(text(&output.stderr), "", "`progress = none` of the file");
@@ -43,8 +47,15 @@ fn settings_come_from_files_and_say_so() {
     let wrong = project.run(&["list"]);
     assert_eq!(wrong.status.code(), Some(2));
     let err = text(&wrong.stderr);
-    assert!(err.contains("overdrive.toml:1:1") && err.contains("did you mean `progress`?"), "{err}");
-    assert_eq!(project.run(&["list", "-h"]).status.code(), Some(0), "help works all the same");
+    assert!(
+        err.contains("overdrive.toml:1:1") && err.contains("did you mean `progress`?"),
+        "{err}"
+    );
+    assert_eq!(
+        project.run(&["list", "-h"]).status.code(),
+        Some(0),
+        "help works all the same"
+    );
 }
 
 #[test]
@@ -61,14 +72,13 @@ fn expressions_choose_sweeps_and_trials() {
         ("hdconfig", 1),
         ("\"no such words\"", 0),
     ] {
-        assert_eq!(count(&["list", "--json", "--where", expression]), expected, "{expression}");
+        assert_eq!(
+            count(&["list", "--json", "--where", expression]),
+            expected,
+            "{expression}"
+        );
     }
-    for (expression, expected) in [
-        ("state:failed", 1),
-        ("best>1", 2),
-        ("x<=2", 2),
-        ("\"exit 4\"", 1),
-    ] {
+    for (expression, expected) in [("state:failed", 1), ("best>1", 2), ("x<=2", 2), ("\"exit 4\"", 1)] {
         let found = count(&["show", "--json", "--where", expression]);
         assert_eq!(found, expected, "{expression}");
     }
