@@ -20,3 +20,4 @@ mod policy;
 mod runner;
 mod store;
 mod studio;
+mod surrogate;
