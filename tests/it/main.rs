@@ -21,3 +21,4 @@ mod runner;
 mod store;
 mod studio;
 mod target;
+mod surrogate;
