@@ -36,7 +36,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("OVERDRIVE_COLOR", "as --color"),
     ("OVERDRIVE_HYPERLINKS", "as --hyperlinks"),
     ("OVERDRIVE_PROGRESS", "as --progress"),
-    ("XDG_CONFIG_HOME", "folder of overdrive/config.toml and overdrive/compute"),
+    (
+        "XDG_CONFIG_HOME",
+        "folder of overdrive/config.toml and overdrive/compute",
+    ),
     ("XDG_CACHE_HOME", "folder of overdrive's environments"),
     ("NO_COLOR", "not empty: no colour (--color wins)"),
     (
@@ -72,7 +75,9 @@ pub fn screen(command: &Command, long: bool) -> String {
     for (group, names) in GROUPS {
         let _ = writeln!(text, "{group}");
         for name in *names {
-            let shared = SHARED.iter().find(|(first, second, _)| name == first || name == second);
+            let shared = SHARED
+                .iter()
+                .find(|(first, second, _)| name == first || name == second);
             if let Some((first, second, about)) = shared {
                 if name == first {
                     let _ = writeln!(text, "  {:<12} {about}", format!("{first}, {second}"));

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod commands;
+pub mod complete;
 mod disk;
 pub mod error;
 pub mod exit;
@@ -42,9 +43,34 @@ pub fn main() -> ExitCode {
         .and_then(Path::file_name)
         .is_some_and(|name| name == "az");
     if called {
+        if let Some(code) = passed_on(&arguments) {
+            return ExitCode::from(code);
+        }
         arguments.insert(1, "az".into());
     }
     ExitCode::from(run(&arguments))
+}
+
+/// Lines of `az` that are not about machine learning belong to the real one, where there is one; returns only if there is none.
+fn passed_on(arguments: &[OsString]) -> Option<u8> {
+    use std::os::unix::process::CommandExt;
+    // Options of `az` itself may come first.
+    let first = arguments
+        .iter()
+        .skip(1)
+        .find(|word| !word.to_string_lossy().starts_with('-'));
+    if first.is_some_and(|word| word == "ml") {
+        return None;
+    }
+    let program = std::env::current_exe().ok()?;
+    let real = commands::real_az(&program)?;
+    let error = std::process::Command::new(&real)
+        .args(arguments.get(1..).unwrap_or_default())
+        .exec();
+    let shown = CliError::failed("az", format!("`{}`: {error}", real.display()));
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{shown}");
+    Some(shown.exit)
 }
 
 /// Parses `arguments` (the program's name first), runs the command, shows its error; returns the exit code.

@@ -54,7 +54,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("color", "", "color", "OVERDRIVE_COLOR"),
     setting("progress", "", "progress", "OVERDRIVE_PROGRESS"),
     setting("hyperlinks", "", "hyperlinks", "OVERDRIVE_HYPERLINKS"),
-    setting("run.environment", "run", "environment", "OVERDRIVE_RUN_ENVIRONMENT"),
+    setting(
+        "run.environment",
+        "run",
+        "environment",
+        "OVERDRIVE_RUN_ENVIRONMENT",
+    ),
     setting("list.last", "list", "last", "OVERDRIVE_LIST_LAST"),
     setting("plot.format", "plot", "format", "OVERDRIVE_PLOT_FORMAT"),
     setting("plot.theme", "plot", "theme", "OVERDRIVE_PLOT_THEME"),
@@ -172,7 +177,9 @@ impl Settings {
             let at = place(table.key(name).and_then(toml_edit::Key::span));
             if let Item::Table(inner) = item
                 && prefix.is_empty()
-                && SETTINGS.iter().any(|known| known.key.starts_with(&format!("{key}.")))
+                && SETTINGS
+                    .iter()
+                    .any(|known| known.key.starts_with(&format!("{key}.")))
             {
                 self.table(inner, &format!("{key}."), path, source, found, grammar);
                 continue;
@@ -372,7 +379,10 @@ mod tests {
         let file = folder.path().join("a/overdrive.toml");
         assert_eq!(of("progress").value.as_deref(), Some("lines"));
         assert_eq!(of("progress").origin, Origin::File(file, 2));
-        assert_eq!(of("home").value, Some(folder.path().join("a/state").display().to_string()));
+        assert_eq!(
+            of("home").value,
+            Some(folder.path().join("a/state").display().to_string())
+        );
         assert_eq!(of("plot.theme").value.as_deref(), Some("dark"));
         assert_eq!(of("list.last").value.as_deref(), Some("3"));
         assert_eq!(of("color").origin, Origin::Flag("--color".into()));
@@ -388,11 +398,34 @@ mod tests {
 
     #[test]
     fn mistakes_have_their_place() {
-        let (_folder, settings) = loaded("colour = \"never\"\nprogress = \"fast\"\n[studio]\nport = -1\n", "= 3\n");
-        let codes: Vec<&str> = settings.findings.iter().map(|finding| finding.code.as_str()).collect();
-        assert_eq!(codes, ["unknown-setting", "setting-value", "setting-value", "settings-file"]);
+        let (_folder, settings) = loaded(
+            "colour = \"never\"\nprogress = \"fast\"\n[studio]\nport = -1\n",
+            "= 3\n",
+        );
+        let codes: Vec<&str> = settings
+            .findings
+            .iter()
+            .map(|finding| finding.code.as_str())
+            .collect();
+        assert_eq!(
+            codes,
+            [
+                "unknown-setting",
+                "setting-value",
+                "setting-value",
+                "settings-file"
+            ]
+        );
         assert_eq!(settings.findings[0].primary.text, "did you mean `color`?");
-        assert_eq!(settings.findings[1].expected.as_deref(), Some("auto, live, lines, none"));
-        assert!(settings.findings[2].place().unwrap().ends_with("overdrive.toml:4:8"));
+        assert_eq!(
+            settings.findings[1].expected.as_deref(),
+            Some("auto, live, lines, none")
+        );
+        assert!(
+            settings.findings[2]
+                .place()
+                .unwrap()
+                .ends_with("overdrive.toml:4:8")
+        );
     }
 }

@@ -196,10 +196,8 @@ impl Driver {
                 Command::Pause(reason) => self.event(Event::Pause { reason })?,
                 Command::Cancel(reason) => {
                     // Somebody else's cancel is not for this process to take back.
-                    self.interrupted |= matches!(
-                        self.controller.state(),
-                        SweepState::Running | SweepState::Paused
-                    );
+                    self.interrupted |=
+                        matches!(self.controller.state(), SweepState::Running | SweepState::Paused);
                     self.event(Event::CancelSweep { reason })?;
                 }
                 Command::Detach => {

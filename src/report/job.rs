@@ -55,7 +55,12 @@ pub fn of_sweep(sweep: &SweepRow, experiment: &Experiment) -> Value {
             .space
             .parameters
             .iter()
-            .map(|parameter| (parameter.name.clone(), record::expression(&parameter.distribution)))
+            .map(|parameter| {
+                (
+                    parameter.name.clone(),
+                    record::expression(&parameter.distribution),
+                )
+            })
             .collect();
         job.insert("search_space".into(), Value::Object(space));
     }

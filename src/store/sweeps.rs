@@ -330,7 +330,9 @@ impl Store {
         let connection = self.connection();
         let key = key(&connection, sweep)?;
         connection
-            .query_row("SELECT awaited FROM sweep WHERE key = ?1", [key], |row| row.get(0))
+            .query_row("SELECT awaited FROM sweep WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
             .map_err(self.sorted())
     }
 

@@ -76,7 +76,9 @@ pub enum JobCommand {
 
 /// Arguments of `job create`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  overdrive ml job create -f sweep.yml --stream --set limits.max_total_trials=20")]
+#[command(
+    after_help = "Example:\n  overdrive ml job create -f sweep.yml --stream --set limits.max_total_trials=20"
+)]
 pub struct CreateJob {
     /// Job file.
     #[arg(short = 'f', long, value_name = "FILE")]

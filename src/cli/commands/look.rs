@@ -171,6 +171,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
 pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliError> {
     let mut facts = card::Facts {
         short_id: place::short_id(store, &sweep.sweep),
+        here: std::env::current_dir()
+            .ok()
+            .map(|folder| folder.to_string_lossy().into_owned()),
         ..card::Facts::default()
     };
     if sweep.stopped_by_policy > 0 {

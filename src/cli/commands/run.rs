@@ -419,8 +419,9 @@ fn data_map(pairs: &[String]) -> Result<DataMap, CliError> {
             .split_once('=')
             .filter(|(data, path)| !data.is_empty() && !path.is_empty())
             .ok_or_else(|| {
-                CliError::usage("map", format!("`{pair}` is not of the form DATA=PATH"))
-                    .help("for instance  --map azureml:iris:1=data/iris.csv  or  --map datastore:blob=/mnt/blob")
+                CliError::usage("map", format!("`{pair}` is not of the form DATA=PATH")).help(
+                    "for instance  --map azureml:iris:1=data/iris.csv  or  --map datastore:blob=/mnt/blob",
+                )
             })?;
         let path = path.to_owned();
         match data.strip_prefix("datastore:") {

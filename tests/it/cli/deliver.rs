@@ -18,7 +18,10 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 }
 
 fn sweeps(project: &Project) -> usize {
-    project.json(&["list", "--json"])["items"].as_array().unwrap().len()
+    project.json(&["list", "--json"])["items"]
+        .as_array()
+        .unwrap()
+        .len()
 }
 
 /// Lets a command end its sweep and kills it before it can tell the result.
@@ -65,7 +68,11 @@ fn a_result_that_was_not_delivered_is_delivered_by_the_next_resume() {
     assert_eq!(sweeps(&project), 2);
     let third = project.run(&["run", "hdconfig.yml", "--resume", "--json"]);
     assert_eq!(third.status.code(), Some(0));
-    assert_eq!(sweeps(&project), 3, "a result that was delivered is not delivered twice");
+    assert_eq!(
+        sweeps(&project),
+        3,
+        "a result that was delivered is not delivered twice"
+    );
 }
 
 #[test]
@@ -81,5 +88,9 @@ fn resume_delivers_by_name_too_with_the_exit_code_of_the_sweep() {
     assert_eq!(json(&output)["sweep"], id.as_str());
     let again = project.run(&["resume", &id]);
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("has ended"), "{}", text(&again.stderr));
+    assert!(
+        text(&again.stderr).contains("has ended"),
+        "{}",
+        text(&again.stderr)
+    );
 }

@@ -86,7 +86,10 @@ fn a_job_is_created_followed_shown_downloaded_and_archived() {
         fs::read_to_string(project.path().join("got/artifacts/outputs/model")).unwrap(),
         "3\n"
     );
-    ok(&project, "az ml job update -n first --set tags.kept=yes tags.team=a");
+    ok(
+        &project,
+        "az ml job update -n first --set tags.kept=yes tags.team=a",
+    );
     assert_eq!(ok(&project, "az ml job list --tag kept=yes")[0]["name"], "first");
     ok(&project, "az ml job archive -n first");
     assert_eq!(ok(&project, "az ml job list").as_array().unwrap().len(), 1);
@@ -142,7 +145,10 @@ fn targets_in_the_words_of_the_second_command_line() {
         ok(&project, "az ml compute list --query '[].name'"),
         serde_json::json!(["local", "cpu", "pool"])
     );
-    assert_eq!(ok(&project, "az ml compute list-nodes -n cpu"), serde_json::json!([]));
+    assert_eq!(
+        ok(&project, "az ml compute list-nodes -n cpu"),
+        serde_json::json!([])
+    );
     ok(&project, "az ml compute delete -n pool -y");
     let gone = project.run(&["ml", "compute", "show", "-n", "pool"]);
     assert_eq!(gone.status.code(), Some(3));
@@ -156,5 +162,9 @@ fn what_is_not_offered_says_so() {
     assert!(text(&refused.stderr).contains("overdrive tunes and trains"));
     let typo = project.run(&["ml", "jbo", "list"]);
     assert_eq!(typo.status.code(), Some(2));
-    assert!(text(&typo.stderr).contains("did you mean `job`?"), "{}", text(&typo.stderr));
+    assert!(
+        text(&typo.stderr).contains("did you mean `job`?"),
+        "{}",
+        text(&typo.stderr)
+    );
 }

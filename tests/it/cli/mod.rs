@@ -16,4 +16,5 @@ mod screens;
 mod signals;
 mod stop_when;
 mod sweeps;
+mod terminal;
 mod upward;

@@ -66,13 +66,19 @@ fn the_margin_agrees_with_every_decision() {
                         }
                         None => {
                             kept += usize::from(margin.is_some());
-                            assert!(margin.is_none_or(|margin| margin >= 0.0), "{spec:?}: {trial} {margin:?}");
+                            assert!(
+                                margin.is_none_or(|margin| margin >= 0.0),
+                                "{spec:?}: {trial} {margin:?}"
+                            );
                         }
                     }
                 }
                 live.retain(|trial| stops.iter().all(|stop| stop.trial != *trial));
             }
-            assert!(stopped > 0 && kept > 0, "{spec:?}: {stopped} stopped, {kept} kept");
+            assert!(
+                stopped > 0 && kept > 0,
+                "{spec:?}: {stopped} stopped, {kept} kept"
+            );
         }
     }
 }

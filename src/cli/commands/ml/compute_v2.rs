@@ -39,7 +39,11 @@ pub(super) fn compute(
                 ("--min-nodes", min_instances),
                 ("--idle-seconds-before-scaledown", idle_time_before_scale_down),
             ] {
-                words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_string()]));
+                words.extend(
+                    value
+                        .into_iter()
+                        .flat_map(|value| [flag.to_owned(), value.to_string()]),
+                );
             }
             old(words)
         }
@@ -164,9 +168,12 @@ fn record(old: Value) -> Value {
     {
         let scale = |key: &str| of(&format!("{inner}/scaleSettings/{key}"));
         let idle = scale("nodeIdleTimeBeforeScaleDown");
-        let seconds = idle
-            .as_str()
-            .and_then(|text| text.trim_start_matches("PT").trim_end_matches('S').parse::<u64>().ok());
+        let seconds = idle.as_str().and_then(|text| {
+            text.trim_start_matches("PT")
+                .trim_end_matches('S')
+                .parse::<u64>()
+                .ok()
+        });
         let tier = match of(&format!("{inner}/vmPriority")).as_str() {
             Some("LowPriority") => "low_priority",
             _ => "dedicated",
@@ -198,7 +205,11 @@ fn nodes(home: &Path, name: &str) -> Result<Value, CliError> {
             ..TrialQuery::default()
         };
         for trial in store.trials(&sweep.sweep, &query)? {
-            if trial.target.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(pools::bare(name))) {
+            if trial
+                .target
+                .as_deref()
+                .is_some_and(|known| known.eq_ignore_ascii_case(pools::bare(name)))
+            {
                 nodes.push(json!({
                     "node_id": format!("{name}_{}", nodes.len()), "node_state": "running", "current_job_name": trial.run_id,
                 }));

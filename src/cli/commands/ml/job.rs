@@ -106,8 +106,11 @@ pub(super) fn job(
                     .and_then(|(key, value)| Some((key.strip_prefix("tags.")?, value)))
                     .filter(|(key, _)| !key.is_empty())
                     .ok_or_else(|| {
-                        CliError::usage("job-update", format!("`{pair}` cannot be changed after the start"))
-                            .help("tags can:  --set tags.KEY=VALUE")
+                        CliError::usage(
+                            "job-update",
+                            format!("`{pair}` cannot be changed after the start"),
+                        )
+                        .help("tags can:  --set tags.KEY=VALUE")
                     })?;
                 tags.insert(key.to_owned(), value.to_owned());
             }
@@ -182,10 +185,8 @@ fn legal(name: String) -> Result<String, CliError> {
     if fits {
         return Ok(name);
     }
-    Err(
-        CliError::usage("job-name", format!("`{name}` cannot name a job"))
-            .help("letters, digits, `_`, `-` and `.`, a letter or digit first"),
-    )
+    Err(CliError::usage("job-name", format!("`{name}` cannot name a job"))
+        .help("letters, digits, `_`, `-` and `.`, a letter or digit first"))
 }
 
 fn shown(store: &Store, name: &str) -> Result<Value, CliError> {

@@ -9,7 +9,9 @@ mod print;
 mod runs;
 mod submit;
 
-use crate::cli::args::{AzCommand, CreateV2, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand, V2Command};
+use crate::cli::args::{
+    AzCommand, CreateV2, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand, V2Command,
+};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
@@ -102,7 +104,9 @@ fn refused(words: &[String]) -> CliError {
     if ELSEWHERE.contains(&word) {
         return CliError::usage(
             "not-here",
-            format!("`ml {word}` is not offered: overdrive tunes and trains; it deploys nothing and has no pipelines"),
+            format!(
+                "`ml {word}` is not offered: overdrive tunes and trains; it deploys nothing and has no pipelines"
+            ),
         );
     }
     let error = CliError::usage("unknown-group", format!("`ml` has no group `{word}`"));
