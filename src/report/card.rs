@@ -8,6 +8,9 @@ use crate::report::style::{self, Glyphs, Line, Look, Span};
 use crate::report::text;
 use crate::store::row::{SweepRow, TrialRow};
 
+/// Widest column of commands to type next; the meaning of a longer one follows it directly.
+const NEXT: usize = 50;
+
 /// What the card tells beyond the sweep's own row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -261,8 +264,9 @@ fn next(sweep: &SweepRow, facts: &Facts, width: usize) -> Vec<Line> {
                 format!("  {:<9}", if index == 0 { "next" } else { "" }),
                 Look::Dim,
             )]);
-            line.push(text::pad_right(&command, widest), Look::Plain);
-            if 13 + widest + text::width(meaning) <= width {
+            let column = widest.min(NEXT).max(text::width(&command));
+            line.push(text::pad_right(&command, column), Look::Plain);
+            if 13 + column + text::width(meaning) <= width {
                 line.push(format!("  {meaning}"), Look::Dim);
             }
             line
