@@ -206,6 +206,9 @@ pub struct InstallAlias {
     /// Also where a real `az` is on PATH.
     #[arg(long)]
     pub force: bool,
+    /// Print a shell function instead, which does the same where OVERDRIVE_AZ=1 is set.
+    #[arg(long)]
+    pub function: bool,
 }
 
 /// Lines that begin with `az`.

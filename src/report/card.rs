@@ -241,7 +241,10 @@ fn next(sweep: &SweepRow, facts: &Facts, width: usize) -> Vec<Line> {
     }
     commands.push((format!("overdrive show {id}"), "all trials"));
     if sweep.best.is_some() {
-        commands.push((format!("overdrive plot {id}"), "progress, curves, importance"));
+        commands.push((
+            "overdrive studio".to_owned(),
+            "curves, parameters, importance in a browser",
+        ));
     }
     if sweep.state.is_terminal() && sweep.best.is_some() {
         let file = sweep.file.as_deref().map_or("FILE", |file| nearer(file, facts));

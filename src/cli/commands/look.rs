@@ -76,7 +76,22 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
     if more {
         output.note("there are older ones: `--last 0` shows all");
     }
+    for row in rows.iter().filter(|row| !row.state.is_terminal()) {
+        note_if_unled(&store, row, output)?;
+    }
     Ok(exit::OK)
+}
+
+/// Says so if nobody leads a sweep that has not ended.
+fn note_if_unled(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    if !super::steer::led(store, &sweep.sweep)? {
+        let id = place::short_id(store, &sweep.sweep);
+        output.note(&format!(
+            "{} is led by nobody: `overdrive resume {id}` goes on with it",
+            sweep.sweep
+        ));
+    }
+    Ok(())
 }
 
 /// A search expression that was typed.
@@ -163,6 +178,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
     }
     if more {
         output.note("there are more trials: `--limit 0` shows all");
+    }
+    if !sweep.state.is_terminal() {
+        note_if_unled(&store, &sweep, output)?;
     }
     Ok(exit::OK)
 }

@@ -67,6 +67,15 @@ fn words(kind: Words, globals: &Globals) -> Result<Vec<String>, CliError> {
 /// Makes the program callable as `az`.
 pub(super) fn install_alias(arguments: &InstallAlias, output: &Output) -> Result<u8, CliError> {
     let program = std::env::current_exe()?;
+    if arguments.function {
+        // Only where the variable is set, so that one line in a profile does for scripts that want it and those that do not.
+        let program = shlex::try_quote(&program.to_string_lossy())
+            .map_or_else(|_| "overdrive".to_owned(), |quoted| quoted.into_owned());
+        output.text(&format!(
+            "az() {{ if [ \"${{OVERDRIVE_AZ:-}}\" = 1 ]; then {program} az \"$@\"; else command az \"$@\"; fi; }}"
+        ))?;
+        return Ok(exit::OK);
+    }
     let folder = match &arguments.directory {
         Some(folder) => folder.clone(),
         None => std::env::var_os("HOME")

@@ -256,4 +256,21 @@ fn az_is_this_program_under_another_name_and_the_real_one_keeps_its_lines() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("a real `az` is there"));
     assert_eq!(alias(true, &real).status.code(), Some(0));
+
+    let function = text(&project.run(&["install-alias", "--function"]).stdout);
+    let program = format!("{function}az ml run list --query 'length(@)'; az storage list");
+    for (variable, expected) in [
+        ("1", "1\nreal storage list\n"),
+        ("", "real ml run list --query length(@)\nreal storage list\n"),
+    ] {
+        let output = project
+            .command(std::path::Path::new("/bin/sh"))
+            .args(["-c", &program])
+            .env("PATH", format!("{}:/usr/bin:/bin", real.display()))
+            .env("OVERDRIVE_AZ", variable)
+            .output()
+            .unwrap();
+        let out = text(&output.stdout);
+        assert_eq!(out, expected, "{}", text(&output.stderr));
+    }
 }
