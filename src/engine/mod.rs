@@ -289,6 +289,13 @@ fn driver(
         folder,
         doorbell: bell.path().to_owned(),
     };
+    let luggage = launcher
+        .preparation
+        .luggage(&launcher.sweep, &launcher.experiment);
+    for target in &targets {
+        target.listen(Arc::clone(bell));
+        target.equip(&luggage);
+    }
     Ok(Driver::new(
         writer,
         controller,

@@ -87,10 +87,16 @@ impl Driver {
             return Ok(());
         };
         let attempt = follower.attempt.clone();
-        let spec = match self
-            .launcher
-            .spec(&attempt, &follower.nonce, &submission.assignment)
-        {
+        let site = match target.site(&attempt) {
+            Ok(site) => site,
+            Err(error) => return self.not_submitted(key, submission, error),
+        };
+        let spec = match self.launcher.spec(
+            &attempt,
+            &follower.nonce,
+            &submission.assignment,
+            (site, target.kind()),
+        ) {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),
         };
@@ -117,18 +123,25 @@ impl Driver {
                 });
                 Ok(())
             }
-            Err(TargetError::Refused { reason, .. }) => {
-                self.give_up(key, outcome::not_started("infrastructure", &reason))
-            }
-            Err(error) => {
-                let now = self.now();
-                if matches!(error, TargetError::Exhausted { .. }) {
-                    self.squeeze(key, &error.to_string());
-                }
-                self.waiting.insert(key, submission.later(now));
-                Ok(())
-            }
+            Err(error) => self.not_submitted(key, submission, error),
         }
+    }
+
+    fn not_submitted(
+        &mut self,
+        key: Key,
+        submission: Submission,
+        error: TargetError,
+    ) -> Result<(), EngineError> {
+        if let TargetError::Refused { reason, .. } = error {
+            return self.give_up(key, outcome::not_started("infrastructure", &reason));
+        }
+        let now = self.now();
+        if matches!(error, TargetError::Exhausted { .. }) {
+            self.squeeze(key, &error.to_string());
+        }
+        self.waiting.insert(key, submission.later(now));
+        Ok(())
     }
 
     /// Fewer trials at a time for a while: as many as run without this one.

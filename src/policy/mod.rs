@@ -19,11 +19,13 @@ use crate::metric::Goal;
 use bandit::Bandit;
 use median_stopping::MedianStopping;
 use no_termination::NoTermination;
+use population::Ranked;
 use serde::{Deserialize, Serialize};
 use truncation_selection::TruncationSelection;
 
 /// When a policy looks at a trial: at interval n iff `n >= max(1, delay_evaluation)` and `n mod evaluation_interval == 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Every how many intervals; >= 1 (configuration maps 0 and less to 1).
     pub evaluation_interval: u64,
@@ -55,6 +57,7 @@ impl Schedule {
 
 /// Slack of the Bandit policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Slack {
     /// `slack_factor`: relative to the best.
@@ -65,6 +68,7 @@ pub enum Slack {
 
 /// Whom to judge after a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// Every running trial at its latest due interval, from one snapshot.
@@ -76,6 +80,7 @@ pub enum Trigger {
 
 /// Serialisable settings of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicySpec {
@@ -179,19 +184,21 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             trigger,
         } => Box::new(Bandit::new(goal, schedule, slack, literal, trigger)),
         PolicySpec::MedianStopping { schedule, trigger } => {
-            Box::new(MedianStopping::new(goal, schedule, trigger))
+            let rule = MedianStopping { goal };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
         }
         PolicySpec::TruncationSelection {
             schedule,
             percentage,
             exclude_finished_jobs,
             trigger,
-        } => Box::new(TruncationSelection::new(
-            goal,
-            schedule,
-            percentage,
-            exclude_finished_jobs,
-            trigger,
-        )),
+        } => {
+            let rule = TruncationSelection {
+                goal,
+                percentage,
+                exclude_finished: exclude_finished_jobs,
+            };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! A term is `state:WORD`, `NAME OP VALUE` with `<`, `<=`, `>`, `>=`, `=`, `!=` (NAME is a parameter with or without dashes, or one of `trial`, `best`,
 //! `last`, `reports`, `duration` in seconds), or a text that must occur in the state, reason or parameters.
 
+use crate::history::TrialState;
 use crate::space::Value;
 use crate::store::TrialRow;
 use crate::store::row::SweepRow;
@@ -13,6 +14,49 @@ use crate::store::row::SweepRow;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
     terms: Vec<Term>,
+}
+
+/// What an expression looks at.
+pub trait Searched {
+    /// State.
+    fn state(&self) -> TrialState;
+    /// Whether the policy stopped it.
+    fn is_stopped(&self) -> bool;
+    /// One line for people.
+    fn reason(&self) -> Option<&str>;
+    /// Parameters with their values.
+    fn parameters(&self) -> impl Iterator<Item = (&str, &Value)>;
+    /// One of `trial`, `best`, `last`, `reports`, `duration` (seconds); nothing if it has none.
+    fn number(&self, name: &str) -> Option<f64>;
+}
+
+impl Searched for TrialRow {
+    fn state(&self) -> TrialState {
+        self.state
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.parameters.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        match name {
+            "trial" => Some(self.trial as f64),
+            "best" => self.best,
+            "last" => self.last.map(|point| point.value),
+            "reports" => Some(self.reports as f64),
+            "duration" => self.duration_ms.map(|ms| ms as f64 / 1000.0),
+            _ => None,
+        }
+    }
 }
 
 /// What is wrong with an expression.
@@ -87,11 +131,11 @@ impl Search {
     }
 
     /// Whether a trial fits.
-    pub fn matches(&self, trial: &TrialRow) -> bool {
+    pub fn matches(&self, trial: &impl Searched) -> bool {
         self.terms.iter().all(|term| match term {
             Term::State(word) => {
-                trial.state.word().eq_ignore_ascii_case(word)
-                    || (word.eq_ignore_ascii_case("stopped") && trial.stop.is_some())
+                trial.state().word().eq_ignore_ascii_case(word)
+                    || (word.eq_ignore_ascii_case("stopped") && trial.is_stopped())
             }
             // Trials have no tags of their own.
             Term::Tag(..) => false,
@@ -183,13 +227,12 @@ fn term(word: &str, quoted: bool) -> Result<Term, SearchError> {
     }
 }
 
-fn contains(trial: &TrialRow, text: &str) -> bool {
-    trial.state.word().to_lowercase().contains(text)
+fn contains(trial: &impl Searched, text: &str) -> bool {
+    trial.state().word().to_lowercase().contains(text)
         || trial
-            .reason
-            .as_ref()
+            .reason()
             .is_some_and(|reason| reason.to_lowercase().contains(text))
-        || trial.parameters.iter().any(|(name, value)| {
+        || trial.parameters().any(|(name, value)| {
             name.to_lowercase().contains(text) || value.to_string().to_lowercase().contains(text)
         })
 }
@@ -210,14 +253,14 @@ fn sweep_contains(sweep: &SweepRow, text: &str) -> bool {
         || sweep.tags.iter().any(|(key, value)| has(key) || has(value))
 }
 
-fn operand(trial: &TrialRow, name: &str) -> Option<Value> {
+fn operand(trial: &impl Searched, name: &str) -> Option<Value> {
     match name {
-        "trial" | "run" => Some(Value::Int(trial.trial as i64)),
-        "best" => trial.best.map(Value::Float),
-        "last" => trial.last.map(|point| Value::Float(point.value)),
-        "reports" => Some(Value::Int(trial.reports as i64)),
-        "duration" => trial.duration_ms.map(|ms| Value::Float(ms as f64 / 1000.0)),
-        _ => parameter(&trial.parameters, name),
+        "run" => trial.number("trial").map(Value::Float),
+        "trial" | "best" | "last" | "reports" | "duration" => trial.number(name).map(Value::Float),
+        _ => trial
+            .parameters()
+            .find(|(parameter, _)| parameter.trim_start_matches('-') == name)
+            .map(|(_, value)| value.clone()),
     }
 }
 
@@ -228,15 +271,13 @@ fn sweep_operand(sweep: &SweepRow, name: &str) -> Option<Value> {
         "trials" => Some(Value::Int(sweep.trials.values().sum::<u64>() as i64)),
         "failed" => Some(Value::Int(sweep.trials.get("Failed").copied().unwrap_or(0) as i64)),
         "duration" => Some(Value::Float(sweep.duration_ms as f64 / 1000.0)),
-        _ => best.and_then(|best| parameter(&best.parameters, name)),
+        _ => best.and_then(|best| {
+            best.parameters
+                .iter()
+                .find(|(parameter, _)| parameter.trim_start_matches('-') == name)
+                .map(|(_, value)| value.clone())
+        }),
     }
-}
-
-fn parameter(parameters: &indexmap::IndexMap<String, Value>, name: &str) -> Option<Value> {
-    parameters
-        .iter()
-        .find(|(parameter, _)| parameter.trim_start_matches('-') == name)
-        .map(|(_, value)| value.clone())
 }
 
 impl Operator {

@@ -4,6 +4,7 @@
 //! Signals go through pidfds after a look that the process is still of the tree; a process that overdrive did not start is never
 //! signalled.
 
+use super::group::Group;
 use super::process::{all, children, stat};
 use super::sys::{self, Whom};
 use rustix::process::{
@@ -124,6 +125,11 @@ pub fn end_orphans(nonce: &str, patience: Duration) -> Vec<i32> {
     let cookie = format!("{COOKIE}={nonce}");
     let deadline = Instant::now() + patience;
     let own = i32::try_from(std::process::id()).unwrap_or(0);
+    // Removed when this returns.
+    let group = Group::left_by(nonce);
+    if let Some(group) = &group {
+        group.kill();
+    }
     loop {
         let members: Vec<i32> = all()
             .filter(|pid| *pid != own && carries(*pid, cookie.as_bytes()))

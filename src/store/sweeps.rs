@@ -22,6 +22,8 @@ pub struct SweepFilter {
     pub states: Vec<SweepState>,
     /// Archived ones too.
     pub archived: bool,
+    /// Only those that are older than the sweep of this id.
+    pub after: Option<String>,
     /// At most this many, the newest.
     pub limit: Option<u64>,
 }
@@ -210,6 +212,13 @@ impl Store {
         }
         if !filter.archived {
             sql.push_str(" AND archived = 0");
+        }
+        if let Some(after) = &filter.after {
+            values.push(after.clone());
+            sql.push_str(&format!(
+                " AND (created_wall_ms, key) < (SELECT created_wall_ms, key FROM sweep WHERE id = ?{})",
+                values.len()
+            ));
         }
         sql.push_str(" ORDER BY created_wall_ms DESC, key DESC");
         if let Some(limit) = filter.limit {

@@ -28,6 +28,9 @@ pub struct List {
     /// Also archived ones.
     #[arg(long)]
     pub all: bool,
+    /// Go on where a page ended: its `next` in the JSON.
+    #[arg(long, value_name = "NEXT")]
+    pub cursor: Option<String>,
 }
 
 /// Arguments of `show`.
@@ -55,6 +58,9 @@ pub struct Show {
     /// Only trials that fit, for instance `state:failed lr<0.01 best>0.9 "out of memory"`.
     #[arg(long = "where", value_name = "EXPR")]
     pub search: Option<String>,
+    /// Go on where a page ended: its `next` in the JSON.
+    #[arg(long, value_name = "NEXT")]
+    pub cursor: Option<String>,
 }
 
 /// Arguments of `best`.
@@ -240,9 +246,12 @@ pub struct Studio {
     /// Port; default: 8712 or the next free one. 0 = any.
     #[arg(long, value_name = "N", env = "OVERDRIVE_STUDIO_PORT")]
     pub port: Option<u16>,
-    /// Address to listen on; default: this computer only.
+    /// Address to listen on; default: this computer only. Another one needs `--insecure`.
     #[arg(long, value_name = "IP", env = "OVERDRIVE_STUDIO_HOST")]
     pub host: Option<std::net::IpAddr>,
+    /// Serve an address that the network reaches, although nothing there is encrypted.
+    #[arg(long)]
+    pub insecure: bool,
     /// Print a new link to the studio that is running, and end.
     #[arg(long)]
     pub link: bool,

@@ -196,7 +196,10 @@ pub struct Check {
     /// Run configuration that goes with an hdconfig.yml: a name or a file.
     #[arg(short = 'c', long = "run-configuration", value_name = "RUNCONFIG")]
     pub run_configuration: Option<String>,
-    /// Treat warnings as errors.
+    /// Sweep step of a pipeline file that has several.
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Treat warnings, and whatever Azure ML would refuse, as errors.
     #[arg(long)]
     pub strict: bool,
     /// How findings are printed.

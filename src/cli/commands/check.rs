@@ -37,6 +37,7 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             file: Some(file),
             run_configuration: arguments.run_configuration.clone(),
             fallback_seed: 1,
+            step: arguments.step.clone(),
             ..Request::default()
         };
         found.extend(resolve(&request, &Disk).diagnostics);
@@ -48,7 +49,8 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let failed = errors > 0 || (arguments.strict && warnings > 0);
+    let refused_by_azure = found.iter().any(|finding| finding.code == "portability");
+    let failed = errors > 0 || (arguments.strict && (warnings > 0 || refused_by_azure));
     let missing = found
         .iter()
         .any(|finding| finding.code == "missing-file" && finding.source.is_none());

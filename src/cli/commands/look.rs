@@ -11,7 +11,7 @@ use crate::report::overview::{self, Order};
 use crate::report::search::Search;
 use crate::report::{card, document, explain, number, text};
 use crate::store::row::{SweepRow, TrialRow};
-use crate::store::{Store, SweepFilter, TrialOrder, TrialQuery};
+use crate::store::{Store, SweepFilter, TrialCursor, TrialOrder, TrialQuery};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,11 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
         experiment: arguments.experiment.clone(),
         states: states.collect(),
         archived: arguments.all,
+        after: arguments
+            .cursor
+            .as_deref()
+            .map(|text| store.resolve(text))
+            .transpose()?,
         limit: (arguments.last > 0 && search.is_none()).then(|| arguments.last.saturating_add(1)),
         ..SweepFilter::default()
     };
@@ -65,7 +70,8 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
         rows.truncate(usize::try_from(arguments.last).unwrap_or(usize::MAX));
     }
     if output.json {
-        output.document(&document::list(&rows, more.then_some(arguments.last)))?;
+        let next = rows.last().filter(|_| more).map(|row| row.sweep.clone());
+        output.document(&document::list(&rows, next))?;
         return Ok(exit::OK);
     }
     if rows.is_empty() {
@@ -133,9 +139,23 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
     let search = arguments.search.as_deref().map(expression).transpose()?;
     // Durations are computed, not stored: those are sorted here.
     let by_duration = arguments.sort == "duration";
+    let after = match &arguments.cursor {
+        None => None,
+        Some(text) => {
+            let cursor: Option<TrialCursor> = text.parse().ok();
+            let cursor = cursor.filter(|cursor| cursor.order == order && !by_duration);
+            Some(cursor.ok_or_else(|| {
+                CliError::usage(
+                    "cursor",
+                    format!("`{}` is no `next` of a list in this order", text::printable(text)),
+                )
+            })?)
+        }
+    };
     let query = TrialQuery {
         states,
         order,
+        after,
         limit: if by_duration || search.is_some() {
             None
         } else {
@@ -155,7 +175,12 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     if output.json {
-        let document = document::sweep(&sweep, &rows, if more { limit } else { None });
+        // Durations grow while one reads: that order has no place to go on from.
+        let next = match rows.last().filter(|_| more && !by_duration) {
+            Some(last) => Some(store.trial_cursor(&sweep.sweep, last.trial, order)?.to_string()),
+            None => None,
+        };
+        let document = document::sweep(&sweep, &rows, next);
         let metrics = store.sweep_metrics(&sweep.sweep)?;
         output.document(&document::with_sweep_metrics(document, &metrics))?;
         return Ok(exit::OK);

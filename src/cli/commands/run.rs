@@ -186,10 +186,19 @@ pub(super) fn begin_as(
     if !inherited.is_empty() {
         output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
-    let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
+    if start.in_place && !targets.remote.is_empty() {
+        return Err(CliError::usage(
+            "in-place",
+            "`--in-place` runs trials in a folder of this computer, and a target is elsewhere",
+        ));
+    }
+    let experiment = &*prepare::with_inputs(experiment, output)?;
+    let preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    targets.make_ready(&preparation.luggage(id, experiment), output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
     let setup = Setup {
+        targets: targets.elsewhere(),
         local: targets.local,
         pools: targets.pools,
         preparation: Some(preparation),
@@ -253,12 +262,14 @@ fn resuming(
     let stored = store.experiment(&sweep.sweep)?;
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
         (None, Some((experiment, start, home, output))) => {
-            Some(prepare::prepare(experiment, home, start.in_place, output)?)
+            let here = targets.any_here();
+            Some(prepare::prepare(experiment, home, start.in_place, here, output)?)
         }
         _ => None,
     };
     let (inherited, _) = inherit::inherited(store, &stored)?;
     Ok(Setup {
+        targets: targets.elsewhere(),
         local: targets.local,
         pools: targets.pools,
         preparation,
@@ -314,8 +325,7 @@ pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> 
 /// Leads a sweep without a controller to the end that was asked for.
 pub(super) fn carry_out(store: Store, sweep: &SweepRow, output: &Output) -> Result<u8, CliError> {
     let store = Arc::new(store);
-    // What is being cancelled needs its targets by name only: they may be gone.
-    let targets = pools::by_name(&store.experiment(&sweep.sweep)?);
+    let targets = pools::to_end(&store.experiment(&sweep.sweep)?, store.folder());
     let setup = resuming(&store, sweep, None, false, targets)?;
     let finished = go_on(&store, sweep, setup, None, output)?;
     let row = store.sweep(&finished.sweep)?;

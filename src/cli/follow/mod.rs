@@ -121,17 +121,27 @@ impl<'a> Follower<'a> {
         let sweep = store.sweep(id)?;
         let existing: u64 = sweep.trials.values().sum();
         let mut view = View::new(sweep, &store.experiment(id)?);
-        let rows = store.trials(id, &TrialQuery::default())?;
-        let metric = view.sweep.metric.clone().unwrap_or_default();
-        let judges = view.judges();
-        view.begin(&rows, |row| {
-            let unread = row.state.is_terminal() && (!judges || existing > ENDED_MAX);
-            if unread || existing > ROWS_MAX {
-                Vec::new()
-            } else {
-                store.curve(id, row.trial, &metric, None).unwrap_or_default()
+        if output.progress != Progress::None || !matches!(events, Events::None) {
+            // Ended trials are taken one by one, unless a policy compares the others with their reports.
+            let keeps_ended = view.judges() && existing <= ENDED_MAX;
+            let mut kept = Vec::new();
+            store.each_trial(id, &TrialQuery::default(), |row| {
+                if row.state.is_terminal() && !keeps_ended {
+                    view.begin(&row, &[]);
+                } else {
+                    kept.push(row);
+                }
+            })?;
+            let metric = view.sweep.metric.clone().unwrap_or_default();
+            for row in kept {
+                let curve = if existing > ROWS_MAX {
+                    Vec::new()
+                } else {
+                    store.curve(id, row.trial, &metric, None).unwrap_or_default()
+                };
+                view.begin(&row, &curve);
             }
-        });
+        }
         let beat_ended = view.counts.ended();
         let mut follower = Self {
             store,
@@ -233,7 +243,18 @@ impl<'a> Follower<'a> {
 
     /// Number of trials that run or start now.
     pub(super) fn running(&self) -> u64 {
+        if self.is_silent() {
+            let words = [TrialState::Preparing.word(), TrialState::Running.word()];
+            return self.store.sweep(&self.id).map_or(0, |sweep| {
+                words.iter().filter_map(|word| sweep.trials.get(*word)).sum()
+            });
+        }
         self.view.counts.running + self.view.counts.starting
+    }
+
+    /// Whether nobody wants to see anything before the end.
+    fn is_silent(&self) -> bool {
+        self.output.progress == Progress::None && matches!(self.events, Events::None)
     }
 
     /// Reads what is new and shows it; returns whether the sweep has ended.
@@ -242,7 +263,7 @@ impl<'a> Follower<'a> {
     /// That of the store, a closed pipe.
     pub(super) fn step(&mut self) -> Result<bool, CliError> {
         let mut ended = false;
-        loop {
+        while !self.is_silent() {
             let batch = self.store.events_since(Some(&self.id), self.seq, BATCH)?;
             let full = batch.len() as u64 == BATCH;
             for event in &batch {

@@ -109,31 +109,28 @@ impl View {
         self.policy.is_some()
     }
 
-    /// Takes in the trials that exist when the view begins. `curve` is their reports, as far as they are to be known.
-    pub(super) fn begin(&mut self, rows: &[TrialRow], mut curve: impl FnMut(&TrialRow) -> Vec<MetricPoint>) {
-        for row in rows {
-            self.created = self.created.max(row.trial + 1);
-            let points = curve(row);
-            if let Some(policy) = &mut self.policy {
-                for point in &points {
-                    policy.report(row.trial, point.value);
-                }
+    /// Takes in a trial that exists when the view begins. `points` is its reports, as far as they are to be known.
+    pub(super) fn begin(&mut self, row: &TrialRow, points: &[MetricPoint]) {
+        self.created = self.created.max(row.trial + 1);
+        if let Some(policy) = &mut self.policy {
+            for point in points {
+                policy.report(row.trial, point.value);
             }
-            if row.state.is_terminal() {
-                self.end(row);
-                continue;
-            }
-            let mut open = open(row);
-            open.step = points.last().map(|point| point.step);
-            open.started = row
-                .duration_ms
-                .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
-            for point in &points {
-                open.curve.push(point.value);
-            }
-            self.counts.add(row.state, row.cause.as_ref());
-            self.open.insert(row.trial, open);
         }
+        if row.state.is_terminal() {
+            self.end(row);
+            return;
+        }
+        let mut open = open(row);
+        open.step = points.last().map(|point| point.step);
+        open.started = row
+            .duration_ms
+            .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
+        for point in points {
+            open.curve.push(point.value);
+        }
+        self.counts.add(row.state, row.cause.as_ref());
+        self.open.insert(row.trial, open);
     }
 
     /// A fresh row of the sweep.

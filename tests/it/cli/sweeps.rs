@@ -87,7 +87,16 @@ fn a_sweep_ends_with_its_best_trial() {
     );
     let shown = json(&run(project.path(), &["show", "--json", "--limit", "3"]));
     assert_eq!(shown["items"].as_array().unwrap().len(), 3);
-    assert_eq!(shown["next"], 3);
+    let next = shown["next"].as_str().unwrap();
+    let rest = json(&run(
+        project.path(),
+        &["show", "--json", "--limit", "3", "--cursor", next],
+    ));
+    let trials = |shown: &serde_json::Value| -> Vec<u64> {
+        let items = shown["items"].as_array().unwrap();
+        items.iter().map(|item| item["trial"].as_u64().unwrap()).collect()
+    };
+    assert!(!trials(&rest).is_empty() && trials(&rest).iter().all(|trial| !trials(&shown).contains(trial)));
     assert_eq!(shown["items"][0]["trial"], 3);
     let why = run(project.path(), &["why", "best"]);
     assert!(

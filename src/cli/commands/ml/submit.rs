@@ -149,9 +149,12 @@ pub(super) fn detached(
     output: &Output,
 ) -> Result<(), CliError> {
     use std::os::unix::process::CommandExt;
-    pools::of(experiment, home, output)?;
+    let targets = pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
-    let preparation = prepare::prepare(experiment, home, false, output)?;
+    let experiment = &*prepare::with_inputs(experiment, output)?;
+    let preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    targets.make_ready(&preparation.luggage(id, experiment), output)?;
+    drop(targets);
     let folder = home.join("sweeps").join(id);
     let document =
         serde_json::to_value(&preparation).map_err(|error| CliError::failed("json", error.to_string()))?;
