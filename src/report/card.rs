@@ -248,7 +248,7 @@ fn next(sweep: &SweepRow, facts: &Facts, width: usize) -> Vec<Line> {
     }
     if sweep.state.is_terminal() && sweep.best.is_some() {
         let file = sweep.file.as_deref().map_or("FILE", |file| nearer(file, facts));
-        let file = shlex::try_quote(file).map_or_else(|_| file.into(), |quoted| quoted);
+        let file = shlex::try_quote(file).unwrap_or_else(|_| file.into());
         commands.push((
             format!("overdrive run {file} --resume-from {id}"),
             "go on from here with more trials",

@@ -94,7 +94,8 @@ pub(super) fn install_alias(arguments: &InstallAlias, output: &Output) -> Result
     }
     if let Ok(there) = std::fs::symlink_metadata(&link) {
         let ours = std::fs::canonicalize(&link).is_ok_and(|path| path == program);
-        if !ours && !(arguments.force && there.file_type().is_symlink()) {
+        let replaceable = ours || (arguments.force && there.file_type().is_symlink());
+        if !replaceable {
             return Err(CliError::usage(
                 "file-exists",
                 format!("`{}` exists already", link.display()),
