@@ -82,7 +82,22 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
     if more {
         output.note("there are older ones: `--last 0` shows all");
     }
+    for row in rows.iter().filter(|row| !row.state.is_terminal()) {
+        note_if_unled(&store, row, output)?;
+    }
     Ok(exit::OK)
+}
+
+/// Says so if nobody leads a sweep that has not ended.
+fn note_if_unled(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    if !super::steer::led(store, &sweep.sweep)? {
+        let id = place::short_id(store, &sweep.sweep);
+        output.note(&format!(
+            "{} is led by nobody: `overdrive resume {id}` goes on with it",
+            sweep.sweep
+        ));
+    }
+    Ok(())
 }
 
 /// A search expression that was typed.
@@ -189,6 +204,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
     if more {
         output.note("there are more trials: `--limit 0` shows all");
     }
+    if !sweep.state.is_terminal() {
+        note_if_unled(&store, &sweep, output)?;
+    }
     Ok(exit::OK)
 }
 
@@ -196,6 +214,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
 pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliError> {
     let mut facts = card::Facts {
         short_id: place::short_id(store, &sweep.sweep),
+        here: std::env::current_dir()
+            .ok()
+            .map(|folder| folder.to_string_lossy().into_owned()),
         ..card::Facts::default()
     };
     if sweep.stopped_by_policy > 0 {

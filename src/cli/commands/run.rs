@@ -205,7 +205,6 @@ pub(super) fn begin_as(
         inherited,
         take_over: start.take_over,
         awaited: true,
-        ..Setup::default()
     };
     let events = Events::open(start.events.as_deref())?;
     let engine = Engine::start(&store, id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
@@ -276,7 +275,6 @@ fn resuming(
         inherited,
         take_over,
         awaited: true,
-        ..Setup::default()
     })
 }
 

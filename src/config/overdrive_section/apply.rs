@@ -130,11 +130,28 @@ fn add_constraints(experiment: &mut Experiment, constraints: Vec<Placed>, diagno
     }
 }
 
+/// Samplers that predict the value of what they propose.
+const EXPECTING: [&str; 3] = ["bayesian", "random_forest", "auto"];
+
 /// Takes a condition that is understood.
 fn set_stop_when(experiment: &mut Experiment, condition: Placed, diagnostics: &mut Vec<Diagnostic>) {
-    let Err(error) = StopWhen::parse(&condition.text) else {
-        experiment.stop_when = Some(condition.text);
-        return;
+    let error = match StopWhen::parse(&condition.text) {
+        Ok(parsed) => {
+            let kind = experiment.sampler.kind.as_str();
+            if parsed.asks_for_gain() && !EXPECTING.contains(&kind) {
+                let mut found = Diagnostics::new(&condition.source);
+                let message = format!(
+                    "`{kind}` sampling expects nothing: no comparison with `expected_gain` will hold"
+                );
+                found
+                    .warning("expects-nothing", condition.span, message)
+                    .help(format!("samplers that do: {}", EXPECTING.join(", ")));
+                diagnostics.extend(found.sorted());
+            }
+            experiment.stop_when = Some(condition.text);
+            return;
+        }
+        Err(error) => error,
     };
     let mut found = Diagnostics::new(&condition.source);
     // Escapes and folded lines move the letters; then the whole text is underlined.
