@@ -108,7 +108,11 @@ fn fill(folder: &Path, trials: u64) {
                 });
                 if value > best {
                     best = value;
-                    add(Record::Incumbent { trial, value, interval });
+                    add(Record::Incumbent {
+                        trial,
+                        value,
+                        interval,
+                    });
                 }
             }
             add(Record::AttemptEnded {

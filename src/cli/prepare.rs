@@ -10,7 +10,7 @@ use crate::snapshot;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Prepares `experiment`: source folder and environment. `home` is the state folder.
+/// Prepares `experiment`: source folder and, if trials run `here`, environment. `home` is the state folder.
 ///
 /// # Errors
 /// [`CliError`] if the source cannot be read or the environment cannot be built.
@@ -18,6 +18,7 @@ pub(super) fn prepare(
     experiment: &Experiment,
     home: &Path,
     in_place: bool,
+    here: bool,
     output: &Output,
 ) -> Result<Preparation, CliError> {
     let launch = &experiment.launch;
@@ -38,7 +39,9 @@ pub(super) fn prepare(
             preparation.snapshot_id = Some(taken.id);
         }
     }
-    environment(experiment, &mut preparation, output)?;
+    if here {
+        environment(experiment, &mut preparation, output)?;
+    }
     let extension = |key: &str| experiment.extensions.get(key);
     preparation.shim = extension("azureml_shim").and_then(serde_json::Value::as_bool) != Some(false);
     preparation.mlflow = extension("mlflow_endpoint").and_then(serde_json::Value::as_bool) != Some(false);
@@ -147,7 +150,7 @@ fn environment(
     preparation: &mut Preparation,
     output: &Output,
 ) -> Result<(), CliError> {
-    if !needs_interpreter(experiment) {
+    if !experiment.launch.starts_python() {
         return Ok(());
     }
     let cache = cache_folder().join("environments");
@@ -177,14 +180,6 @@ fn environment(
     preparation.path_prepend = prepared.path_prepend;
     preparation.variables = prepared.variables;
     Ok(())
-}
-
-/// Whether a trial starts Python at all: a shell script needs no environment.
-fn needs_interpreter(experiment: &Experiment) -> bool {
-    match &experiment.launch.command {
-        crate::config::Command::Script { script, .. } => script.ends_with(".py"),
-        crate::config::Command::Template { text, .. } => text.contains("python"),
-    }
 }
 
 /// Cache shared by all projects: `$XDG_CACHE_HOME/overdrive`, else `~/.cache/overdrive`, else a folder of the temporary one.

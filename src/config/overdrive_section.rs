@@ -277,7 +277,8 @@ impl Section {
         if let Some(entry) = fields.given("mlflow_create")
             && let Some(word) = found.word(entry, "unknown-value", &["trial", "child"])
         {
-            self.extensions.insert("mlflow_create".to_owned(), Json::from(word));
+            self.extensions
+                .insert("mlflow_create".to_owned(), Json::from(word));
         }
         // Where data behind names lies; `data_map` says more about them.
         for key in ["datastores", "datasets", "data_map"] {

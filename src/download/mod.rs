@@ -114,7 +114,15 @@ impl Downloads<'_> {
                 address: shown,
                 status: "304 Not Modified".into(),
             }),
-            (Ok(Answer::File { draft, content, bytes, marks }), _) => {
+            (
+                Ok(Answer::File {
+                    draft,
+                    content,
+                    bytes,
+                    marks,
+                }),
+                _,
+            ) => {
                 let known = Known {
                     name: name_of(&shown),
                     address: shown,
@@ -154,12 +162,7 @@ impl Downloads<'_> {
     }
 
     /// Moves a complete draft to its place and notes where it is.
-    fn keep(
-        &self,
-        draft: tempfile::NamedTempFile,
-        index: &Path,
-        known: &Known,
-    ) -> Result<(), DownloadError> {
+    fn keep(&self, draft: tempfile::NamedTempFile, index: &Path, known: &Known) -> Result<(), DownloadError> {
         let path = self.path_of(known);
         let fail = |path: &Path| {
             let path = path.to_path_buf();
@@ -171,18 +174,14 @@ impl Downloads<'_> {
             fs::create_dir_all(folder).map_err(fail(folder))?;
             draft.as_file().sync_data().map_err(fail(&path))?;
             read_only(draft.as_file()).map_err(fail(&path))?;
-            draft
-                .persist(&path)
-                .map_err(|error| fail(&path)(error.error))?;
+            draft.persist(&path).map_err(|error| fail(&path)(error.error))?;
         }
         let folder = index.parent().unwrap_or(self.cache);
         fs::create_dir_all(folder).map_err(fail(folder))?;
         let mut entry = tempfile::NamedTempFile::new_in(folder).map_err(fail(folder))?;
         let text = serde_json::to_vec_pretty(known).map_err(|error| fail(index)(error.into()))?;
         entry.write_all(&text).map_err(fail(index))?;
-        entry
-            .persist(index)
-            .map_err(|error| fail(index)(error.error))?;
+        entry.persist(index).map_err(|error| fail(index)(error.error))?;
         Ok(())
     }
 }
@@ -212,13 +211,22 @@ fn name_of(shown: &str) -> String {
     let last = path.rsplit_once('/').map_or("", |(_, last)| last);
     let name: String = last
         .chars()
-        .map(|letter| if letter.is_control() || letter == '\\' { '_' } else { letter })
+        .map(|letter| {
+            if letter.is_control() || letter == '\\' {
+                '_'
+            } else {
+                letter
+            }
+        })
         .collect();
     if matches!(name.as_str(), "" | "." | "..") {
         return "data".to_owned();
     }
     // The end is what says of which kind it is.
-    let from = name.char_indices().map(|(at, _)| at).find(|at| name.len() - at <= 200);
+    let from = name
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| name.len() - at <= 200);
     name.get(from.unwrap_or(0)..).unwrap_or("data").to_owned()
 }
 

@@ -97,13 +97,20 @@ fn a_file_is_fetched_once_and_again_only_when_it_has_changed() {
     let cache = tempfile::tempdir().unwrap();
     let server = Server::start();
     let address = format!("{}/sets/iris.csv?sig=secret", server.address);
-    server.says(200, &["ETag: \"one\"", "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT"], "a,b\n1,2\n");
+    server.says(
+        200,
+        &["ETag: \"one\"", "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT"],
+        "a,b\n1,2\n",
+    );
     let (first, told) = fetch(cache.path(), &address);
     let first = first.unwrap();
     assert_eq!(fs::read_to_string(&first.path).unwrap(), "a,b\n1,2\n");
     assert!(first.path.ends_with("iris.csv"), "{first:?}");
     assert_eq!((first.bytes, &first.note), (8, &None));
-    assert!(told[0].contains("/sets/iris.csv (0.0 KiB)") && !told[0].contains("secret"), "{told:?}");
+    assert!(
+        told[0].contains("/sets/iris.csv (0.0 KiB)") && !told[0].contains("secret"),
+        "{told:?}"
+    );
     assert!(!server.requests()[0].contains("if-none-match"));
 
     server.says(304, &[], "");
@@ -112,12 +119,19 @@ fn a_file_is_fetched_once_and_again_only_when_it_has_changed() {
     assert!(told.is_empty(), "{told:?}");
     let asked = server.requests();
     assert!(asked[0].contains("if-none-match: \"one\""), "{asked:?}");
-    assert!(asked[0].contains("if-modified-since: tue, 24 nov 2026 10:00:00 gmt"), "{asked:?}");
+    assert!(
+        asked[0].contains("if-modified-since: tue, 24 nov 2026 10:00:00 gmt"),
+        "{asked:?}"
+    );
 
     server.says(200, &["ETag: \"two\""], "changed");
     let third = fetch(cache.path(), &address).0.unwrap();
     assert_eq!(fs::read_to_string(&third.path).unwrap(), "changed");
-    assert_eq!(fs::read_to_string(&first.path).unwrap(), "a,b\n1,2\n", "a trial may still read it");
+    assert_eq!(
+        fs::read_to_string(&first.path).unwrap(),
+        "a,b\n1,2\n",
+        "a trial may still read it"
+    );
     for file in files_below(&cache.path().join("index")) {
         assert!(!fs::read_to_string(file).unwrap().contains("secret"));
     }
@@ -133,7 +147,12 @@ fn what_was_lost_from_the_cache_is_fetched_again() {
     fs::remove_file(&first.path).unwrap();
     let second = fetch(cache.path(), &address).0.unwrap();
     assert_eq!(fs::read_to_string(&second.path).unwrap(), "bytes");
-    assert!(server.requests().iter().all(|request| !request.contains("if-none-match")));
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| !request.contains("if-none-match"))
+    );
 }
 
 #[test]
@@ -141,11 +160,18 @@ fn a_refusal_is_told_with_its_status_and_leaves_nothing() {
     let cache = tempfile::tempdir().unwrap();
     let server = Server::start();
     server.says(404, &[], "no such thing");
-    let error = fetch(cache.path(), &format!("{}/x.csv?key=1", server.address)).0.unwrap_err();
-    assert_eq!(error.to_string(), format!("{}/x.csv answered 404 Not Found", server.address));
+    let error = fetch(cache.path(), &format!("{}/x.csv?key=1", server.address))
+        .0
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{}/x.csv answered 404 Not Found", server.address)
+    );
     assert_eq!(server.requests().len(), 1, "a plain no is not asked for again");
     server.says(503, &[], "");
-    let error = fetch(cache.path(), &format!("{}/x.csv", server.address)).0.unwrap_err();
+    let error = fetch(cache.path(), &format!("{}/x.csv", server.address))
+        .0
+        .unwrap_err();
     assert!(error.to_string().contains("503 Service Unavailable"), "{error}");
     assert_eq!(server.requests().len(), 3);
     assert!(files_below(cache.path()).is_empty());
@@ -157,7 +183,9 @@ fn half_a_file_is_no_file() {
     let server = Server::start();
     server.says(200, &[], "0123456789");
     server.site.answer.lock().unwrap().3 = 4;
-    let error = fetch(cache.path(), &format!("{}/x.csv", server.address)).0.unwrap_err();
+    let error = fetch(cache.path(), &format!("{}/x.csv", server.address))
+        .0
+        .unwrap_err();
     assert!(matches!(error, DownloadError::Cut { got: 4, .. }), "{error:?}");
     assert!(files_below(cache.path()).is_empty());
 }
@@ -199,7 +227,11 @@ fn without_its_server_the_older_copy_serves() {
 #[test]
 fn names_lead_nowhere_and_keys_are_not_shown() {
     for (address, seen, name) in [
-        ("https://u:p@h.example/a/b.csv?sig=1#x", "https://h.example/a/b.csv", "b.csv"),
+        (
+            "https://u:p@h.example/a/b.csv?sig=1#x",
+            "https://h.example/a/b.csv",
+            "b.csv",
+        ),
         ("https://h.example", "https://h.example", "data"),
         ("https://h.example/a/..", "https://h.example/a/..", "data"),
         ("https://h.example/a%2Fb", "https://h.example/a%2Fb", "a%2Fb"),

@@ -65,7 +65,9 @@ pub(super) fn get(
         let outcome = once(&agent, address, shown, marks, cache, progress);
         let again = match &outcome {
             Err(DownloadError::Unreachable { .. } | DownloadError::Cut { .. }) => true,
-            Err(DownloadError::Refused { status, .. }) => status.starts_with('5') || status.starts_with("429"),
+            Err(DownloadError::Refused { status, .. }) => {
+                status.starts_with('5') || status.starts_with("429")
+            }
             _ => false,
         };
         if !again || tries == TRIES {
@@ -88,7 +90,10 @@ fn once(
     let mut request = agent.get(address);
     for (header, mark) in [
         ("if-none-match", marks.and_then(|marks| marks.etag.as_ref())),
-        ("if-modified-since", marks.and_then(|marks| marks.last_modified.as_ref())),
+        (
+            "if-modified-since",
+            marks.and_then(|marks| marks.last_modified.as_ref()),
+        ),
     ] {
         if let Some(mark) = mark {
             request = request.header(header, mark);

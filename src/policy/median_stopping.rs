@@ -5,10 +5,10 @@
 //! HyperDrive's population is all trials, not the completed ones only. The decision is made by counting; the median itself is
 //! looked up where counting leaves it open and for the record.
 
+use super::Stop;
 use super::inequality::inequality;
 use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::Stop;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 
@@ -59,6 +59,11 @@ impl Rule for MedianStopping {
             ]),
             inequality: inequality(self.goal, value, Some(median), &because),
         })
+    }
+
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64> {
+        let sets = population.at(due);
+        median(&sets, sets.iter().map(|set| set.len()).sum())
     }
 }
 

@@ -25,6 +25,7 @@ use truncation_selection::TruncationSelection;
 
 /// When a policy looks at a trial: at interval n iff `n >= max(1, delay_evaluation)` and `n mod evaluation_interval == 0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Every how many intervals; >= 1 (configuration maps 0 and less to 1).
     pub evaluation_interval: u64,
@@ -70,6 +71,7 @@ impl PolicySpec {
 
 /// Slack of the Bandit policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Slack {
     /// `slack_factor`: relative to the best.
@@ -80,6 +82,7 @@ pub enum Slack {
 
 /// Whom to judge after a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// Every running trial at its latest due interval, from one snapshot.
@@ -91,6 +94,7 @@ pub enum Trigger {
 
 /// Serialisable settings of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicySpec {
@@ -171,6 +175,13 @@ pub trait Policy: Send {
     /// All that was fed so far was judged in an earlier life of the controller (or is inherited): nobody is to be judged for it.
     /// The trials that were stopped then have been told by [`Policy::end`].
     fn restored(&mut self);
+
+    /// How far `trial` is from being stopped at its latest due interval, by all that was fed so far: its value against what it is
+    /// compared with, in units of the metric, positive = kept. `None` without a due interval, a value, or anything to compare with.
+    fn margin(&self, trial: u64) -> Option<f64> {
+        let _ = trial;
+        None
+    }
 
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;

@@ -28,6 +28,9 @@ pub(super) trait Rule: Send {
     /// The decision to stop `number` at the due interval `due`, with its best up to there, or how many more members its population
     /// may get that would certainly not lead to it.
     fn judge(&self, population: &Population, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64>;
+
+    /// What a trial is compared with at the due interval `due`, greater being better; `None` if there is nothing.
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64>;
 }
 
 /// A policy that compares each trial with its population by a rule.
@@ -59,6 +62,12 @@ impl<R: Rule> Policy for Ranked<R> {
 
     fn restored(&mut self) {
         self.population.restored();
+    }
+
+    fn margin(&self, number: u64) -> Option<f64> {
+        let (due, value) = self.population.due(number)?;
+        let margin = value? - self.rule.threshold(&self.population, due)?;
+        margin.is_finite().then_some(margin)
     }
 
     fn stops(&mut self) -> Vec<Stop> {
@@ -242,6 +251,12 @@ impl Population {
                 (trial.due > 0).then_some((number, trial.due, trial.best_at_due))
             })
             .collect()
+    }
+
+    /// The latest due interval of a trial that runs, with its best up to there.
+    pub(super) fn due(&self, number: u64) -> Option<(u64, Option<f64>)> {
+        let trial = self.live.get(&number).filter(|trial| trial.due > 0)?;
+        Some((trial.due, trial.best_at_due))
     }
 
     /// The sets whose union is the population at the due interval `due`.

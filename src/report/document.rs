@@ -19,8 +19,8 @@ pub fn document(body: Value) -> Value {
     Value::Object(out)
 }
 
-/// A list: `{items, next}`; `next` is the offset of the next page or null.
-pub fn list<T: Serialize>(items: &[T], next: Option<u64>) -> Value {
+/// A list: `{items, next}`; `next` is what the next page begins behind (`--cursor`), or null.
+pub fn list<T: Serialize>(items: &[T], next: Option<String>) -> Value {
     document(json!({"items": items, "next": next}))
 }
 
@@ -42,7 +42,7 @@ pub fn result(sweep: &SweepRow) -> Value {
 }
 
 /// `show SWEEP`: the sweep's row with its trials.
-pub fn sweep(sweep: &SweepRow, trials: &[TrialRow], next: Option<u64>) -> Value {
+pub fn sweep(sweep: &SweepRow, trials: &[TrialRow], next: Option<String>) -> Value {
     let mut body = serde_json::to_value(sweep).unwrap_or(Value::Null);
     if let Value::Object(entries) = &mut body {
         entries.insert("items".into(), json!(trials));

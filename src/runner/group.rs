@@ -94,7 +94,8 @@ fn is_ours_to_divide(parent: &Path) -> bool {
     let delegated = || {
         ["trusted.delegate", "user.delegate"].iter().any(|name| {
             let mut value = [0_u8; 8];
-            rustix::fs::getxattr(parent, *name, &mut value).is_ok_and(|length| value.get(..length) == Some(b"1"))
+            rustix::fs::getxattr(parent, *name, &mut value)
+                .is_ok_and(|length| value.get(..length) == Some(b"1"))
         })
     };
     let ruled = rustix::process::geteuid().is_root() && Path::new("/run/systemd/system").is_dir();

@@ -153,6 +153,16 @@ impl Supervisor {
         if ending.killed {
             return true;
         }
+        if now >= ending.kill_at
+            && ending.by == "cancel"
+            && self.ended.is_none()
+            && !self.it.signals.asked_to_end()
+            && !self.cancel.exists()
+        {
+            // The request was taken back, and the script took no notice of it.
+            self.ending = None;
+            return false;
+        }
         if now >= ending.kill_at {
             ending.killed = true;
             if let Some(Some(group)) = &self.group {

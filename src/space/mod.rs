@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 /// Bounds are natural units except where said. Rounding of the quantized forms is half-to-even on `u / q` and the result is
 /// not clipped to the bounds (the documented formula).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Distribution {
     /// One of `options`, each with equal probability (duplicates count twice).
@@ -142,6 +143,7 @@ fn e() -> f64 {
 
 /// When a parameter exists: only if its parent is active and took one of the named options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Condition {
     /// Index of the parent in [`SearchSpace::parameters`]; smaller than the child's own index; a [`Distribution::Choice`].
     pub parent: usize,
@@ -151,6 +153,7 @@ pub struct Condition {
 
 /// One dimension of the space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Parameter {
     /// Unique name as declared by the user, dashes included. Inner parameters of nested v2 spaces use `outer/0/inner` paths.
     pub name: String,
@@ -163,6 +166,7 @@ pub struct Parameter {
 
 /// An ordered list of parameters, parents before children, and the constraints between them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct SearchSpace {
     /// The parameters in file order.
     pub parameters: Vec<Parameter>,

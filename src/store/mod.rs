@@ -26,7 +26,7 @@ mod trials;
 mod writer;
 
 pub use ballast::BALLAST_BYTES;
-pub use bulk::{Curve, Score};
+pub use bulk::{Brief, Curve, Score};
 pub use change::{Change, Durability};
 pub use error::StoreError;
 pub use events::EventQuery;
@@ -38,7 +38,7 @@ pub use row::{ArtifactRow, AttemptRow, EventRow, FactRow, MetricPoint, MetricSum
 pub use schema::APPLICATION_ID;
 pub use series::SweepMetrics;
 pub use sweeps::{SweepClock, SweepFilter};
-pub use trials::{OpenAttempt, TrialOrder, TrialQuery};
+pub use trials::{OpenAttempt, TrialCursor, TrialOrder, TrialQuery};
 pub use writer::SweepWriter;
 
 use codec::signed;

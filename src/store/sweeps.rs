@@ -22,6 +22,8 @@ pub struct SweepFilter {
     pub states: Vec<SweepState>,
     /// Archived ones too.
     pub archived: bool,
+    /// Only those that are older than the sweep of this id.
+    pub after: Option<String>,
     /// At most this many, the newest.
     pub limit: Option<u64>,
 }
@@ -211,6 +213,13 @@ impl Store {
         if !filter.archived {
             sql.push_str(" AND archived = 0");
         }
+        if let Some(after) = &filter.after {
+            values.push(after.clone());
+            sql.push_str(&format!(
+                " AND (created_wall_ms, key) < (SELECT created_wall_ms, key FROM sweep WHERE id = ?{})",
+                values.len()
+            ));
+        }
         sql.push_str(" ORDER BY created_wall_ms DESC, key DESC");
         if let Some(limit) = filter.limit {
             sql.push_str(&format!(" LIMIT {limit}"));
@@ -307,6 +316,33 @@ impl Store {
             "UPDATE sweep SET archived = (?2 = '1') WHERE id = ?1",
             if archived { "1" } else { "0" },
         )
+    }
+
+    /// Notes that a command waits for the end of the sweep, or (`false`) that the end has been told. A sweep that has ended and is
+    /// still awaited was led by a command that was killed before it could deliver the result.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_awaited(&self, sweep: &str, awaited: bool) -> Result<(), StoreError> {
+        self.label(
+            sweep,
+            "UPDATE sweep SET awaited = (?2 = '1') WHERE id = ?1",
+            if awaited { "1" } else { "0" },
+        )
+    }
+
+    /// Whether a command that waits for the end of the sweep has not told it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn awaited(&self, sweep: &str) -> Result<bool, StoreError> {
+        let connection = self.connection();
+        let key = key(&connection, sweep)?;
+        connection
+            .query_row("SELECT awaited FROM sweep WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
+            .map_err(self.sorted())
     }
 
     fn label(&self, sweep: &str, sql: &str, value: &str) -> Result<(), StoreError> {

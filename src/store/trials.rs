@@ -10,7 +10,7 @@ use crate::metric::Goal;
 use crate::process::Identity;
 use crate::sampler::Origin;
 use crate::space::Assignment;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 /// By what to sort trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,16 +31,87 @@ pub enum TrialOrder {
 pub struct TrialQuery {
     /// Only in these states; empty = any.
     pub states: Vec<TrialState>,
+    /// Only these numbers; empty = any.
+    pub numbers: Vec<u64>,
     /// Only those with a value of the primary metric (`true`) or without (`false`).
     pub scored: Option<bool>,
     /// Sorting.
     pub order: TrialOrder,
     /// The other way round (trials without the sorted value stay last).
     pub reverse: bool,
+    /// Only those behind this place in the order, that of the last row of the page before.
+    pub after: Option<TrialCursor>,
     /// Skip so many.
     pub offset: u64,
     /// At most so many.
     pub limit: Option<u64>,
+}
+
+/// A place in an order of trials: pages that begin behind one neither repeat nor miss a trial that kept its place, whatever came in between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrialCursor {
+    /// The order it is a place in.
+    pub order: TrialOrder,
+    /// What the order sorts by: the value, or milliseconds since the sweep's creation; nothing for trials without, and for the order by number.
+    pub key: Option<f64>,
+    /// Number of the trial.
+    pub trial: u64,
+}
+
+impl TrialOrder {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Number, "number"),
+        (Self::Best, "best"),
+        (Self::Started, "started"),
+        (Self::Ended, "ended"),
+    ];
+
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(order, _)| *order == self);
+        found.map_or("number", |(_, word)| word)
+    }
+
+    /// The order of that name.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == word)
+            .map(|(order, _)| *order)
+    }
+}
+
+impl std::fmt::Display for TrialCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.", self.order.word())?;
+        if let Some(key) = self.key {
+            // The bits: a decimal fraction would not find its place again.
+            write!(f, "{:016x}", key.to_bits())?;
+        }
+        write!(f, ".{}", self.trial)
+    }
+}
+
+impl std::str::FromStr for TrialCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('.');
+        let (Some(order), Some(key), Some(trial), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(());
+        };
+        let key = match key {
+            "" => None,
+            bits => Some(f64::from_bits(u64::from_str_radix(bits, 16).map_err(|_| ())?)),
+        };
+        Ok(Self {
+            order: TrialOrder::named(order).ok_or(())?,
+            key: key.filter(|key| key.is_finite()),
+            trial: trial.parse().map_err(|_| ())?,
+        })
+    }
 }
 
 /// An attempt that has no outcome yet, as a resuming controller needs it.
@@ -76,6 +147,31 @@ const COLUMNS: &str = "t.number, t.assignment, t.origin, t.state, t.cause, t.rea
 
 const TABLES: &str =
     "trial t LEFT JOIN attempt a ON a.sweep = t.sweep AND a.trial = t.number AND a.number = t.attempts - 1";
+
+enum Prepared<'c> {
+    Kept(rusqlite::CachedStatement<'c>),
+    Once(rusqlite::Statement<'c>),
+}
+
+impl<'c> std::ops::Deref for Prepared<'c> {
+    type Target = rusqlite::Statement<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Kept(statement) => statement,
+            Self::Once(statement) => statement,
+        }
+    }
+}
+
+impl std::ops::DerefMut for Prepared<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Kept(statement) => statement,
+            Self::Once(statement) => statement,
+        }
+    }
+}
 
 struct Context {
     key: i64,
@@ -117,6 +213,10 @@ impl Store {
                 .collect();
             sql.push_str(&format!(" AND t.state IN ({})", words.join(", ")));
         }
+        if !query.numbers.is_empty() {
+            let numbers: Vec<String> = query.numbers.iter().map(u64::to_string).collect();
+            sql.push_str(&format!(" AND t.number IN ({})", numbers.join(",")));
+        }
         match query.scored {
             Some(true) => sql.push_str(" AND t.best IS NOT NULL"),
             Some(false) => sql.push_str(" AND t.best IS NULL"),
@@ -130,6 +230,16 @@ impl Store {
             TrialOrder::Ended => ("t.ended_ms", query.reverse),
         };
         let direction = if down { "DESC" } else { "ASC" };
+        if let Some(after) = query.after {
+            let (beyond, trial) = (if down { "<" } else { ">" }, codec::signed(after.trial));
+            sql.push_str(&match after.key {
+                _ if query.order == TrialOrder::Number => format!(" AND t.number {beyond} {trial}"),
+                None => format!(" AND {column} IS NULL AND t.number > {trial}"),
+                Some(_) => format!(
+                    " AND ({column} {beyond} ?2 OR {column} IS NULL OR ({column} = ?2 AND t.number > {trial}))"
+                ),
+            });
+        }
         if query.order == TrialOrder::Number {
             sql.push_str(&format!(" ORDER BY {column} {direction}"));
         } else {
@@ -138,12 +248,59 @@ impl Store {
         let limit = query.limit.map_or(-1, codec::signed);
         sql.push_str(&format!(" LIMIT {limit} OFFSET {}", codec::signed(query.offset)));
         let connection = self.connection();
-        let mut statement = connection.prepare_cached(&sql).map_err(self.sorted())?;
-        let mut rows = statement.query([context.key]).map_err(self.sorted())?;
+        // A list of numbers makes a text that never comes again: it is not kept.
+        let mut statement = if query.numbers.is_empty() {
+            Prepared::Kept(connection.prepare_cached(&sql).map_err(self.sorted())?)
+        } else {
+            Prepared::Once(connection.prepare(&sql).map_err(self.sorted())?)
+        };
+        let key = query.after.and_then(|after| after.key);
+        let mut rows = match key.filter(|_| query.order != TrialOrder::Number) {
+            Some(key) => statement.query(params![context.key, key]),
+            None => statement.query(params![context.key]),
+        }
+        .map_err(self.sorted())?;
         while let Some(row) = rows.next().map_err(self.sorted())? {
             take(trial_row(row, &context)?);
         }
         Ok(())
+    }
+
+    /// The place of a trial in an order of its sweep.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::NoTrial`].
+    pub fn trial_cursor(
+        &self,
+        sweep: &str,
+        trial: u64,
+        order: TrialOrder,
+    ) -> Result<TrialCursor, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let column = match order {
+            TrialOrder::Number => "NULL",
+            TrialOrder::Best => "best",
+            TrialOrder::Started => "started_ms",
+            TrialOrder::Ended => "ended_ms",
+        };
+        let found: Option<Option<f64>> = connection
+            .prepare_cached(&format!(
+                "SELECT CAST({column} AS REAL) FROM trial WHERE sweep = ?1 AND number = ?2"
+            ))
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![key, codec::signed(trial)], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(self.sorted())?;
+        match found {
+            Some(key) => Ok(TrialCursor { order, key, trial }),
+            None => Err(StoreError::NoTrial {
+                sweep: sweep.to_owned(),
+                trial,
+            }),
+        }
     }
 
     /// One trial.

@@ -2,6 +2,7 @@
 
 use crate::config::resolve::{Request, resolve};
 use crate::config::{Dialect, Experiment, Files};
+use crate::metric::Goal;
 use crate::policy::PolicySpec;
 use crate::report::diagnostic;
 use crate::space::{Distribution, Domain};
@@ -10,13 +11,14 @@ use crate::studio::read::{Answer, SCHEMA_VERSION};
 use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the form of a new sweep says; also the body of a submission.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Draft {
     /// The file's text.
@@ -114,7 +116,47 @@ fn filled(text: Option<&String>) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-pub(super) async fn check(State(studio): State<Studio>, Json(draft): Json<Draft>) -> Answer {
+/// Findings of a text and, if there is no error, what would run.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Checked {
+    schema_version: u32,
+    /// Whether it could run.
+    ok: bool,
+    /// Findings, in the shape of `overdrive check --format json`.
+    items: Vec<Value>,
+    /// Always null: all findings are here.
+    next: Option<String>,
+    plan: Option<Plan>,
+}
+
+/// What would run.
+#[derive(Serialize, JsonSchema)]
+struct Plan {
+    /// Kind of file.
+    dialect: &'static str,
+    sampler: String,
+    policy: &'static str,
+    metric: Option<String>,
+    goal: Option<Goal>,
+    max_total_runs: u64,
+    max_concurrent_runs: u64,
+    max_duration_minutes: Option<f64>,
+    targets: Vec<String>,
+    parameters: Vec<PlannedParameter>,
+    /// Configurations in the whole space, if they can be counted.
+    size: Option<f64>,
+}
+
+/// A parameter of a space.
+#[derive(Serialize, JsonSchema)]
+struct PlannedParameter {
+    name: String,
+    distribution: String,
+    /// Values, if they can be counted.
+    size: Option<usize>,
+}
+
+pub(super) async fn check(State(studio): State<Studio>, Json(draft): Json<Draft>) -> Answer<Checked> {
     let folder = folder_of(&studio, &draft)?;
     let files = studio.settings.files.clone();
     let work = move || checked(&draft, &folder, files);
@@ -125,7 +167,7 @@ pub(super) async fn check(State(studio): State<Studio>, Json(draft): Json<Draft>
 }
 
 /// Findings and, if there is no error, what would run.
-fn checked(draft: &Draft, folder: &Path, files: Arc<dyn Files + Send + Sync>) -> Value {
+fn checked(draft: &Draft, folder: &Path, files: Arc<dyn Files + Send + Sync>) -> Checked {
     let path = folder.join(name_of(draft));
     let overlay = Overlay {
         below: files,
@@ -143,15 +185,20 @@ fn checked(draft: &Draft, folder: &Path, files: Arc<dyn Files + Send + Sync>) ->
         ..Request::default()
     };
     let resolved = resolve(&request, &overlay);
-    json!({
-        "schema_version": SCHEMA_VERSION,
-        "ok": resolved.experiment.is_some(),
-        "diagnostics": diagnostic::to_json(&resolved.diagnostics),
-        "plan": resolved.experiment.as_ref().map(plan),
-    })
+    let items = match diagnostic::to_json(&resolved.diagnostics) {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    Checked {
+        schema_version: SCHEMA_VERSION,
+        ok: resolved.experiment.is_some(),
+        items,
+        next: None,
+        plan: resolved.experiment.as_ref().map(plan),
+    }
 }
 
-fn plan(experiment: &Experiment) -> Value {
+fn plan(experiment: &Experiment) -> Plan {
     let dialect = match experiment.dialect {
         Dialect::Hyperdrive => "hdconfig",
         Dialect::SweepJob => "sweep job",
@@ -164,30 +211,31 @@ fn plan(experiment: &Experiment) -> Value {
         PolicySpec::MedianStopping { .. } => "MedianStopping",
         PolicySpec::TruncationSelection { .. } => "TruncationSelection",
     };
-    let parameters: Vec<Value> = experiment
+    let parameters = experiment
         .space
         .parameters
         .iter()
-        .map(|parameter| {
-            json!({"name": parameter.name, "distribution": kind(&parameter.distribution), "size": size(&parameter.distribution)})
-        })
-        .collect();
+        .map(|parameter| PlannedParameter {
+            name: parameter.name.clone(),
+            distribution: kind(&parameter.distribution),
+            size: size(&parameter.distribution),
+        });
     let whole = Domain::new(Arc::new(experiment.space.clone()))
         .ok()
         .and_then(|domain| domain.cardinality());
-    json!({
-        "dialect": dialect,
-        "sampler": experiment.sampler.kind,
-        "policy": policy,
-        "metric": experiment.metric.as_ref().map(|metric| &metric.name),
-        "goal": experiment.metric.as_ref().map(|metric| metric.goal),
-        "max_total_runs": experiment.limits.max_total,
-        "max_concurrent_runs": experiment.limits.max_concurrent,
-        "max_duration_minutes": experiment.limits.max_duration_ms.map(|ms| ms as f64 / 60_000.0),
-        "targets": experiment.targets,
-        "parameters": parameters,
-        "size": whole.map(|count| count as f64),
-    })
+    Plan {
+        dialect,
+        sampler: experiment.sampler.kind.clone(),
+        policy,
+        metric: experiment.metric.as_ref().map(|metric| metric.name.clone()),
+        goal: experiment.metric.as_ref().map(|metric| metric.goal),
+        max_total_runs: experiment.limits.max_total,
+        max_concurrent_runs: experiment.limits.max_concurrent,
+        max_duration_minutes: experiment.limits.max_duration_ms.map(|ms| ms as f64 / 60_000.0),
+        targets: experiment.targets.clone(),
+        parameters: parameters.collect(),
+        size: whole.map(|count| count as f64),
+    }
 }
 
 fn kind(distribution: &Distribution) -> String {

@@ -4,21 +4,27 @@
 //! u32 trial number, n times u8 state (0 running, 1 completed, 2 canceled, 3 failed), padding to 4 bytes, n+1 times u32 offset of the
 //! trial's first point, m times f32 value (NaN kept). Points are in order of arrival; the x of a point is its place in the trial.
 
+use crate::clock::iso;
 use crate::history::TrialState;
 use crate::metric::Goal;
-use crate::store::{Curve, Store, TrialRow};
+use crate::space::Value;
+use crate::store::{Curve, Store, TrialQuery};
 use crate::studio::error::ApiError;
 use crate::studio::read::SCHEMA_VERSION;
 use crate::studio::state::Studio;
+use crate::studio::table::{Line, Table};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const TRIALS_MAX: u64 = 20_000;
 /// Curves that can be asked for by number.
 const CHOSEN_MAX: usize = 200;
+/// Running ones that are asked for by that word.
+const RUNNING_MAX: u64 = 60;
 /// Trials in one answer of columns: above, the best ones and an even sample of the others.
 const POINTS_MAX: usize = 20_000;
 
@@ -55,10 +61,26 @@ pub(super) async fn curves(
 /// Curves of trials that are named one by one.
 fn chosen(store: &Store, sweep: &str, metric: &str, list: &str) -> Result<Vec<Curve>, ApiError> {
     let mut curves = Vec::new();
+    let mut numbers: Vec<u64> = Vec::new();
     for word in list.split(',').filter(|word| !word.is_empty()).take(CHOSEN_MAX) {
-        let trial: u64 = word
+        if word == "running" {
+            let running = TrialQuery {
+                states: vec![TrialState::Running],
+                reverse: true,
+                limit: Some(RUNNING_MAX),
+                ..TrialQuery::default()
+            };
+            numbers.extend(store.trials(sweep, &running)?.iter().map(|row| row.trial));
+            continue;
+        }
+        let trial = word
             .parse()
             .map_err(|_| ApiError::bad(format!("`{word}` is no trial number")))?;
+        numbers.push(trial);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    for trial in numbers {
         let state = store.trial(sweep, trial)?.state;
         let points = store.curve(sweep, trial, metric, None)?;
         curves.push((trial, state, points.iter().map(|point| point.value).collect()));
@@ -104,75 +126,121 @@ fn encode(curves: &[(u64, TrialState, Vec<f64>)]) -> Vec<u8> {
     bytes
 }
 
-/// The best quarter of what is shown, and an even sample of the rest, by number.
-fn sampled(mut trials: Vec<TrialRow>, goal: Option<Goal>) -> Vec<TrialRow> {
-    if trials.len() <= POINTS_MAX {
-        return trials;
-    }
-    let sign = goal.unwrap_or(Goal::Minimize).sign();
-    let key = |trial: &TrialRow| trial.best.map_or(f64::INFINITY, |best| -sign * best);
-    trials.sort_by(|a, b| key(a).total_cmp(&key(b)));
-    let rest = trials.split_off(POINTS_MAX / 4);
-    let every = rest.len().div_ceil(POINTS_MAX * 3 / 4).max(1);
-    trials.extend(rest.into_iter().step_by(every));
-    trials.sort_by_key(|trial| trial.trial);
-    trials
+/// Parameters, state and values of many trials as columns of equal length.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Points<'t> {
+    schema_version: u32,
+    /// Primary metric.
+    metric: Option<String>,
+    /// Its direction.
+    goal: Option<Goal>,
+    /// Trials of the sweep; above 20,000 the columns hold the best ones and an even sample of the others.
+    total: usize,
+    /// Trial numbers.
+    trial: Vec<u64>,
+    /// 0 running, 1 completed, 2 canceled, 3 failed.
+    state: Vec<u8>,
+    /// Best value of the primary metric.
+    best: Vec<Option<f64>>,
+    /// Accepted reports of the primary metric.
+    reports: Vec<u64>,
+    /// Milliseconds from start to end, or to now.
+    duration_ms: Vec<Option<u64>>,
+    /// When each ended, ISO 8601 UTC.
+    ended: Vec<Option<String>>,
+    /// What the sampler expected.
+    predicted: Vec<Option<f64>>,
+    /// Where the policy stopped trials.
+    stops: Stops,
+    /// Values by parameter; null where a trial has none.
+    parameters: IndexMap<&'t str, Vec<Option<&'t Value>>>,
 }
 
-fn columns_of(trials: &[TrialRow]) -> serde_json::Map<String, Value> {
-    let mut names: indexmap::IndexSet<&String> = indexmap::IndexSet::new();
-    for trial in trials {
-        names.extend(trial.parameters.keys());
+/// Where the policy stopped trials, as columns.
+#[derive(Default, Serialize, JsonSchema)]
+pub(super) struct Stops {
+    /// Trial numbers.
+    trial: Vec<u64>,
+    /// Reports until then.
+    interval: Vec<u64>,
+    /// Its value.
+    value: Vec<Option<f64>>,
+    /// What it was compared with.
+    threshold: Vec<Option<f64>>,
+}
+
+/// The best quarter of what is shown, and an even sample of the rest, by number.
+fn sampled(table: &Table) -> Vec<(u64, &Line)> {
+    let mut lines: Vec<(u64, &Line)> = (0..).zip(&table.lines).collect();
+    if lines.len() <= POINTS_MAX {
+        return lines;
     }
-    names
-        .into_iter()
-        .map(|name| {
-            let column: Vec<Option<&crate::space::Value>> =
-                trials.iter().map(|trial| trial.parameters.get(name)).collect();
-            (name.clone(), json!(column))
-        })
-        .collect()
+    let sign = table.goal.unwrap_or(Goal::Minimize).sign();
+    let key = |line: &Line| line.best.map_or(f64::INFINITY, |best| -sign * best);
+    lines.sort_by(|a, b| key(a.1).total_cmp(&key(b.1)));
+    let rest = lines.split_off(POINTS_MAX / 4);
+    let every = rest.len().div_ceil(POINTS_MAX * 3 / 4).max(1);
+    lines.extend(rest.into_iter().step_by(every));
+    lines.sort_by_key(|(trial, _)| *trial);
+    lines
 }
 
 pub(super) async fn points(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    let kept = studio.kept.clone();
-    let name = format!("points {reference}");
+    let (tables, kept) = (studio.tables.clone(), studio.kept.clone());
     let bytes = studio
-        .with_large(move |store| kept.get(store, &name, || columns(store, &reference)))
+        .with_large(move |store| {
+            let row = store.sweep(&reference)?;
+            let created = store.sweep_clock(&row.sweep)?.created.wall_ms;
+            tables.with(store, &row.sweep, |table| {
+                let name = format!("points {} {}", row.sweep, table.version);
+                kept.get(&name, || columns(table, row.metric.clone(), created))
+            })
+        })
         .await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
-fn columns(store: &Store, reference: &str) -> Result<Vec<u8>, ApiError> {
-    let row = store.sweep(reference)?;
-    let all = store.trials(&row.sweep, &crate::store::TrialQuery::default())?;
-    let total = all.len();
-    let trials = sampled(all, row.goal);
-    let stopped: Vec<_> = trials.iter().filter_map(|trial| trial.stop.as_ref()).collect();
-    let value = json!({
-        "schema_version": SCHEMA_VERSION,
-        "metric": row.metric,
-        "goal": row.goal,
-        "total": total,
-        "trial": trials.iter().map(|trial| trial.trial).collect::<Vec<_>>(),
-        "state": trials.iter().map(|trial| state_code(trial.state)).collect::<Vec<_>>(),
-        "best": trials.iter().map(|trial| trial.best).collect::<Vec<_>>(),
-        "reports": trials.iter().map(|trial| trial.reports).collect::<Vec<_>>(),
-        "duration_ms": trials.iter().map(|trial| trial.duration_ms).collect::<Vec<_>>(),
-        "ended": trials.iter().map(|trial| trial.ended.as_deref()).collect::<Vec<_>>(),
-        "predicted": trials.iter().map(|trial| trial.origin.predicted.as_ref().map(|p| p.mean)).collect::<Vec<_>>(),
-        "stops": {
-            "trial": stopped.iter().map(|stop| stop.trial).collect::<Vec<_>>(),
-            "interval": stopped.iter().map(|stop| stop.interval).collect::<Vec<_>>(),
-            "value": stopped.iter().map(|stop| stop.value).collect::<Vec<_>>(),
-            "threshold": stopped.iter().map(|stop| stop.threshold).collect::<Vec<_>>(),
-        },
-        "parameters": columns_of(&trials),
+fn columns(table: &Table, metric: Option<String>, created_ms: i64) -> Result<Vec<u8>, ApiError> {
+    let lines = sampled(table);
+    let mut stops = Stops::default();
+    for (trial, line) in &lines {
+        if let Some((interval, value, threshold)) = line.stop {
+            stops.trial.push(*trial);
+            stops.interval.push(interval);
+            stops.value.push(value);
+            stops.threshold.push(threshold);
+        }
+    }
+    let parameters = table.names.iter().enumerate().map(|(place, name)| {
+        let column = lines.iter().map(|(_, line)| line.parameter(place)).collect();
+        (name.as_str(), column)
     });
-    serde_json::to_vec(&value).map_err(|error| ApiError::internal(error.to_string()))
+    let ended = |line: &Line| {
+        let at = i64::try_from(line.ended_ms?).ok()?;
+        Some(iso(created_ms.saturating_add(at)))
+    };
+    let points = Points {
+        schema_version: SCHEMA_VERSION,
+        metric,
+        goal: table.goal,
+        total: table.lines.len(),
+        trial: lines.iter().map(|(trial, _)| *trial).collect(),
+        state: lines.iter().map(|(_, line)| state_code(line.state)).collect(),
+        best: lines.iter().map(|(_, line)| line.best).collect(),
+        reports: lines.iter().map(|(_, line)| line.reports).collect(),
+        duration_ms: lines
+            .iter()
+            .map(|(_, line)| line.duration_ms(table.now))
+            .collect(),
+        ended: lines.iter().map(|(_, line)| ended(line)).collect(),
+        predicted: lines.iter().map(|(_, line)| line.predicted).collect(),
+        stops,
+        parameters: parameters.collect(),
+    };
+    serde_json::to_vec(&points).map_err(|error| ApiError::internal(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,63 +1,513 @@
-//! Compute targets: what this machine offers and what runs on it.
+//! Compute targets: seeing, creating, attaching, changing, testing, removing them.
+//!
+//! The verbs are those of the command line: `overdrive target ... --json` runs as a process of its own, so that shapes, findings and kinds
+//! are the same on both sides, whatever kinds there are. Values travel as one word each (`--flag=value`) or, where the command line takes a secret
+//! from the environment, through it; never through a shell. What is added here is what runs on each target.
 
-use crate::store::SweepFilter;
-use crate::studio::read::{Answer, SCHEMA_VERSION};
-use crate::studio::state::Studio;
+use crate::store::{Store, SweepFilter, SweepRow};
+use crate::studio::control::changeable;
+use crate::studio::error::ApiError;
+use crate::studio::read::{Answer, List, SCHEMA_VERSION};
+use crate::studio::state::{Settings, Studio};
 use axum::Json;
-use axum::extract::State;
-use serde_json::{Value, json};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
 
 /// Unfinished sweeps are looked for among so many of the newest.
 const SWEEPS: u64 = 500;
+/// How long a verb may take; reaching a far machine has limits of its own.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Verbs that make or change a target.
+const VERBS: [&str; 3] = ["create", "attach", "update"];
 
-pub(super) async fn targets(State(studio): State<Studio>) -> Answer {
-    let rows = studio
-        .with_store(|store| {
-            let filter = SweepFilter {
-                limit: Some(SWEEPS),
-                ..SweepFilter::default()
-            };
-            Ok(store.sweeps(&filter)?)
-        })
-        .await?;
-    let live: Vec<_> = rows.iter().filter(|row| !row.state.is_terminal()).collect();
-    let sum = |words: &[&str]| -> u64 {
-        live.iter()
-            .flat_map(|row| words.iter().filter_map(|word| row.trials.get(*word)))
-            .sum()
+/// A kind of target that can be created, attached or changed, with the fields of its form.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TargetKind {
+    /// `create`, `attach` or `update`.
+    pub verb: String,
+    /// Name of the kind.
+    pub kind: String,
+    /// One sentence about it.
+    pub about: String,
+    /// What can be said about such a target.
+    pub fields: Vec<TargetField>,
+}
+
+/// One field of a form.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TargetField {
+    /// Name, as on the command line without its dashes.
+    pub name: String,
+    /// What it means.
+    pub about: String,
+    /// What kind of value it takes, in one word.
+    pub value: Option<String>,
+    /// Value unless said otherwise.
+    pub default: Option<String>,
+    /// The only values it takes; empty = any.
+    pub choices: Vec<String>,
+    /// Heading under which it stands, if not with the main ones.
+    pub group: Option<String>,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Whether it is given or not, without a value.
+    pub switch: bool,
+    /// Whether it can be given several times.
+    pub many: bool,
+    /// Whether nobody else may see its value.
+    pub secret: bool,
+    /// Variable that carries it instead of an argument.
+    pub variable: Option<String>,
+}
+
+/// A target as `overdrive target list --json` and `target show --json` tell it, and what runs on it.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub(super) struct TargetRow {
+    /// Name.
+    name: String,
+    /// Kind; absent if its file cannot be understood.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// Whatever else its kind has to tell.
+    #[serde(flatten)]
+    more: Map<String, Value>,
+    /// What runs on it, for this project.
+    #[serde(default)]
+    usage: Usage,
+    /// What this computer has; only of targets that run on it.
+    #[serde(default)]
+    machine: Option<Machine>,
+}
+
+/// What runs on a target.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+struct Usage {
+    /// Trials that run or start.
+    running: u64,
+    /// Trials that wait for a place.
+    queued: u64,
+    /// Trials at a time that unfinished sweeps on it allow.
+    wanted: u64,
+    /// Unfinished sweeps on it, newest first.
+    sweeps: Vec<Busy>,
+}
+
+/// An unfinished sweep on a target.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+struct Busy {
+    sweep: String,
+    experiment: String,
+    state: String,
+    running: u64,
+    max_concurrent_runs: u64,
+}
+
+/// What this computer has.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+struct Machine {
+    cores: usize,
+    memory_bytes: Option<u64>,
+    memory_free_bytes: Option<u64>,
+    /// Names of the graphics processors.
+    devices: Vec<String>,
+}
+
+/// One target, as a document.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TargetDetail {
+    schema_version: u32,
+    #[serde(flatten)]
+    row: TargetRow,
+}
+
+/// What a probe of a target found, as `overdrive target test --json` tells it.
+#[derive(Deserialize, Serialize, JsonSchema)]
+pub(super) struct TargetProbe {
+    schema_version: u32,
+    name: String,
+    /// Whether it can run trials.
+    ok: bool,
+    steps: Vec<ProbeStep>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+/// One step of a probe.
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct ProbeStep {
+    step: String,
+    ok: bool,
+    /// Whether trials cannot do without it.
+    needed: bool,
+    /// What was found, or what is wrong.
+    found: String,
+    milliseconds: f64,
+}
+
+/// That a target is gone.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TargetRemoved {
+    schema_version: u32,
+    /// What was done, in words.
+    message: String,
+}
+
+/// What a form says.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetForm {
+    /// `create` or `attach`; changes of a target are always `update`.
+    verb: Option<String>,
+    /// Kind.
+    kind: String,
+    /// Values by the names of fields: text, number, true, or a list of them.
+    fields: IndexMap<String, Value>,
+}
+
+/// What may be asked of a target.
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum TargetAction {
+    /// Probe it for real, step by step.
+    Test,
+    /// Let go of an attached one.
+    Detach {
+        /// Cancel the sweeps that run on it first.
+        #[serde(default)]
+        force: bool,
+    },
+}
+
+pub(super) async fn targets(State(studio): State<Studio>) -> Answer<List<TargetRow>> {
+    let mut listed = verb(&studio, vec!["list".into()], Vec::new()).await?;
+    let items = listed.get_mut("items").map(Value::take).unwrap_or(Value::Null);
+    let mut rows: Vec<TargetRow> =
+        serde_json::from_value(items).map_err(|error| ApiError::internal(error.to_string()))?;
+    let mut usages = usages(&studio).await?;
+    for row in &mut rows {
+        complete(row, &mut usages);
+    }
+    Ok(Json(List::page(rows, None)))
+}
+
+pub(super) async fn target(State(studio): State<Studio>, Path(name): Path<String>) -> Answer<TargetDetail> {
+    shown(&studio, &name).await
+}
+
+async fn shown(studio: &Studio, name: &str) -> Answer<TargetDetail> {
+    let words = vec!["show".into(), format!("--name={name}")];
+    let mut value = verb(studio, words, Vec::new()).await?;
+    value.remove("schema_version");
+    let mut row: TargetRow = serde_json::from_value(Value::Object(value))
+        .map_err(|error| ApiError::internal(error.to_string()))?;
+    complete(&mut row, &mut usages(studio).await?);
+    Ok(Json(TargetDetail {
+        schema_version: SCHEMA_VERSION,
+        row,
+    }))
+}
+
+fn complete(row: &mut TargetRow, usages: &mut IndexMap<String, Usage>) {
+    row.usage = usages.shift_remove(&row.name.to_lowercase()).unwrap_or_default();
+    if matches!(row.kind.as_deref(), Some("local" | "amlcompute")) {
+        row.machine = Some(machine());
+    }
+}
+
+/// Kinds of targets with the fields of their forms.
+pub(super) async fn kinds(State(studio): State<Studio>) -> Json<List<TargetKind>> {
+    Json(List::page(studio.settings.kinds.to_vec(), None))
+}
+
+pub(super) async fn create(
+    State(studio): State<Studio>,
+    Json(form): Json<TargetForm>,
+) -> Answer<TargetDetail> {
+    changeable(&studio)?;
+    let word = form.verb.clone().unwrap_or_else(|| "create".to_owned());
+    if word == "update" {
+        return Err(ApiError::bad("`verb` is create or attach"));
+    }
+    let name = match form.fields.get("name") {
+        Some(Value::String(name)) => name.clone(),
+        _ => return Err(ApiError::bad("`name` is missing: what the target is called")),
     };
-    let slots: u64 = live.iter().map(|row| row.max_concurrent_runs).sum();
-    let sweeps: Vec<Value> = live
+    let (words, variables) = line(&studio.settings, &word, &form)?;
+    verb(&studio, words, variables).await?;
+    shown(&studio, &name).await
+}
+
+pub(super) async fn update(
+    State(studio): State<Studio>,
+    Path(name): Path<String>,
+    Json(mut form): Json<TargetForm>,
+) -> Answer<TargetDetail> {
+    changeable(&studio)?;
+    form.fields.insert("name".into(), Value::from(name.as_str()));
+    let (words, variables) = line(&studio.settings, "update", &form)?;
+    verb(&studio, words, variables).await?;
+    shown(&studio, &name).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct RemoveQuery {
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) async fn delete(
+    State(studio): State<Studio>,
+    Path(name): Path<String>,
+    Query(query): Query<RemoveQuery>,
+) -> Answer<TargetRemoved> {
+    changeable(&studio)?;
+    remove(&studio, "delete", &name, query.force).await
+}
+
+async fn remove(studio: &Studio, word: &str, name: &str, force: bool) -> Answer<TargetRemoved> {
+    // A name that nothing has is no error on the command line; here somebody looked at it.
+    verb(studio, vec!["show".into(), format!("--name={name}")], Vec::new())
+        .await
+        .or_else(|error| {
+            if error.status() == StatusCode::NOT_FOUND {
+                Err(error)
+            } else {
+                Ok(Map::new())
+            }
+        })?;
+    let mut words = vec![word.to_owned(), format!("--name={name}"), "--yes".into()];
+    if force {
+        words.push("--force".into());
+    }
+    let said = run(studio, words, Vec::new()).await?;
+    Ok(Json(TargetRemoved {
+        schema_version: SCHEMA_VERSION,
+        message: said.words,
+    }))
+}
+
+/// A test's findings, or that it was let go.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum TargetAnswer {
+    /// Of `test`.
+    Probe(TargetProbe),
+    /// Of `detach`.
+    Removed(TargetRemoved),
+}
+
+pub(super) async fn act(
+    State(studio): State<Studio>,
+    Path(name): Path<String>,
+    Json(action): Json<TargetAction>,
+) -> Answer<TargetAnswer> {
+    changeable(&studio)?;
+    match action {
+        TargetAction::Test => {
+            let value = verb(&studio, vec!["test".into(), "--".into(), name], Vec::new()).await?;
+            let probe = serde_json::from_value(Value::Object(value))
+                .map_err(|error| ApiError::internal(error.to_string()))?;
+            Ok(Json(TargetAnswer::Probe(probe)))
+        }
+        TargetAction::Detach { force } => {
+            let Json(removed) = remove(&studio, "detach", &name, force).await?;
+            Ok(Json(TargetAnswer::Removed(removed)))
+        }
+    }
+}
+
+type Words = (Vec<String>, Vec<(String, String)>);
+
+/// The arguments and variables that say what a form says.
+fn line(settings: &Settings, word: &str, form: &TargetForm) -> Result<Words, ApiError> {
+    let known = settings
+        .kinds
         .iter()
-        .map(|row| {
-            json!({
-                "sweep": row.sweep,
-                "experiment": row.experiment,
-                "state": row.state.word(),
-                "running": row.trials.get("Running"),
-                "max_concurrent_runs": row.max_concurrent_runs,
-            })
-        })
-        .collect();
-    let local = json!({
-        "name": "local",
-        "type": "local",
-        "provisioning_state": "Succeeded",
-        "state": "ready",
-        "location": "this computer",
-        "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "memory_bytes": memory("MemTotal"),
-        "memory_free_bytes": memory("MemAvailable"),
-        "devices": devices(),
-        "slots": slots,
-        "running_trials": sum(&["Running", "Preparing", "CancelRequested"]),
-        "queued_trials": sum(&["Queued"]),
-        "sweeps": sweeps,
-        "provisioning_errors": null,
+        .find(|kind| VERBS.contains(&word) && kind.verb == word && kind.kind == form.kind)
+        .ok_or_else(|| ApiError::bad(format!("`{word} {}` is no kind of target here", form.kind)))?;
+    let mut words = vec![word.to_owned(), known.kind.clone()];
+    let mut variables = Vec::new();
+    for (name, value) in &form.fields {
+        let field = known.fields.iter().find(|field| field.name == *name);
+        let field = field.ok_or_else(|| ApiError::bad(format!("`{}` has no field `{name}`", form.kind)))?;
+        let values = match value {
+            Value::Array(values) if field.many => values.iter().collect(),
+            other => vec![other],
+        };
+        for value in values {
+            let text = match value {
+                Value::Null | Value::Bool(false) => continue,
+                Value::Bool(true) if field.switch => {
+                    words.push(format!("--{name}"));
+                    continue;
+                }
+                Value::String(text) if text.is_empty() => continue,
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return Err(ApiError::bad(format!("`{name}` has a value that cannot be one"))),
+            };
+            if field.switch || text.contains('\0') {
+                return Err(ApiError::bad(format!("`{name}` has a value that cannot be one")));
+            }
+            match &field.variable {
+                Some(variable) => variables.push((variable.clone(), text)),
+                None if field.secret => {
+                    return Err(ApiError::bad(format!(
+                        "`{name}` is a secret, and would be seen in the list of processes: give it on the command line's prompt"
+                    )));
+                }
+                None => words.push(format!("--{name}={text}")),
+            }
+        }
+    }
+    Ok((words, variables))
+}
+
+/// What a verb printed.
+struct Said {
+    document: Map<String, Value>,
+    words: String,
+}
+
+async fn verb(
+    studio: &Studio,
+    words: Vec<String>,
+    variables: Vec<(String, String)>,
+) -> Result<Map<String, Value>, ApiError> {
+    run(studio, words, variables).await.map(|said| said.document)
+}
+
+/// Runs `overdrive target ...`; refusals keep the command line's words.
+async fn run(
+    studio: &Studio,
+    words: Vec<String>,
+    variables: Vec<(String, String)>,
+) -> Result<Said, ApiError> {
+    let failed =
+        |error: std::io::Error| ApiError::internal(format!("`overdrive target` cannot run: {error}"));
+    let child = Command::new(&studio.settings.program)
+        .arg("--home")
+        .arg(&studio.settings.state_folder)
+        .args(["--json", "--color", "never", "--progress", "none", "target"])
+        .args(words)
+        .envs(variables)
+        .current_dir(&studio.settings.project_folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .map_err(|_| ApiError::internal("`overdrive target` did not end within three minutes"))?
+        .map_err(failed)?;
+    let document = serde_json::from_slice::<Map<String, Value>>(&output.stdout).unwrap_or_default();
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    // A failed probe is an answer too.
+    if output.status.success() || document.contains_key("steps") {
+        return Ok(Said { document, words });
+    }
+    let error = document.get("error").cloned().or_else(|| {
+        serde_json::from_str::<Map<String, Value>>(&words)
+            .ok()?
+            .get("error")
+            .cloned()
     });
-    Ok(Json(
-        json!({"schema_version": SCHEMA_VERSION, "items": [local], "next": null}),
-    ))
+    let message = error.as_ref().map_or(words, refusal);
+    Err(match output.status.code() {
+        Some(3) => ApiError::not_found(message),
+        Some(2) => ApiError::bad(message),
+        _ => ApiError::new(StatusCode::CONFLICT, "refused", message),
+    })
+}
+
+/// An error of the command line as one text: what is wrong, and what helps.
+fn refusal(error: &Value) -> String {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut lines: Vec<String> = text("message").into_iter().collect();
+    match error.get("help") {
+        Some(Value::Array(help)) => {
+            lines.extend(help.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+        Some(Value::String(help)) => lines.push(help.clone()),
+        _ => {}
+    }
+    if lines.is_empty() {
+        error.to_string()
+    } else {
+        lines.join("\n")
+    }
+}
+
+/// What runs on each target, by its name in small letters.
+async fn usages(studio: &Studio) -> Result<IndexMap<String, Usage>, ApiError> {
+    studio.with_store(counted).await
+}
+
+fn counted(store: &Store) -> Result<IndexMap<String, Usage>, ApiError> {
+    let filter = SweepFilter {
+        limit: Some(SWEEPS),
+        archived: true,
+        ..SweepFilter::default()
+    };
+    let mut usages: IndexMap<String, Usage> = IndexMap::new();
+    for row in store
+        .sweeps(&filter)?
+        .iter()
+        .filter(|row| !row.state.is_terminal())
+    {
+        let mut running: IndexMap<String, u64> = IndexMap::new();
+        for attempt in store.open_attempts(&row.sweep)? {
+            let target = if attempt.target.is_empty() {
+                row.targets.first().cloned().unwrap_or_default()
+            } else {
+                attempt.target
+            };
+            *running.entry(plain(&target)).or_default() += 1;
+        }
+        let waiting = row.trials.get("Queued").copied().unwrap_or(0);
+        for target in &row.targets {
+            let usage = usages.entry(plain(target)).or_default();
+            let here = running.get(&plain(target)).copied().unwrap_or(0);
+            usage.running += here;
+            usage.queued += waiting;
+            usage.wanted += row.max_concurrent_runs;
+            usage.sweeps.push(busy(row, here));
+        }
+    }
+    Ok(usages)
+}
+
+fn busy(row: &SweepRow, running: u64) -> Busy {
+    Busy {
+        sweep: row.sweep.clone(),
+        experiment: row.experiment.clone(),
+        state: row.state.word().to_owned(),
+        running,
+        max_concurrent_runs: row.max_concurrent_runs,
+    }
+}
+
+/// A target's name as files may write it, without the words around it.
+fn plain(target: &str) -> String {
+    target.strip_prefix("azureml:").unwrap_or(target).to_lowercase()
+}
+
+fn machine() -> Machine {
+    Machine {
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        memory_bytes: memory("MemTotal"),
+        memory_free_bytes: memory("MemAvailable"),
+        devices: devices(),
+    }
 }
 
 /// A line of `/proc/meminfo`, in bytes.

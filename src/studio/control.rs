@@ -2,22 +2,24 @@
 
 use crate::controller::Limits;
 use crate::space::{Assignment, Value as Setting};
-use crate::store::{Request, RequestState, Store};
+use crate::store::{Request, RequestState, Store, SweepRow};
 use crate::studio::error::ApiError;
+use crate::studio::read::{Answer, SCHEMA_VERSION};
 use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use indexmap::IndexMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long an answer waits for the controller to take a request.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What may be asked of a sweep.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum SweepAction {
     Cancel {
@@ -40,15 +42,27 @@ pub(super) enum SweepAction {
 }
 
 /// What may be asked of a trial.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum TrialAction {
     Cancel,
     Rerun,
 }
 
+/// How a request stands.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Requested {
+    schema_version: u32,
+    /// Number of the request.
+    request: i64,
+    /// `done`, or `waiting` if nobody has taken it yet.
+    state: &'static str,
+    /// What that means, in words.
+    message: Option<&'static str>,
+}
+
 /// Labels to change; absent ones stay.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Labels {
     tags: Option<IndexMap<String, String>>,
@@ -71,9 +85,9 @@ pub(super) async fn label(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
     Json(labels): Json<Labels>,
-) -> Result<Json<Value>, ApiError> {
+) -> Answer<SweepRow> {
     changeable(&studio)?;
-    let row = studio
+    studio
         .with_store(move |store| {
             let sweep = store.resolve(&reference)?;
             if let Some(tags) = &labels.tags {
@@ -87,23 +101,21 @@ pub(super) async fn label(
             }
             Ok(store.sweep(&sweep)?)
         })
-        .await?;
-    serde_json::to_value(row)
+        .await
         .map(Json)
-        .map_err(|error| ApiError::internal(error.to_string()))
 }
 
 pub(super) async fn sweep_action(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
     Json(action): Json<SweepAction>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     changeable(&studio)?;
     if matches!(action, SweepAction::Lead) {
         let sweep = studio
             .with_store(move |store| Ok(store.resolve(&reference)?))
             .await?;
-        return super::submit::lead(&studio, sweep).await;
+        return Ok(super::submit::lead(&studio, sweep).await?.into_response());
     }
     let id = studio
         .with_store(move |store| {
@@ -116,10 +128,10 @@ pub(super) async fn sweep_action(
             Ok(store.request(&row.sweep, &request)?)
         })
         .await?;
-    settle(&studio, id).await
+    Ok(settle(&studio, id).await?.into_response())
 }
 
-fn request_of(store: &Store, row: &crate::store::SweepRow, action: SweepAction) -> Result<Request, ApiError> {
+fn request_of(store: &Store, row: &SweepRow, action: SweepAction) -> Result<Request, ApiError> {
     let by_user = |reason: Option<String>| reason.unwrap_or_else(|| "from the studio".into());
     Ok(match action {
         SweepAction::Cancel { reason } => Request::Cancel {
@@ -183,7 +195,7 @@ pub(super) async fn trial_action(
     State(studio): State<Studio>,
     Path((reference, trial)): Path<(String, u64)>,
     Json(action): Json<TrialAction>,
-) -> Result<Json<Value>, ApiError> {
+) -> Answer<Requested> {
     changeable(&studio)?;
     let id = studio
         .with_store(move |store| {
@@ -203,24 +215,30 @@ pub(super) async fn trial_action(
     settle(&studio, id).await
 }
 
+fn requested(request: i64, state: &'static str, message: Option<&'static str>) -> Json<Requested> {
+    Json(Requested {
+        schema_version: SCHEMA_VERSION,
+        request,
+        state,
+        message,
+    })
+}
+
 /// Waits a little for the controller to take the request, and says how it stands.
-async fn settle(studio: &Studio, id: i64) -> Result<Json<Value>, ApiError> {
+async fn settle(studio: &Studio, id: i64) -> Answer<Requested> {
     let begun = tokio::time::Instant::now();
     loop {
         match studio
             .with_store(move |store| Ok(store.request_state(id)?))
             .await?
         {
-            RequestState::Done => return Ok(Json(json!({"request": id, "state": "done"}))),
+            RequestState::Done => return Ok(requested(id, "done", None)),
             RequestState::Refused(reason) => {
                 return Err(ApiError::new(StatusCode::CONFLICT, "refused", reason));
             }
             RequestState::Waiting if begun.elapsed() > PATIENCE => {
-                return Ok(Json(json!({
-                    "request": id,
-                    "state": "waiting",
-                    "message": "no controller has taken the request yet; it will when the sweep is resumed",
-                })));
+                let message = "no controller has taken the request yet; it will when the sweep is resumed";
+                return Ok(requested(id, "waiting", Some(message)));
             }
             RequestState::Waiting => tokio::time::sleep(Duration::from_millis(25)).await,
         }

@@ -4,7 +4,23 @@ use crate::store::StoreError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The body of a refusal.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Error {
+    error: Reason,
+}
+
+/// Why something was refused.
+#[derive(Serialize, JsonSchema)]
+struct Reason {
+    /// For programs.
+    code: &'static str,
+    /// For people.
+    message: String,
+}
 
 /// A refusal.
 #[derive(Debug)]
@@ -62,7 +78,10 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"error": {"code": self.code, "message": self.message}});
-        (self.status, Json(body)).into_response()
+        let error = Reason {
+            code: self.code,
+            message: self.message,
+        };
+        (self.status, Json(Error { error })).into_response()
     }
 }

@@ -2,15 +2,15 @@
 //! never shown as markup: text is text, everything else an attachment in a sandbox.
 
 use crate::studio::error::ApiError;
-use crate::studio::read::SCHEMA_VERSION;
+use crate::studio::read::{Answer, List};
 use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -114,7 +114,15 @@ pub(super) async fn log(
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
     limit: Option<usize>,
-    cursor: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// A file of a trial.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FileRow {
+    /// Path below the attempt's folder.
+    path: String,
+    bytes: u64,
 }
 
 /// Whether a shown folder is the trial's own: no part of its path below `folder` is a link.
@@ -169,22 +177,20 @@ pub(super) async fn list(
     State(studio): State<Studio>,
     Path((reference, trial)): Path<(String, u64)>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Answer<List<FileRow>> {
     let files = all(&studio, reference, trial).await?;
-    let (start, limit) = (
-        query.cursor.unwrap_or(0),
-        query.limit.unwrap_or(500).clamp(1, 10_000),
-    );
-    let next = (files.len() > start.saturating_add(limit)).then_some(start + limit);
-    let items: Vec<Value> = files
+    let limit = query.limit.unwrap_or(500).clamp(1, 10_000);
+    let behind = |path: &String| query.cursor.as_ref().is_none_or(|cursor| path > cursor);
+    let mut items: Vec<FileRow> = files
         .into_iter()
-        .skip(start)
-        .take(limit)
-        .map(|(path, bytes)| json!({"path": path, "bytes": bytes}))
+        .filter(|(path, _)| behind(path))
+        .take(limit + 1)
+        .map(|(path, bytes)| FileRow { path, bytes })
         .collect();
-    Ok(Json(
-        json!({"schema_version": SCHEMA_VERSION, "items": items, "next": next}),
-    ))
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|row| row.path.clone());
+    Ok(Json(List::page(items, next)))
 }
 
 #[derive(Deserialize)]

@@ -22,8 +22,10 @@ mod route;
 mod state;
 mod stream;
 mod submit;
+mod table;
 
 pub use access::Access;
+pub use compute::{TargetField, TargetKind};
 pub use route::{ROUTES, Route};
 pub use state::{Settings, Studio};
 

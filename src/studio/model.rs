@@ -19,8 +19,8 @@ use crate::surrogate::{Data, Fit, Gp, Prior, Transform, TransformKind};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use indexmap::IndexMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Trials that importance is computed from at most: the latest.
@@ -83,7 +83,63 @@ fn encode(store: &Store, sweep: &str, goal: Goal, trials: &[TrialRow]) -> Result
     Ok(rows)
 }
 
-pub(super) async fn importances(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer {
+/// Importance of parameters by several methods.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Importances {
+    schema_version: u32,
+    /// Trials that it is computed from.
+    trials: usize,
+    /// What is missing, if it cannot be computed yet.
+    missing: Option<String>,
+    methods: Vec<Method>,
+}
+
+/// One method's answer.
+#[derive(Serialize, JsonSchema)]
+struct Method {
+    method: &'static str,
+    /// Parameters, the most important first.
+    items: Vec<Share>,
+}
+
+/// How much of what happens a parameter decides.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Share {
+    parameter: String,
+    /// 0 to 1.
+    share: f64,
+    /// Standard deviation of the share over the forests.
+    spread: Option<f64>,
+}
+
+/// What a model expects over two parameters.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Surface {
+    schema_version: u32,
+    x: Axis,
+    y: Axis,
+    /// Expected value of each cell, row by row.
+    mean: Vec<f64>,
+    /// Standard deviation of each cell.
+    deviation: Vec<f64>,
+    /// Trials that the model is fitted to.
+    trials: usize,
+    model: &'static str,
+}
+
+/// Cells along one parameter.
+#[derive(Serialize, JsonSchema)]
+struct Axis {
+    name: Option<String>,
+    values: Vec<Option<Setting>>,
+    /// Whether the distances are those of logarithms.
+    log: bool,
+}
+
+pub(super) async fn importances(
+    State(studio): State<Studio>,
+    Path(reference): Path<String>,
+) -> Answer<Importances> {
     let value = studio
         .with_large(move |store| {
             let row = store.sweep(&reference)?;
@@ -96,28 +152,42 @@ pub(super) async fn importances(State(studio): State<Studio>, Path(reference): P
             let ped = match importance::importance(&pairs, goal) {
                 Ok(ped) => ped,
                 Err(error) => {
-                    return Ok(json!({
-                        "schema_version": SCHEMA_VERSION, "trials": trials.len(), "methods": [], "missing": error.to_string(),
-                    }));
+                    return Ok(Importances {
+                        schema_version: SCHEMA_VERSION,
+                        trials: trials.len(),
+                        methods: Vec::new(),
+                        missing: Some(error.to_string()),
+                    });
                 }
             };
             let rows = encode(store, &row.sweep, goal, &trials)?;
-            Ok(json!({
-                "schema_version": SCHEMA_VERSION,
-                "trials": trials.len(),
-                "missing": null,
-                "methods": [
-                    {"method": "PED-ANOVA", "items": ped},
-                    {"method": "fANOVA", "items": fanova(&rows)},
+            let ped = ped.into_iter().map(|one| Share {
+                parameter: one.parameter,
+                share: one.share,
+                spread: None,
+            });
+            Ok(Importances {
+                schema_version: SCHEMA_VERSION,
+                trials: trials.len(),
+                missing: None,
+                methods: vec![
+                    Method {
+                        method: "PED-ANOVA",
+                        items: ped.collect(),
+                    },
+                    Method {
+                        method: "fANOVA",
+                        items: fanova(&rows),
+                    },
                 ],
-            }))
+            })
         })
         .await?;
     Ok(Json(value))
 }
 
 /// Main effects with their spread over forests, largest first.
-fn fanova(rows: &Rows) -> Vec<Value> {
+fn fanova(rows: &Rows) -> Vec<Share> {
     let columns = rows.encoder.columns();
     let mut features = Vec::new();
     for coordinates in &rows.coordinates {
@@ -178,19 +248,17 @@ fn fanova(rows: &Rows) -> Vec<Value> {
             });
         }
     }
-    let mut items: Vec<(String, f64, f64)> = names
+    let mut items: Vec<Share> = names
         .into_iter()
         .zip(shares)
-        .map(|(name, shares)| {
-            let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
-            (name, mean, variance(&shares).sqrt())
+        .map(|(parameter, shares)| Share {
+            parameter,
+            share: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
+            spread: Some(variance(&shares).sqrt()),
         })
         .collect();
-    items.sort_by(|a, b| b.1.total_cmp(&a.1));
+    items.sort_by(|a, b| b.share.total_cmp(&a.share));
     items
-        .into_iter()
-        .map(|(parameter, share, spread)| json!({"parameter": parameter, "share": share, "spread": spread}))
-        .collect()
 }
 
 fn variance(values: &[f64]) -> f64 {
@@ -209,7 +277,7 @@ pub(super) async fn surface(
     State(studio): State<Studio>,
     Path(reference): Path<String>,
     Query(query): Query<SurfaceQuery>,
-) -> Answer {
+) -> Answer<Surface> {
     let value = studio
         .with_large(move |store| {
             let row = store.sweep(&reference)?;
@@ -259,7 +327,7 @@ fn is_logarithmic(distribution: &Distribution) -> bool {
     )
 }
 
-fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
+fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Surface, ApiError> {
     let space = rows.encoder.domain().space().clone();
     let index = |name: &str| {
         let found = space
@@ -344,17 +412,21 @@ fn surface_of(rows: &Rows, query: &SurfaceQuery) -> Result<Value, ApiError> {
             .parameters
             .get(index)
             .map(|parameter| parameter.name.clone());
-        json!({"name": name, "values": values, "log": distribution.is_some_and(is_logarithmic)})
+        Axis {
+            name,
+            values,
+            log: distribution.is_some_and(is_logarithmic),
+        }
     };
-    Ok(json!({
-        "schema_version": SCHEMA_VERSION,
-        "x": described(x, &xs),
-        "y": described(y, &ys),
-        "mean": mean,
-        "deviation": deviation,
-        "trials": rows.values.len(),
-        "model": "gaussian process, Matérn 5/2, other parameters as in the best trial",
-    }))
+    Ok(Surface {
+        schema_version: SCHEMA_VERSION,
+        x: described(x, &xs),
+        y: described(y, &ys),
+        mean,
+        deviation,
+        trials: rows.values.len(),
+        model: "gaussian process, Matérn 5/2, other parameters as in the best trial",
+    })
 }
 
 fn axis(space: &crate::space::SearchSpace, index: usize) -> Vec<f64> {
@@ -370,7 +442,7 @@ mod tests {
     use super::*;
 
     fn rows(count: usize) -> Rows {
-        let space: crate::space::SearchSpace = serde_json::from_value(json!({"parameters": [
+        let space: crate::space::SearchSpace = serde_json::from_value(serde_json::json!({"parameters": [
             {"name": "x", "distribution": {"type": "uniform", "low": 0.0, "high": 1.0}},
             {"name": "y", "distribution": {"type": "uniform", "low": 0.0, "high": 1.0}},
         ]}))
@@ -396,9 +468,8 @@ mod tests {
     #[test]
     fn fanova_finds_the_parameter_that_decides() {
         let items = fanova(&rows(120));
-        assert_eq!(items[0]["parameter"], "x");
-        assert!(items[0]["share"].as_f64().unwrap() > 0.7, "{items:?}");
-        assert!(items[1]["share"].as_f64().unwrap() < 0.2, "{items:?}");
+        assert_eq!(items[0].parameter, "x");
+        assert!(items[0].share > 0.7 && items[1].share < 0.2, "{items:?}");
     }
 
     #[test]
@@ -407,8 +478,9 @@ mod tests {
             x: "x".into(),
             y: "y".into(),
         };
-        let value = surface_of(&rows(60), &query).unwrap();
-        let mean: Vec<f64> = serde_json::from_value(value["mean"].clone()).unwrap();
+        let mean = surface_of(&rows(60), &query)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .mean;
         assert_eq!(mean.len(), CELLS * CELLS);
         let lowest = (0..mean.len())
             .min_by(|a, b| mean[*a].total_cmp(&mean[*b]))

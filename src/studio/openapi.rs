@@ -28,7 +28,7 @@ pub(super) fn document() -> Value {
         } else {
             json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{}", route.answer)}}})
         };
-        let operation = json!({
+        let mut operation = json!({
             "summary": route.summary,
             "parameters": parameters,
             "responses": {
@@ -38,6 +38,11 @@ pub(super) fn document() -> Value {
                 }}},
             },
         });
+        if let (false, Some(map)) = (route.body.is_empty(), operation.as_object_mut()) {
+            let schema = json!({"$ref": format!("#/components/schemas/{}", route.body)});
+            let body = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+            map.insert("requestBody".into(), body);
+        }
         let entry = paths
             .entry(route.path.replace("{*", "{"))
             .or_insert_with(|| json!({}));
@@ -60,61 +65,58 @@ pub(super) fn document() -> Value {
     })
 }
 
+/// Shapes by name, made from the types that the handlers answer with.
 fn schemas() -> Value {
-    use crate::store::{EventRow, MetricPoint, MetricSummary, SweepRow, TrialRow};
+    use crate::studio::{
+        assets, check, columns, compute, control, density, files, model, overview, read, submit,
+    };
     let mut generator = schemars::generate::SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .for_serialize()
         .into_generator();
-    let list = |item: &str| {
-        json!({"type": "object", "properties": {
-            "schema_version": {"type": "integer"},
-            "items": {"type": "array", "items": {"$ref": format!("#/components/schemas/{item}")}},
-            "next": {"type": ["integer", "null"]},
-        }})
-    };
-    for_each_row(&mut generator);
+    macro_rules! describe {
+        ($($shape:ty),* $(,)?) => { $(generator.subschema_for::<$shape>();)* };
+    }
+    describe![
+        read::List<overview::SweepItem>,
+        read::SweepDetail,
+        overview::Summary,
+        read::TrialPage,
+        read::TrialDetail,
+        read::MetricPoints,
+        read::List<crate::store::MetricSummary>,
+        read::List<crate::store::EventRow>,
+        read::List<files::FileRow>,
+        read::About,
+        columns::Points<'_>,
+        density::Nearest,
+        model::Importances,
+        model::Surface,
+        check::Checked,
+        submit::Submitted,
+        assets::Link,
+        control::Requested,
+        compute::TargetDetail,
+        compute::TargetAnswer,
+        compute::TargetRemoved,
+        read::List<compute::TargetRow>,
+        read::List<compute::TargetKind>,
+        crate::studio::error::Error,
+    ];
     let mut schemas = generator.take_definitions(true);
-    for (name, item) in [
-        ("SweepList", "SweepRow"),
-        ("TrialList", "TrialRow"),
-        ("MetricPoints", "MetricPoint"),
-        ("MetricList", "MetricSummary"),
-        ("EventList", "EventRow"),
-    ] {
-        schemas.insert(name.into(), list(item));
+    // What is sent here is read by other rules: what has a default may be left out.
+    let mut sent = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .for_deserialize()
+        .into_generator();
+    sent.subschema_for::<check::Draft>();
+    sent.subschema_for::<control::Labels>();
+    sent.subschema_for::<control::SweepAction>();
+    sent.subschema_for::<control::TrialAction>();
+    sent.subschema_for::<compute::TargetForm>();
+    sent.subschema_for::<compute::TargetAction>();
+    for (name, schema) in sent.take_definitions(true) {
+        schemas.entry(name).or_insert(schema);
     }
-    for name in [
-        "SweepDetail",
-        "TrialDetail",
-        "Summary",
-        "Submitted",
-        "Checked",
-        "Link",
-        "Importances",
-        "Surface",
-        "Requested",
-        "FileList",
-        "Points",
-        "TargetList",
-        "About",
-    ] {
-        schemas.insert(name.into(), json!({"type": "object"}));
-    }
-    schemas.insert(
-        "Error".into(),
-        json!({"type": "object", "required": ["error"], "properties": {"error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-        }}}),
-    );
-    return Value::Object(schemas);
-
-    fn for_each_row(generator: &mut schemars::SchemaGenerator) {
-        generator.subschema_for::<SweepRow>();
-        generator.subschema_for::<TrialRow>();
-        generator.subschema_for::<MetricPoint>();
-        generator.subschema_for::<MetricSummary>();
-        generator.subschema_for::<EventRow>();
-    }
+    Value::Object(schemas)
 }

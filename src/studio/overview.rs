@@ -3,18 +3,17 @@
 //! A course is folded once from all ended trials and then kept up from the event log, so that an answer never reads all trials.
 
 use crate::controller::SweepState;
-use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::process::Presence;
 use crate::report::eta;
-use crate::store::{EventQuery, EventRow, Score, Store, SweepFilter, SweepRow, TrialOrder, TrialQuery};
+use crate::store::{EventQuery, EventRow, Score, Store, SweepFilter, SweepRow, TrialQuery, TrialRow};
 use crate::studio::error::ApiError;
-use crate::studio::read::{Answer, SCHEMA_VERSION};
+use crate::studio::read::{Answer, List, SCHEMA_VERSION};
 use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,6 +53,8 @@ pub(super) struct Course {
     stopped: (u64, u64),
     longest: u64,
     warnings: VecDeque<EventRow>,
+    /// Numbers of the trials that failed last, the latest first.
+    failed: VecDeque<u64>,
 }
 
 impl Course {
@@ -91,6 +92,10 @@ impl Course {
             if self.durations.len() > DURATIONS {
                 self.durations.pop_front();
             }
+        }
+        if score.failed {
+            self.failed.push_front(score.trial);
+            self.failed.truncate(TROUBLES);
         }
         if score.stopped {
             self.stopped.0 += score.reports;
@@ -132,12 +137,17 @@ impl Course {
             .collect()
     }
 
-    fn eta(&self, sweep: &SweepRow) -> Option<eta::Eta> {
+    fn eta(&self, sweep: &SweepRow) -> Option<Eta> {
         if sweep.state != SweepState::Running {
             return None;
         }
         let durations: Vec<u64> = self.durations.iter().copied().collect();
-        eta::forecast(&durations, self.remaining(sweep), sweep.max_concurrent_runs)
+        let eta = eta::forecast(&durations, self.remaining(sweep), sweep.max_concurrent_runs)?;
+        Some(Eta {
+            middle_ms: eta.middle_ms,
+            low_ms: eta.low_ms,
+            high_ms: eta.high_ms,
+        })
     }
 
     /// Trials still to end; running ones count half, since they are somewhere on their way.
@@ -147,21 +157,85 @@ impl Course {
     }
 
     /// What all ended trials took, and what the rest will take at their mean.
-    fn cost(&self, sweep: &SweepRow) -> Value {
+    fn cost(&self, sweep: &SweepRow) -> Cost {
         let ended = self.ended.max(1) as f64;
         let ahead = (!sweep.state.is_terminal() && self.ended > 0)
             .then(|| (self.remaining(sweep).max(0.0) * self.spent_ms as f64 / ended).round() as u64);
-        json!({"spent_ms": self.spent_ms, "ahead_ms": ahead})
+        Cost {
+            spent_ms: self.spent_ms,
+            ahead_ms: ahead,
+        }
     }
 
     /// Reports that the policy saved, measured against the longest trial that ran to its end.
-    fn saved(&self) -> Value {
-        if self.stopped.1 == 0 || self.longest == 0 {
-            return Value::Null;
-        }
+    fn saved(&self) -> Option<Saved> {
         let whole = self.stopped.1 * self.longest;
-        json!({"reports": whole.saturating_sub(self.stopped.0), "of": self.ended * self.longest})
+        (whole > 0).then(|| Saved {
+            reports: whole.saturating_sub(self.stopped.0),
+            of: self.ended * self.longest,
+        })
     }
+}
+
+/// When a running sweep will have ended, milliseconds from now.
+#[derive(Serialize, JsonSchema)]
+struct Eta {
+    /// Most likely.
+    middle_ms: u64,
+    /// One in ten ends before.
+    low_ms: u64,
+    /// Nine in ten end before.
+    high_ms: u64,
+}
+
+/// Time of all ended trials together, and what the rest will take.
+#[derive(Serialize, JsonSchema)]
+struct Cost {
+    spent_ms: u64,
+    ahead_ms: Option<u64>,
+}
+
+/// Reports that the policy saved.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Saved {
+    reports: u64,
+    /// What all ended trials would have reported without a policy.
+    of: u64,
+}
+
+/// A sweep in a list.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SweepItem {
+    #[serde(flatten)]
+    row: SweepRow,
+    eta: Option<Eta>,
+    /// The best so far at equal distances over the ended trials.
+    spark: Vec<f64>,
+    cost: Cost,
+    /// Whether a living process leads it.
+    led: bool,
+}
+
+/// Everything that the first view of a sweep shows.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Summary {
+    schema_version: u32,
+    sweep: SweepRow,
+    /// Trials ended, milliseconds since creation, value: at each new best, at most 1,000 of them.
+    best_so_far: Vec<(u64, u64, f64)>,
+    eta: Option<Eta>,
+    cost: Cost,
+    saved: Option<Saved>,
+    /// The latest warnings.
+    warnings: Vec<EventRow>,
+    /// Position in the event log that this holds for.
+    position: u64,
+    /// Whether a living process leads it.
+    led: bool,
+    /// The first trials by number.
+    trials: Vec<TrialRow>,
+    /// The trials that failed last.
+    trouble: Vec<TrialRow>,
 }
 
 impl Courses {
@@ -182,13 +256,6 @@ impl Courses {
     }
 }
 
-fn eta_value(eta: Option<eta::Eta>) -> Value {
-    eta.map_or(
-        Value::Null,
-        |eta| json!({"middle_ms": eta.middle_ms, "low_ms": eta.low_ms, "high_ms": eta.high_ms}),
-    )
-}
-
 /// Whether a living process leads the sweep.
 fn is_led(store: &Store, sweep: &SweepRow) -> Result<bool, ApiError> {
     let leader = store.leader(&sweep.sweep)?;
@@ -201,84 +268,109 @@ pub(super) struct SweepsQuery {
     state: Option<String>,
     archived: Option<bool>,
     limit: Option<u64>,
+    cursor: Option<String>,
 }
 
-pub(super) async fn sweeps(State(studio): State<Studio>, Query(query): Query<SweepsQuery>) -> Answer {
+pub(super) async fn sweeps(
+    State(studio): State<Studio>,
+    Query(query): Query<SweepsQuery>,
+) -> Answer<List<SweepItem>> {
     let courses = studio.courses.clone();
-    let rows = studio
-        .with_store(move |store| {
-            let filter = SweepFilter {
-                experiment: query.experiment,
-                archived: query.archived.unwrap_or(false),
-                limit: Some(query.limit.unwrap_or(SWEEPS).min(SWEEPS_MAX)),
-                ..SweepFilter::default()
-            };
-            let mut rows = store.sweeps(&filter)?;
-            if let Some(word) = query.state {
-                rows.retain(|row| row.state.word().eq_ignore_ascii_case(&word));
+    let states = query
+        .state
+        .iter()
+        .flat_map(|words| words.split(','))
+        .map(sweep_state);
+    let states = states.collect::<Result<Vec<SweepState>, ApiError>>()?;
+    let limit = query.limit.unwrap_or(SWEEPS).clamp(1, SWEEPS_MAX);
+    let work = move |store: &Store| {
+        if let Some(cursor) = &query.cursor {
+            let known = store.resolve(cursor).is_ok_and(|id| id == *cursor);
+            if !known {
+                return Err(ApiError::bad(format!(
+                    "`{cursor}` is no `next` of a list of sweeps"
+                )));
             }
-            rows.iter()
-                .map(|row| item(store, &courses, row))
-                .collect::<Result<Vec<Value>, ApiError>>()
-        })
-        .await?;
-    Ok(Json(
-        json!({"schema_version": SCHEMA_VERSION, "items": rows, "next": null}),
-    ))
+        }
+        let filter = SweepFilter {
+            experiment: query.experiment,
+            states,
+            archived: query.archived.unwrap_or(false),
+            after: query.cursor,
+            limit: Some(limit + 1),
+            ..SweepFilter::default()
+        };
+        let mut rows = store.sweeps(&filter)?;
+        let more = rows.len() as u64 > limit;
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let next = rows.last().filter(|_| more).map(|row| row.sweep.clone());
+        let items = rows.into_iter().map(|row| item(store, &courses, row));
+        Ok(List::page(items.collect::<Result<_, _>>()?, next))
+    };
+    studio.with_store(work).await.map(Json)
 }
 
-fn item(store: &Store, courses: &Courses, row: &SweepRow) -> Result<Value, ApiError> {
-    let mut value = serde_json::to_value(row).map_err(|error| ApiError::internal(error.to_string()))?;
-    let (eta, spark, cost) = courses.with(store, row, |course| {
-        (course.eta(row), course.spark(), course.cost(row))
+fn sweep_state(word: &str) -> Result<SweepState, ApiError> {
+    let all = [
+        SweepState::Running,
+        SweepState::Paused,
+        SweepState::CancelRequested,
+        SweepState::Completed,
+        SweepState::Failed,
+        SweepState::Canceled,
+    ];
+    let found = all
+        .into_iter()
+        .find(|state| state.word().eq_ignore_ascii_case(word));
+    found.ok_or_else(|| ApiError::bad(format!("no sweep state is called `{word}`")))
+}
+
+fn item(store: &Store, courses: &Courses, row: SweepRow) -> Result<SweepItem, ApiError> {
+    let (eta, spark, cost) = courses.with(store, &row, |course| {
+        (course.eta(&row), course.spark(), course.cost(&row))
     })?;
-    if let Some(map) = value.as_object_mut() {
-        map.insert("eta".into(), eta_value(eta));
-        map.insert("spark".into(), json!(spark));
-        map.insert("cost".into(), cost);
-        map.insert("led".into(), is_led(store, row)?.into());
-    }
-    Ok(value)
+    Ok(SweepItem {
+        eta,
+        spark,
+        cost,
+        led: is_led(store, &row)?,
+        row,
+    })
 }
 
-pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer {
+pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer<Summary> {
     let courses = studio.courses.clone();
-    let value = studio
-        .with_store(move |store| {
-            let position = store.last_event()?;
-            let row = store.sweep(&reference)?;
-            let first = TrialQuery {
-                limit: Some(FIRST_TRIALS),
-                ..TrialQuery::default()
+    let work = move |store: &Store| {
+        let position = store.last_event()?;
+        let row = store.sweep(&reference)?;
+        let first = TrialQuery {
+            limit: Some(FIRST_TRIALS),
+            ..TrialQuery::default()
+        };
+        let trials = store.trials(&row.sweep, &first)?;
+        let led = is_led(store, &row)?;
+        let (mut summary, failed) = courses.with(store, &row, |course| {
+            let summary = Summary {
+                schema_version: SCHEMA_VERSION,
+                best_so_far: course.thinned(BEST_POINTS_MAX),
+                eta: course.eta(&row),
+                cost: course.cost(&row),
+                saved: course.saved(),
+                warnings: course.warnings.iter().cloned().collect(),
+                position,
+                led,
+                trials,
+                trouble: Vec::new(),
+                sweep: row.clone(),
             };
-            let failed = TrialQuery {
-                states: vec![TrialState::Failed],
-                order: TrialOrder::Ended,
-                reverse: true,
-                limit: Some(TROUBLES as u64),
-                ..TrialQuery::default()
-            };
-            let mut value = courses.with(store, &row, |course| {
-                json!({
-                    "schema_version": SCHEMA_VERSION,
-                    "best_so_far": course.thinned(BEST_POINTS_MAX),
-                    "eta": eta_value(course.eta(&row)),
-                    "cost": course.cost(&row),
-                    "saved": course.saved(),
-                    "warnings": course.warnings,
-                    "position": position,
-                })
-            })?;
-            if let Some(map) = value.as_object_mut() {
-                map.insert("led".into(), is_led(store, &row)?.into());
-                map.insert("trials".into(), json!(store.trials(&row.sweep, &first)?));
-                map.insert("trouble".into(), json!(store.trials(&row.sweep, &failed)?));
-                map.insert("sweep".into(), json!(row));
-            }
-            Ok(value)
-        })
-        .await?;
-    Ok(Json(value))
+            (summary, course.failed.clone())
+        })?;
+        for trial in failed {
+            summary.trouble.push(store.trial(&row.sweep, trial)?);
+        }
+        Ok(summary)
+    };
+    studio.with_store(work).await.map(Json)
 }
 
 #[cfg(test)]
@@ -293,6 +385,7 @@ mod tests {
             best,
             reports: 4,
             stopped: trial % 2 == 1,
+            failed: false,
         }
     }
 
@@ -311,7 +404,7 @@ mod tests {
         assert_eq!(course.line, [(1, 0, 0.5), (4, 30, 0.9)]);
         assert_eq!((course.ended, course.spent_ms, course.stopped), (4, 400, (8, 2)));
         assert_eq!(course.spark(), [0.5, 0.5, 0.5, 0.9]);
-        assert_eq!(course.saved(), json!({"reports": 0, "of": 16}));
+        assert_eq!(course.saved(), Some(Saved { reports: 0, of: 16 }));
     }
 
     #[test]

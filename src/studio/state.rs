@@ -3,8 +3,10 @@
 use crate::config::Files;
 use crate::store::{Store, StoreError};
 use crate::studio::access::Access;
+use crate::studio::compute::TargetKind;
 use crate::studio::error::ApiError;
 use crate::studio::overview::Courses;
+use crate::studio::table::Tables;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,35 +28,35 @@ pub struct Settings {
     pub read_only: bool,
     /// How users' files are read when a text is checked.
     pub files: Arc<dyn Files + Send + Sync>,
+    /// Kinds of compute targets that `program` can create, attach and change.
+    pub kinds: Arc<[TargetKind]>,
 }
 
-/// Large answers that hold as long as nothing happens in the store; the latest few.
+/// Large answers by what they are made from; the latest few.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<VecDeque<(String, Arc<Vec<u8>>)>>);
 
 /// Answers that are kept.
-const KEPT_MAX: usize = 6;
+const KEPT_MAX: usize = 12;
 
 impl Kept {
-    /// The answer called `name` as of the store's last event, made if it is not there.
+    /// The answer called `name`, which tells everything that it depends on; made if it is not there.
     pub(super) fn get(
         &self,
-        store: &Store,
         name: &str,
         make: impl FnOnce() -> Result<Vec<u8>, ApiError>,
     ) -> Result<Vec<u8>, ApiError> {
-        let key = format!("{} {name}", store.last_event()?);
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = lock()
             .iter()
-            .find(|(other, _)| *other == key)
+            .find(|(other, _)| other == name)
             .map(|(_, bytes)| Arc::clone(bytes));
         if let Some(bytes) = found {
             return Ok(bytes.to_vec());
         }
         let bytes = make()?;
         let mut kept = lock();
-        kept.push_back((key, Arc::new(bytes.clone())));
+        kept.push_back((name.to_owned(), Arc::new(bytes.clone())));
         if kept.len() > KEPT_MAX {
             kept.pop_front();
         }
@@ -71,6 +73,7 @@ pub struct Studio {
     /// A second door for reads that take long, so that short ones need not wait behind them.
     large: Arc<Store>,
     pub(super) courses: Arc<Courses>,
+    pub(super) tables: Arc<Tables>,
     pub(super) kept: Arc<Kept>,
     pub(super) streams: Arc<Semaphore>,
 }
@@ -87,6 +90,7 @@ impl Studio {
         Ok(Self {
             large,
             courses: Arc::default(),
+            tables: Arc::default(),
             kept: Arc::default(),
             settings: Arc::new(settings),
             access,

@@ -9,7 +9,8 @@ use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,7 +25,21 @@ const BEAT: Duration = Duration::from_millis(50);
 /// Bytes of the process's words that are shown if it fails.
 const WORDS_MAX: u64 = 16 * 1024;
 
-pub(super) async fn submit(State(studio): State<Studio>, Json(draft): Json<Draft>) -> Answer {
+/// How starting a sweep stands.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Submitted {
+    schema_version: u32,
+    /// The sweep, once it is there.
+    sweep: Option<String>,
+    /// `started`, or `preparing` while its environment is built.
+    state: &'static str,
+    /// The file that was written.
+    file: String,
+    /// The last words of the process that prepares it.
+    message: Option<String>,
+}
+
+pub(super) async fn submit(State(studio): State<Studio>, Json(draft): Json<Draft>) -> Answer<Submitted> {
     changeable(&studio)?;
     let folder = folder_of(&studio, &draft)?;
     let io = |error: std::io::Error| ApiError::internal(format!("the sweep could not be started: {error}"));
@@ -89,7 +104,7 @@ pub(super) async fn submit(State(studio): State<Studio>, Json(draft): Json<Draft
 }
 
 /// Leads a sweep whose controller is gone.
-pub(super) async fn lead(studio: &Studio, sweep: String) -> Answer {
+pub(super) async fn lead(studio: &Studio, sweep: String) -> Answer<Submitted> {
     let io = |error: std::io::Error| ApiError::internal(format!("the sweep cannot be led: {error}"));
     let own = studio.settings.state_folder.join("submitted");
     DirBuilder::new()
@@ -185,7 +200,16 @@ async fn follow(
     words: &Path,
     appeared: impl Fn(&Store) -> Result<Option<String>, ApiError> + Clone + Send + 'static,
     file: &Path,
-) -> Answer {
+) -> Answer<Submitted> {
+    let submitted = |sweep, state, message| {
+        Json(Submitted {
+            schema_version: SCHEMA_VERSION,
+            sweep,
+            state,
+            file: file.to_string_lossy().into_owned(),
+            message,
+        })
+    };
     let begun = tokio::time::Instant::now();
     loop {
         let look = appeared.clone();
@@ -194,9 +218,7 @@ async fn follow(
         match (found, ended) {
             (Some(sweep), _) => {
                 reap(child);
-                return Ok(Json(
-                    json!({"schema_version": SCHEMA_VERSION, "sweep": sweep, "state": "started", "file": file}),
-                ));
+                return Ok(submitted(Some(sweep), "started", None));
             }
             (None, Some(status)) => {
                 let said = said(words);
@@ -216,8 +238,7 @@ async fn follow(
             }
             (None, None) if begun.elapsed() > PATIENCE => {
                 reap(child);
-                let state: Value = json!({"schema_version": SCHEMA_VERSION, "sweep": null, "state": "preparing", "file": file, "message": said(words)});
-                return Ok(Json(state));
+                return Ok(submitted(None, "preparing", Some(said(words))));
             }
             (None, None) => tokio::time::sleep(BEAT).await,
         }

@@ -1,10 +1,40 @@
 // Written by `studio/scripts/embed.mjs`: the built page, embedded.
 
-/// Built assets: path, media type, content.
-static ASSETS: &[(&str, &str, &[u8])] = &[
-    ("assets/index-D0_7QBUV.js", "text/javascript; charset=utf-8", include_bytes!("assets/index-D0_7QBUV.js")),
-    ("assets/raster.worker-Dt-4Ge4U.js", "text/javascript; charset=utf-8", include_bytes!("assets/raster.worker-Dt-4Ge4U.js")),
-    ("assets/style-DOZkrjAy.css", "text/css; charset=utf-8", include_bytes!("assets/style-DOZkrjAy.css")),
-    ("icon.svg", "image/svg+xml", include_bytes!("icon.svg")),
-    ("index.html", "text/html; charset=utf-8", include_bytes!("index.html")),
+/// Built assets.
+static ASSETS: &[Asset] = &[
+    Asset {
+        path: "assets/index-tJXNDwG1.js",
+        kind: "text/javascript; charset=utf-8",
+        plain: include_bytes!("assets/index-tJXNDwG1.js"),
+        br: include_bytes!("../packed/assets/index-tJXNDwG1.js.br"),
+        gz: include_bytes!("../packed/assets/index-tJXNDwG1.js.gz"),
+    },
+    Asset {
+        path: "assets/raster.worker-Dt-4Ge4U.js",
+        kind: "text/javascript; charset=utf-8",
+        plain: include_bytes!("assets/raster.worker-Dt-4Ge4U.js"),
+        br: include_bytes!("../packed/assets/raster.worker-Dt-4Ge4U.js.br"),
+        gz: include_bytes!("../packed/assets/raster.worker-Dt-4Ge4U.js.gz"),
+    },
+    Asset {
+        path: "assets/style-BtBBvL-i.css",
+        kind: "text/css; charset=utf-8",
+        plain: include_bytes!("assets/style-BtBBvL-i.css"),
+        br: include_bytes!("../packed/assets/style-BtBBvL-i.css.br"),
+        gz: include_bytes!("../packed/assets/style-BtBBvL-i.css.gz"),
+    },
+    Asset {
+        path: "icon.svg",
+        kind: "image/svg+xml",
+        plain: include_bytes!("icon.svg"),
+        br: include_bytes!("../packed/icon.svg.br"),
+        gz: include_bytes!("../packed/icon.svg.gz"),
+    },
+    Asset {
+        path: "index.html",
+        kind: "text/html; charset=utf-8",
+        plain: include_bytes!("index.html"),
+        br: include_bytes!("../packed/index.html.br"),
+        gz: include_bytes!("../packed/index.html.gz"),
+    },
 ];

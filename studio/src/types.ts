@@ -123,7 +123,11 @@ export interface Failure {
 }
 
 export interface TrialDetail extends TrialRow {
-  attempts_list: AttemptRow[];
+  sweep: string;
+  metric: string | null;
+  goal: 'maximize' | 'minimize' | null;
+  /** Its attempts. */
+  items: AttemptRow[];
   metrics: MetricSummary[];
   facts: { kind: string; key: string; value: string }[];
   artifacts: { attempt: number; kind: string; name: string; path: string }[];
@@ -180,6 +184,9 @@ export interface Parameter {
 }
 
 export interface SweepDetail extends SweepRow {
+  items: TrialRow[];
+  next: string | null;
+  sweep_metrics: Record<string, { trial: number; values: Value[] }[]>;
   space: { parameters: Parameter[]; constraints?: Value[] };
   sampler: Record<string, Value>;
   policy: Record<string, Value>;
@@ -191,7 +198,8 @@ export interface SweepDetail extends SweepRow {
 
 export interface List<T> {
   items: T[];
-  next: number | null;
+  /** Cursor of the page after this one. */
+  next: string | null;
   total?: number;
 }
 
@@ -241,7 +249,7 @@ export interface Diagnostic {
 
 export interface Checked {
   ok: boolean;
-  diagnostics: Diagnostic[];
+  items: Diagnostic[];
   plan: Plan | null;
 }
 
@@ -261,19 +269,46 @@ export interface Plan {
 
 export interface Target {
   name: string;
-  type: string;
-  provisioning_state: string;
-  state: string;
-  location: string;
-  cores?: number;
-  memory_bytes?: number | null;
-  memory_free_bytes?: number | null;
-  sweeps?: { sweep: string; experiment: string; state: string; running: number | null; max_concurrent_runs: number }[];
-  devices?: string[];
-  running_trials: number;
-  queued_trials: number;
+  type?: string;
+  error?: string;
   slots?: number | null;
-  provisioning_errors: Value;
+  description?: string;
+  usage: {
+    running: number;
+    queued: number;
+    wanted: number;
+    sweeps: { sweep: string; experiment: string; state: string; running: number; max_concurrent_runs: number }[];
+  };
+  machine: { cores: number; memory_bytes: number | null; memory_free_bytes: number | null; devices: string[] } | null;
+  /** Whatever else its kind has to tell. */
+  [more: string]: unknown;
+}
+
+export interface TargetField {
+  name: string;
+  about: string;
+  value: string | null;
+  default: string | null;
+  choices: string[];
+  group: string | null;
+  required: boolean;
+  switch: boolean;
+  many: boolean;
+  secret: boolean;
+  variable: string | null;
+}
+
+export interface TargetKind {
+  verb: string;
+  kind: string;
+  about: string;
+  fields: TargetField[];
+}
+
+export interface TargetProbe {
+  name: string;
+  ok: boolean;
+  steps: { step: string; ok: boolean; needed: boolean; found: string; milliseconds: number }[];
 }
 
 export interface About {

@@ -1,7 +1,7 @@
 // One sweep as it is looked at: a snapshot, kept fresh by the stream, and the larger parts on demand.
 import { signal } from '@preact/signals';
 import { get, getBytes, place } from './api';
-import { CurveSet, type Density, readDensity } from './charts/curves';
+import { CurveSet, type Far, type Near, readDensity } from './charts/curves';
 import { rgb } from './charts/raster';
 import { theme } from './charts/theme';
 import { type Stream, follow, throttle } from './live';
@@ -20,7 +20,7 @@ export class SweepView {
   readonly importance = signal<Importances | null>(null);
   readonly metrics = signal<MetricSummary[]>([]);
   readonly error = signal<unknown>(null);
-  readonly curves = signal<{ set: CurveSet; density: Density | null; metric: string; loaded: boolean } | null>(null);
+  readonly curves = signal<{ set: CurveSet; far: Far | null; metric: string; loaded: boolean } | null>(null);
   /** Raised when curves grow. */
   readonly curvesVersion = signal(0);
   /** Raised when rows of trials may have changed. */
@@ -40,6 +40,11 @@ export class SweepView {
   });
   private readonly refreshPoints = throttle(POINTS_MS, () => this.loadPoints());
   private readonly refreshImportance = throttle(IMPORTANCE_MS, () => this.loadImportance());
+
+  /** Where the server counts, what it counted grows old. */
+  private readonly refreshCurves = throttle(POINTS_MS, async () => {
+    if (this.curveMetric !== null) await this.loadCurves(this.curveMetric);
+  });
 
   constructor(readonly id: string) {
     void this.start();
@@ -62,6 +67,7 @@ export class SweepView {
     this.refresh.stop();
     this.refreshPoints.stop();
     this.refreshImportance.stop();
+    this.refreshCurves.stop();
     window.clearTimeout(this.beat);
   }
 
@@ -141,21 +147,34 @@ export class SweepView {
     try {
       if (count > CURVES_MAX) {
         const best = this.summary.value?.sweep.best?.trial;
-        const [picture, lines] = await Promise.all([
-          getBytes(`${this.base}/density?${query}&w=1200&h=400`, this.stop.signal),
-          best === undefined ? null : getBytes(`${this.base}/curves?${query}&trials=${best}`, this.stop.signal),
-        ]);
-        const density = readDensity(picture, rgb(theme().muted));
-        this.curves.value = { set: lines ? CurveSet.read(lines) : new CurveSet(), density, metric, loaded: true };
+        const names = ['running', ...(best === undefined ? [] : [best]), ...this.shown].join(',');
+        const set = CurveSet.read(await getBytes(`${this.base}/curves?${query}&trials=${names}`, this.stop.signal));
+        if (this.curveMetric !== metric) return;
+        this.curves.value = { set, far: this.far(query, count), metric, loaded: true };
       } else {
         const set = CurveSet.read(await getBytes(`${this.base}/curves?${query}`, this.stop.signal));
         if (this.curveMetric !== metric) return;
-        this.curves.value = { set, density: null, metric, loaded: true };
+        this.curves.value = { set, far: null, metric, loaded: true };
       }
       this.curvesVersion.value += 1;
     } catch (error) {
       if (!this.stop.signal.aborted && this.curveMetric === metric) this.error.value = error;
     }
+  }
+
+  /** Trials whose curves are shown by name. */
+  shown: number[] = [];
+
+  private far(query: string, count: number): Far {
+    return {
+      count,
+      picture: async (window, logY, width, height, every) => {
+        const edges = window ? window.map((value, i) => `&${['x0', 'x1', 'y0', 'y1'][i]}=${value}`).join('') : '';
+        const bytes = await getBytes(`${this.base}/density?${query}${edges}&w=${width}&h=${height}&log=${logY}&every=${every}`, this.stop.signal);
+        return readDensity(bytes, rgb(theme().muted));
+      },
+      nearest: (x, y, logY) => get<Near>(`${this.base}/nearest?${query}&x=${x}&y=${y}&log=${logY}`, this.stop.signal),
+    };
   }
 
   private changed(rows: EventRow[]): void {
@@ -165,7 +184,7 @@ export class SweepView {
     let ended = false;
     for (const row of rows) {
       const { data } = row;
-      if (row.type === 'observed' && curves && data.metric === curves.metric && !curves.density && row.trial !== null) {
+      if (row.type === 'observed' && curves && data.metric === curves.metric && (!curves.far || curves.set.place.has(row.trial ?? -1)) && row.trial !== null) {
         const value = typeof data.value === 'number' ? data.value : NaN;
         if (!curves.set.report(row.trial, Number(data.seq), value)) gap = true;
         grown = true;
@@ -180,6 +199,7 @@ export class SweepView {
       }
     }
     this.refresh.now();
+    if (ended && curves?.far) this.refreshCurves.now();
     if (ended && this.wantPoints) this.refreshPoints.now();
     if (ended && this.wantImportance) this.refreshImportance.now();
     if (gap && this.curveMetric !== null) void this.loadCurves(this.curveMetric);

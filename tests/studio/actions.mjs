@@ -1,5 +1,5 @@
 // Every action, on a sweep that really runs.
-import { Project, accessible, browser, check, config, open, until } from './kit.mjs';
+import { Project, accessible, browser, check, config, open, picture, until } from './kit.mjs';
 
 const project = new Project();
 const started = await browser();
@@ -104,6 +104,122 @@ try {
   await page.waitForURL(/sweeps\/HD_/, { timeout: 40_000 });
   await until('its end', async () => (await page.locator('h1 + .state').innerText()).includes('Completed'), 90_000);
   check('a sweep is started from the page and ends', true);
+
+  // A new one from the form: all ten expressions, each finding beside its parameter.
+  await page.goto(`${studio.base}/new`);
+  await page.getByLabel('form', { exact: true }).check();
+  const builder = page.locator('.builder');
+  await builder.or(page.getByRole('dialog')).first().waitFor();
+  if (await page.getByRole('dialog').count()) await page.getByRole('dialog').getByRole('button', { name: 'use the form' }).click();
+  await page.getByLabel('script').fill('train.py');
+  const rows = builder.locator('.parameters > li');
+  const shapes = [
+    ['--choice', 'choice', ['16, 32, "a,b", adam']],
+    ['--uniform', 'uniform', ['0', '0.5']],
+    ['--quniform', 'quniform', ['0', '10', '2']],
+    ['--loguniform', 'loguniform', ['0.001', '0.5']],
+    ['--qloguniform', 'qloguniform', ['1', '1000', '10']],
+    ['--normal', 'normal', ['0', '1']],
+    ['--qnormal', 'qnormal', ['8', '2', '1']],
+    ['--lognormal', 'lognormal', ['0', '1']],
+    ['--qlognormal', 'qlognormal', ['2', '0.5', '1']],
+    ['--randint', 'randint', ['5']],
+  ];
+  for (const [place, [name, expression, values]] of shapes.entries()) {
+    while ((await rows.count()) <= place) await builder.getByRole('button', { name: 'add a parameter' }).click();
+    const row = rows.nth(place);
+    await row.getByLabel('parameter', { exact: true }).fill(name);
+    await row.getByLabel('expression').selectOption(expression);
+    const fields = row.locator('input[type=text]');
+    for (const [at, value] of values.entries()) await fields.nth(at + 1).fill(value);
+  }
+  await until('nothing wrong', async () => (await page.getByText('nothing wrong').count()) > 0 || (await page.getByRole('button', { name: 'Start' }).isEnabled()));
+  const plan = await until('the plan of ten parameters', async () => {
+    const text = await page.locator('.kv').innerText();
+    return shapes.every(([name]) => text.includes(name)) && text;
+  });
+  check('all ten expressions are understood as meant', shapes.every(([name, expression]) => new RegExp(`${name} ${expression}`).test(plan)), plan);
+  await rows.nth(1).locator('input[type=text]').nth(2).fill('-1');
+  await rows.nth(1).locator('.problem').first().waitFor();
+  check('a finding stands beside its parameter', (await rows.nth(2).locator('.problem').count()) === 0 && (await page.getByRole('button', { name: 'Start' }).isDisabled()));
+  await accessible(page, 'the form with a mistake');
+  await picture(page, 'form-light');
+  await rows.nth(1).locator('input[type=text]').nth(2).fill('0.5');
+  // Down to what the script takes, and start.
+  while ((await rows.count()) > 2) await rows.last().getByRole('button', { name: /^remove/ }).click();
+  for (const [place, [name, expression, values]] of [['--lr', 'loguniform', ['0.0001', '0.1']], ['--width', 'choice', ['16, 32']]].entries()) {
+    await rows.nth(place).getByLabel('parameter', { exact: true }).fill(name);
+    await rows.nth(place).getByLabel('expression').selectOption(expression);
+    for (const [at, value] of values.entries()) await rows.nth(place).locator('input[type=text]').nth(at + 1).fill(value);
+  }
+  while ((await rows.count()) < 3) await builder.getByRole('button', { name: 'add a parameter' }).click();
+  await rows.nth(2).getByLabel('parameter', { exact: true }).fill('--drop');
+  await builder.getByLabel('primary_metric_name').fill('Accuracy');
+  await builder.getByLabel('primary_metric_goal').selectOption('maximize');
+  await builder.getByLabel('early termination').selectOption('MedianStoppingPolicy');
+  await builder.getByLabel('max_total_runs').fill('3');
+  await page.getByText('what the form writes').click();
+  check('the form writes natural logarithms', (await page.getByRole('region', { name: 'what the form writes' }).innerText()).includes('values: [-9.21034037, -2.30258509]'));
+  await until('a form without mistakes', async () => page.getByRole('button', { name: 'Start' }).isEnabled());
+  await page.getByRole('button', { name: 'Start' }).click();
+  await page.waitForURL(/sweeps\/HD_/, { timeout: 40_000 });
+  await until('its end', async () => (await page.locator('h1 + .state').innerText()).includes('Completed'), 90_000);
+  const formed = JSON.parse(project.command('show', page.url().split('/').pop().split('?')[0], '--json'));
+  check('a sweep is started from the form and ends', formed.trials.Completed === 3 && formed.items.every((item) => item.parameters['--lr'] >= 0.0001 && item.parameters['--lr'] <= 0.1));
+
+  // Several sweeps, compared; the list is filtered and sorted, and the address says how.
+  await page.goto(studio.base);
+  await page.getByLabel('filter sweeps').fill('state:completed');
+  await page.waitForURL(/q=state%3Acompleted/);
+  const boxes = page.getByRole('table').locator('tbody input[type=checkbox]');
+  await until('two sweeps', async () => (await boxes.count()) === 2);
+  await page.getByRole('button', { name: /^best/ }).click();
+  await page.waitForURL(/sort=/);
+  for (let at = 0; at < 2; at++) await boxes.nth(at).check();
+  await page.getByRole('button', { name: 'compare 2' }).or(page.getByRole('link', { name: 'compare 2' })).click();
+  await page.waitForURL(/compare\?sweeps=/);
+  await page.getByText('best so far of each sweep').waitFor();
+  await accessible(page, 'two sweeps compared');
+  await picture(page, 'compare-sweeps-light');
+  check('several sweeps are compared', (await page.getByRole('img', { name: /best so far of each sweep/ }).count()) === 1);
+
+  // Compute: create, look, test for real, change, delete; what cannot be is told in the command line's words.
+  await page.goto(`${studio.base}/compute`);
+  await page.getByRole('link', { name: 'create amlcompute' }).click();
+  await page.getByLabel('name', { exact: true }).fill('cpu-pool');
+  await page.getByLabel('vm-size').fill('STANDARD_D3V2X');
+  await page.getByLabel('max-nodes').fill('3');
+  await page.getByRole('button', { name: 'create', exact: true }).click();
+  await page.getByRole('alert').getByText('Standard_D3_v2').waitFor();
+  check('a mistake is told, with what was probably meant', true);
+  await accessible(page, 'the form of a cluster');
+  await picture(page, 'compute-new-light');
+  await page.getByLabel('vm-size').fill('STANDARD_D3_V2');
+  await page.getByRole('button', { name: 'create', exact: true }).click();
+  await page.waitForURL(/compute\/cpu-pool$/);
+  await page.getByRole('heading', { name: 'cpu-pool' }).waitFor();
+  check('a cluster is created', JSON.parse(project.command('target', 'show', '-n', 'cpu-pool', '--json')).amlcompute.max_nodes === 3);
+  await page.getByRole('button', { name: 'test', exact: true }).click();
+  await page.getByText('it can run trials').waitFor();
+  const steps = await page.getByRole('region', { name: 'test' }).innerText();
+  check('a test is real, with the time of each step', ['disk', 'processes', 'clock', 'ms'].every((word) => steps.includes(word)), steps);
+  await accessible(page, 'a target with its test');
+  await picture(page, 'compute-target-light');
+  await page.getByRole('button', { name: 'change', exact: true }).click();
+  check('the form shows what holds now', (await page.getByLabel('max-nodes').inputValue()) === '3');
+  await page.getByLabel('max-nodes').fill('7');
+  await page.getByRole('button', { name: 'change', exact: true }).click();
+  await until('the change', () => JSON.parse(project.command('target', 'show', '-n', 'cpu-pool', '--json')).amlcompute.max_nodes === 7);
+  check('a cluster is changed', true);
+  await page.goto(`${studio.base}/compute`);
+  await page.getByRole('link', { name: 'cpu-pool' }).waitFor();
+  await picture(page, 'compute-list-light');
+  await page.getByRole('link', { name: 'cpu-pool' }).click();
+  await page.getByRole('button', { name: 'delete', exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'delete', exact: true }).click();
+  await page.waitForURL(/compute$/);
+  await until('the cluster is gone', async () => (await page.getByRole('link', { name: 'cpu-pool' }).count()) === 0);
+  check('a cluster is deleted', !project.command('target', 'list', '--json').includes('cpu-pool'));
   check('the browser had nothing to complain about', page.complaints.length === 0, page.complaints.join('\n'));
 } finally {
   await started.close();

@@ -173,3 +173,27 @@ export async function fits(page, what) {
 export async function picture(page, name) {
   if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
 }
+
+/** A fixed scene of 200 lines of 200 points: how much slower than the machine of the budgets this one is now. */
+export async function scene(page, budget = 60) {
+  const took = await page.evaluate(() => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [1200, 400];
+    const g = canvas.getContext('2d', { willReadFrequently: true });
+    const once = () => {
+      const begun = performance.now();
+      for (let line = 0; line < 200; line++) {
+        g.beginPath();
+        for (let i = 0; i < 200; i++) g.lineTo(i * 6, 200 + 190 * Math.sin(i / 9 + line));
+        g.stroke();
+      }
+      g.getImageData(0, 0, 1, 1);
+      return performance.now() - begun;
+    };
+    once();
+    return Math.min(once(), once(), once());
+  });
+  const slow = Math.max(1, took / budget);
+  console.log(`  scene ${took.toFixed(0)} ms: this machine counts as ${slow.toFixed(1)} times slower`);
+  return slow;
+}

@@ -13,6 +13,10 @@ for option in "$@"; do
     *) only+=("$option") ;;
     esac
 done
+# What the lock file says, unless it is there already.
+installed() {
+    [ node_modules/.package-lock.json -nt package-lock.json ] || PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund
+}
 fail() { echo "tests/studio/run.sh: $*" >&2; exit 1; }
 for tool in node npm python3 git; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
@@ -21,15 +25,15 @@ export OVERDRIVE=${OVERDRIVE:-$PWD/target/debug/overdrive}
 [ -x "$OVERDRIVE" ] || fail "$OVERDRIVE is missing: cargo build --bin overdrive"
 
 if [ "$build" = yes ]; then
-    (cd studio && npm ci --silent --no-audit --no-fund && npm run --silent build >/dev/null)
-    if [ "$compare" = yes ] && [ -n "$(git status --porcelain studio/dist)" ]; then
-        git status --short studio/dist >&2
-        fail "studio/dist is not what studio/src builds to: commit it"
+    (cd studio && installed && npm run --silent build >/dev/null)
+    if [ "$compare" = yes ] && [ -n "$(git status --porcelain studio/dist studio/packed)" ]; then
+        git status --short studio/dist studio/packed >&2
+        fail "studio/dist and studio/packed are not what studio/src builds to: commit them"
     fi
 fi
-(cd tests/studio && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)
+(cd tests/studio && installed)
 
-[ ${#only[@]} -gt 0 ] || only=(views actions reconnect hostile access mlflow)
+[ ${#only[@]} -gt 0 ] || only=(views actions logged reconnect hostile access mlflow)
 for name in "${only[@]}"; do
     echo "== studio: $name"
     node "tests/studio/$name.mjs"

@@ -70,11 +70,11 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             }
             let summary = diagnostic::summary(&found);
             let summary = summary.trim_end();
-            output.note(if summary.is_empty() {
-                "nothing to complain about"
-            } else {
-                summary
-            });
+            if errors + warnings == 0 {
+                output.note("nothing to complain about");
+            } else if !summary.is_empty() {
+                output.note(summary);
+            }
         }
     }
     Ok(match (failed, missing) {

@@ -8,9 +8,10 @@ use crate::controller::SweepState;
 use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::report::overview::{self, Order};
+use crate::report::search::Search;
 use crate::report::{card, document, explain, number, text};
 use crate::store::row::{SweepRow, TrialRow};
-use crate::store::{Store, SweepFilter, TrialOrder, TrialQuery};
+use crate::store::{Store, SweepFilter, TrialCursor, TrialOrder, TrialQuery};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -46,21 +47,31 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
             .into_iter()
             .filter(|state| state.word().eq_ignore_ascii_case(word))
     });
-    // One more than asked for tells whether there are more.
+    let search = arguments.search.as_deref().map(expression).transpose()?;
+    // One more than asked for tells whether there are more; an expression is looked for among all.
     let filter = SweepFilter {
         experiment: arguments.experiment.clone(),
         states: states.collect(),
         archived: arguments.all,
-        limit: (arguments.last > 0).then(|| arguments.last.saturating_add(1)),
+        after: arguments
+            .cursor
+            .as_deref()
+            .map(|text| store.resolve(text))
+            .transpose()?,
+        limit: (arguments.last > 0 && search.is_none()).then(|| arguments.last.saturating_add(1)),
         ..SweepFilter::default()
     };
     let mut rows = store.sweeps(&filter)?;
+    if let Some(search) = &search {
+        rows.retain(|row| search.matches_sweep(row));
+    }
     let more = arguments.last > 0 && rows.len() as u64 > arguments.last;
     if more {
         rows.truncate(usize::try_from(arguments.last).unwrap_or(usize::MAX));
     }
     if output.json {
-        output.document(&document::list(&rows, more.then_some(arguments.last)))?;
+        let next = rows.last().filter(|_| more).map(|row| row.sweep.clone());
+        output.document(&document::list(&rows, next))?;
         return Ok(exit::OK);
     }
     if rows.is_empty() {
@@ -72,6 +83,11 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
         output.note("there are older ones: `--last 0` shows all");
     }
     Ok(exit::OK)
+}
+
+/// A search expression that was typed.
+fn expression(text: &str) -> Result<Search, CliError> {
+    Search::parse(text).map_err(|error| CliError::usage("where", error.to_string()))
 }
 
 /// Shows a sweep or a trial.
@@ -105,12 +121,27 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         "trial" | "duration" => TrialOrder::Number,
         _ => TrialOrder::Best,
     };
+    let search = arguments.search.as_deref().map(expression).transpose()?;
     // Durations are computed, not stored: those are sorted here.
     let by_duration = arguments.sort == "duration";
+    let after = match &arguments.cursor {
+        None => None,
+        Some(text) => {
+            let cursor: Option<TrialCursor> = text.parse().ok();
+            let cursor = cursor.filter(|cursor| cursor.order == order && !by_duration);
+            Some(cursor.ok_or_else(|| {
+                CliError::usage(
+                    "cursor",
+                    format!("`{}` is no `next` of a list in this order", text::printable(text)),
+                )
+            })?)
+        }
+    };
     let query = TrialQuery {
         states,
         order,
-        limit: if by_duration {
+        after,
+        limit: if by_duration || search.is_some() {
             None
         } else {
             limit.map(|limit| limit + 1)
@@ -118,6 +149,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         ..TrialQuery::default()
     };
     let mut rows = store.trials(&sweep.sweep, &query)?;
+    if let Some(search) = &search {
+        rows.retain(|row| search.matches(row));
+    }
     if by_duration {
         overview::sort(&mut rows, Order::Duration, sweep.goal.unwrap_or(Goal::Minimize));
     }
@@ -126,7 +160,12 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     if output.json {
-        let document = document::sweep(&sweep, &rows, if more { limit } else { None });
+        // Durations grow while one reads: that order has no place to go on from.
+        let next = match rows.last().filter(|_| more && !by_duration) {
+            Some(last) => Some(store.trial_cursor(&sweep.sweep, last.trial, order)?.to_string()),
+            None => None,
+        };
+        let document = document::sweep(&sweep, &rows, next);
         let metrics = store.sweep_metrics(&sweep.sweep)?;
         output.document(&document::with_sweep_metrics(document, &metrics))?;
         return Ok(exit::OK);

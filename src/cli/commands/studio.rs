@@ -5,7 +5,8 @@ use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::{exit, place};
-use crate::studio::{Access, Settings, Studio, serve};
+use crate::studio::{Access, Settings, Studio, TargetField, TargetKind, serve};
+use clap::CommandFactory as _;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -27,9 +28,10 @@ pub(super) fn studio(arguments: &Arguments, globals: &Globals, output: &Output) 
         return link(&home, output);
     }
     let host = arguments.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    reachable(host, arguments.insecure)?;
     let server = Server::open(&home, host, arguments.port, arguments.read_only)?;
     if !host.is_loopback() {
-        output.complain("warning: other computers can reach this address, and without TLS the network can read along; a tunnel (`ssh -L`) is safer");
+        output.complain("warning: other computers reach this address, and what goes over the network, the key included, can be read on its way");
     }
     server.announce(output)?;
     let runtime = super::runtime()?;
@@ -49,6 +51,29 @@ pub(super) fn studio(arguments: &Arguments, globals: &Globals, output: &Output) 
     }))?;
     Ok(exit::OK)
 }
+
+/// Whether the address may be served: the studio speaks plain HTTP, which leaves this computer only if somebody says so.
+fn reachable(host: IpAddr, insecure: bool) -> Result<(), CliError> {
+    if host.is_unspecified() {
+        return Err(CliError::usage(
+            "studio-host",
+            format!("`--host {host}` names no address: requests are answered only under the name that they are meant for"),
+        )
+        .help("name one address of this computer, for instance that of its network card")
+        .help(TUNNEL));
+    }
+    if !host.is_loopback() && !insecure {
+        return Err(CliError::usage(
+            "studio-host",
+            format!("`--host {host}` can be reached from the network, and the studio does not encrypt: nothing was served"),
+        )
+        .help(TUNNEL)
+        .help("or put a server with a certificate before it; `--insecure` serves it as it is, where the network is trusted"));
+    }
+    Ok(())
+}
+
+const TUNNEL: &str = "from another computer: `ssh -L 8712:127.0.0.1:8712 HOST`, then open the address that `overdrive studio` prints";
 
 /// Serves the studio from a thread of its own for as long as this process lives, and says where.
 pub(super) fn beside(globals: &Globals, output: &Output) -> Result<tokio::runtime::Runtime, CliError> {
@@ -77,6 +102,7 @@ impl Server {
             program: std::env::current_exe()?,
             read_only,
             files: Arc::new(Disk),
+            kinds: kinds().into(),
         };
         // The store makes the state folder, with its permissions.
         crate::store::Store::open(home)?;
@@ -131,6 +157,74 @@ impl Server {
         }
         served
     }
+}
+
+/// Kinds of compute targets with their fields, read off the command line's own definition.
+fn kinds() -> Vec<TargetKind> {
+    let command = crate::cli::args::Cli::command();
+    let Some(target) = command.find_subcommand("target") else {
+        return Vec::new();
+    };
+    let mut kinds = Vec::new();
+    for verb in ["create", "attach", "update"] {
+        let Some(verb) = target.find_subcommand(verb) else {
+            continue;
+        };
+        kinds.extend(
+            verb.get_subcommands()
+                .filter(|kind| !kind.is_hide_set())
+                .map(|kind| {
+                    let fields = kind.get_arguments().filter(|argument| !argument.is_hide_set());
+                    TargetKind {
+                        verb: verb.get_name().to_owned(),
+                        kind: kind.get_name().to_owned(),
+                        about: kind.get_about().map(ToString::to_string).unwrap_or_default(),
+                        fields: fields.filter_map(field).collect(),
+                    }
+                }),
+        );
+    }
+    kinds
+}
+
+/// Names of options whose values nobody else may see.
+const SECRETS: [&str; 5] = ["password", "passphrase", "secret", "token", "account-key"];
+
+fn field(argument: &clap::Arg) -> Option<TargetField> {
+    let name = argument.get_long()?;
+    // The project is the studio's own, and nothing is waited for.
+    if ["path", "help", "no-wait", "yes"].contains(&name) {
+        return None;
+    }
+    let switch = !argument.get_action().takes_values();
+    let choices = argument.get_possible_values();
+    let default = argument.get_default_values().first();
+    let words = argument.get_value_names().and_then(<[_]>::first);
+    Some(TargetField {
+        name: name.to_owned(),
+        about: argument.get_help().map(ToString::to_string).unwrap_or_default(),
+        value: words.filter(|_| !switch).map(ToString::to_string),
+        default: default
+            .filter(|_| !switch)
+            .map(|value| value.to_string_lossy().into_owned()),
+        choices: if switch {
+            Vec::new()
+        } else {
+            choices
+                .iter()
+                .filter(|choice| !choice.is_hide_set())
+                .map(|choice| choice.get_name().to_owned())
+                .collect()
+        },
+        group: argument.get_help_heading().map(str::to_owned),
+        required: argument.is_required_set(),
+        switch,
+        many: matches!(argument.get_action(), clap::ArgAction::Append),
+        secret: SECRETS.iter().any(|word| name.contains(word))
+            && !name.ends_with("file")
+            && !name.ends_with("stdin"),
+        variable: argument.get_env().map(|name| name.to_string_lossy().into_owned()),
+    })
 }
 
 fn listen(host: IpAddr, port: Option<u16>) -> Result<TcpListener, CliError> {

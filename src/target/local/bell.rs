@@ -119,7 +119,7 @@ impl Drop for Bell {
 }
 
 /// Rings the bell at `path`, if anybody listens.
-pub(super) fn ring(path: &Path) {
+pub(in crate::target) fn ring(path: &Path) {
     if let Ok(socket) = UnixDatagram::unbound()
         && socket.set_nonblocking(true).is_ok()
     {

@@ -1,9 +1,12 @@
 //! Whether a runner lives: by its claim, or by what was started and has not claimed yet.
 
-use super::super::Liveness;
+use super::super::{Fate, Liveness};
 use crate::process::{Identity, Presence};
 use std::path::Path;
 use std::process::Child;
+
+/// Why an attempt with a claim of nobody is over.
+const KEPT_OUT: &str = "the attempt was given up before a runner claimed it";
 
 /// A runner that this process started.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
         };
     }
     match known {
+        // A claim of nobody: it was taken so that no runner starts.
+        Some(claim) if claim.pid == 0 => Liveness::Over(Fate::Canceled, KEPT_OUT.into()),
         // Our own child is asked directly, which takes one call instead of eight.
         Some(claim)
             if claim.boot_id == crate::clock::boot_id()
@@ -104,9 +109,7 @@ fn claim(folder: &Path) -> std::io::Result<Option<Identity>> {
 }
 
 fn death(folder: &Path, claim: &Identity) -> String {
-    if claim.pid == 0 {
-        "the attempt was given up before a runner claimed it".into()
-    } else if claim.boot_id != crate::clock::boot_id() {
+    if claim.boot_id != crate::clock::boot_id() {
         "the machine was restarted".into()
     } else {
         // What it could not even write into a journal.

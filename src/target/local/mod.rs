@@ -3,11 +3,11 @@
 //! A runner is a child that nobody depends on: it makes a session of its own, outlives the controller, and its end is told by its
 //! journal or proved by its identity (boot id, process id, start time), never by an exit status.
 
-mod bell;
+pub(super) mod bell;
 mod forks;
 mod gpu;
 mod liveness;
-mod reader;
+pub(super) mod reader;
 
 pub use bell::Bell;
 pub use gpu::visible_devices;
@@ -249,6 +249,11 @@ impl ComputeTarget for LocalTarget {
             }
             Err(error) => Err(self.failed(&path.display().to_string(), &error)),
         }
+    }
+
+    fn withdraw(&self, attempt: &AttemptRef) {
+        // Not there: nothing was asked for.
+        let _ = std::fs::remove_file(attempt.folder.join("cancel"));
     }
 
     fn wait(&self, timeout: Duration) {

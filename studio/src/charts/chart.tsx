@@ -32,8 +32,12 @@ export interface Model {
   name: string;
   /** The chart in words. */
   caption: string;
+  /** Whether `seek` has to be asked where `probe` finds nothing. */
+  readonly far?: unknown;
   draw(painter: Painter, theme: Theme): void;
   probe?(x: number, y: number): Probe | null;
+  /** As `probe`, where somebody else has to be asked. */
+  seek?(x: number, y: number): Promise<Probe | null>;
   /** The value beside another, for arrow keys. */
   walk?(from: Probe | null, dx: number, dy: number): Probe | null;
   /** A drag from one place to another. */
@@ -56,6 +60,7 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
   const full = useSignal(false);
   const words = useSignal('');
   const drag = useRef<[number, number, number, number] | null>(null);
+  const seeking = useRef<{ busy: boolean; next: [number, number] | null }>({ busy: false, next: null });
   const latest = useRef(model);
   latest.current = model;
   const tall = full.value ? Math.max(240, window.innerHeight - 150) : height;
@@ -115,6 +120,21 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
   const place = (event: PointerEvent): [number, number] => {
     const rect = over.current!.getBoundingClientRect();
     return [event.clientX - rect.left, event.clientY - rect.top];
+  };
+
+  // One question at a time; of those that come meanwhile, the last.
+  const seek = async (x: number, y: number) => {
+    const now = seeking.current;
+    now.next = [x, y];
+    if (now.busy) return;
+    now.busy = true;
+    while (now.next) {
+      const [px, py] = now.next;
+      now.next = null;
+      const found = await latest.current.seek?.(px, py).catch(() => null);
+      if (!now.next && over.current?.parentElement?.matches(':hover')) show(found ?? null);
+    }
+    now.busy = false;
   };
 
   // The live region is told at most once a second.
@@ -211,7 +231,8 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
               drag.current = [drag.current[0], drag.current[1], x, y];
               probe.value = null;
               drawOver();
-            } else show(latest.current.probe?.(x, y) ?? null);
+            } else if (latest.current.far) void seek(x, y);
+            else show(latest.current.probe?.(x, y) ?? null);
           }}
           onPointerLeave={() => {
             if (!drag.current) show(null);
@@ -228,7 +249,7 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
             const [x, y] = place(event);
             if (dragged && Math.hypot(x - dragged[0], y - dragged[1]) > 6) latest.current.drag?.(dragged[0], dragged[1], x, y);
             else if (latest.current.press) latest.current.press(x, y);
-            else latest.current.probe?.(x, y)?.open?.();
+            else (latest.current.far ? probe.value : latest.current.probe?.(x, y))?.open?.();
             drawOver();
           }}
           onPointerCancel={() => {

@@ -1,7 +1,7 @@
 // All learning curves: density of all from the worker, the few that matter as lines on top, where the policy stopped trials.
 import { number, printable } from '../format';
 import { m } from '../messages';
-import type { Points } from '../types';
+import type { Points, Real } from '../types';
 import { area, axes, range } from './axes';
 import type { Model, Probe, Table } from './chart';
 import type { Painter } from './painter';
@@ -92,7 +92,9 @@ export class CurveSet {
 
 /** A ready picture of more curves than a tab should hold. */
 export interface Density {
+  /** Curves there are, and those that were counted. */
   curves: number;
+  drawn: number;
   window: [number, number, number, number];
   image: HTMLCanvasElement;
   highest: number;
@@ -100,9 +102,9 @@ export interface Density {
 
 export function readDensity(buffer: ArrayBuffer, color: [number, number, number]): Density | null {
   const view = new DataView(buffer);
-  if (buffer.byteLength < 36 || view.getUint32(0, false) !== 0x4f44444e) return null;
+  if (buffer.byteLength < 40 || view.getUint32(0, false) !== 0x4f44444e || view.getUint32(4, true) !== 2) return null;
   const [width, height] = [view.getUint32(8, true), view.getUint32(12, true)];
-  const counts = new Uint16Array(buffer, 36, width * height);
+  const counts = new Uint16Array(buffer, 40, width * height);
   let highest = 0;
   for (const count of counts) if (count > highest) highest = count;
   const image = document.createElement('canvas');
@@ -115,8 +117,25 @@ export function readDensity(buffer: ArrayBuffer, color: [number, number, number]
     pixels.data[i * 4 + 3] = Math.min(250, 40 + Math.log(1 + count) * scale);
   });
   image.getContext('2d')?.putImageData(pixels, 0, 0);
-  const at = (i: number) => view.getFloat32(20 + 4 * i, true);
-  return { curves: view.getUint32(16, true), window: [at(0), at(1), at(2), at(3)], image, highest };
+  const at = (i: number) => view.getFloat32(24 + 4 * i, true);
+  return { curves: view.getUint32(16, true), drawn: view.getUint32(20, true), window: [at(0), at(1), at(2), at(3)], image, highest };
+}
+
+/** The curve that passes nearest to a place. */
+export interface Near {
+  trial: number | null;
+  state: string | null;
+  point: number;
+  values: Real[];
+  stop: [number | null, number | null] | null;
+}
+
+/** Where the curves are when there are too many for a tab. */
+export interface Far {
+  /** Trials there are. */
+  count: number;
+  picture(window: [number, number, number, number] | null, logY: boolean, width: number, height: number, every: number): Promise<Density | null>;
+  nearest(x: number, y: number, logY: boolean): Promise<Near>;
 }
 
 export interface CurvesView {
@@ -128,6 +147,10 @@ export interface CurvesView {
 const RUNNING_MAX = 60;
 const STOPS_MAX = 400;
 const FULL_AFTER_MS = 80;
+/** Curves of a first look, where the server counts them. */
+const FIRST_LOOK = 10_000;
+/** Pixels within which a curve counts as pointed at. */
+const NEAR_PX = 40;
 
 export class CurvesModel implements Model {
   readonly name: string;
@@ -154,12 +177,13 @@ export class CurvesModel implements Model {
   stops: Points['stops'] | null = null;
   view: CurvesView = { logY: false, zoom: null, selected: [] };
   density: Density | null = null;
+  far: Far | null = null;
   /** Raised when the curves change. */
   version = 0;
 
   private window(): [number, number, number, number] {
     if (this.view.zoom) return this.view.zoom;
-    if (this.density && !this.set.points) return this.density.window;
+    if (this.far) return this.density?.window ?? [0, 1, 0, 1];
     const sample: number[] = [];
     const every = Math.max(1, Math.ceil(this.set.points / 60_000));
     let skip = 0;
@@ -183,8 +207,9 @@ export class CurvesModel implements Model {
 
   draw(painter: Painter, look: Theme): void {
     const box = area(painter.width, painter.height);
-    if (!this.set.points && !this.density) {
-      painter.text(m.chart.empty, painter.width / 2, painter.height / 2, look.dim, { anchor: 'middle' });
+    if (this.far) this.askFar(box.width, box.height);
+    if (this.far ? !this.density : !this.set.points) {
+      painter.text(this.far ? m.loading : m.chart.empty, painter.width / 2, painter.height / 2, look.dim, { anchor: 'middle' });
       return;
     }
     const [x0, x1, y0, y1] = this.window();
@@ -192,7 +217,7 @@ export class CurvesModel implements Model {
     this.y = this.view.logY ? logarithmic(y0, y1, box.top + box.height, box.top) : linear(y0, y1, box.top + box.height, box.top);
     axes(painter, look, box, this.x, this.y, m.chart.point, this.metric);
     painter.clip(box.left, box.top, box.width, box.height, () => {
-      if (this.density && !this.set.points) {
+      if (this.density) {
         const [d0, d1, e0, e1] = this.density.window;
         painter.image(this.density.image, this.x!.at(d0), this.y!.at(e1), this.x!.at(d1) - this.x!.at(d0), this.y!.at(e0) - this.y!.at(e1));
       } else if (this.set.trial.length <= 40) {
@@ -228,6 +253,27 @@ export class CurvesModel implements Model {
       void job(coarse).then(take);
       this.timer = window.setTimeout(() => void job(1).then(take), FULL_AFTER_MS);
     } else void job(1).then(take);
+  }
+
+  /** Has the server count the present window: a part of the curves at first, then all. */
+  private askFar(width: number, height: number): void {
+    const far = this.far!;
+    const key = JSON.stringify([this.view.zoom, this.view.logY, this.version, theme().dark, Math.round(width / 50)]);
+    if (key === this.wanted) return;
+    this.wanted = key;
+    const [w, h] = [Math.max(64, Math.round(width)), Math.max(64, Math.round(height))];
+    const look = (every: number) =>
+      far.picture(this.view.zoom, this.view.logY, w, h, every).then(
+        (density) => {
+          if (key !== this.wanted || !density) return;
+          this.density = density;
+          if (every === 1) this.made = key;
+          this.redraw();
+        },
+        () => undefined,
+      );
+    const every = Math.ceil(far.count / FIRST_LOOK);
+    void (every > 1 && !this.density ? look(every).then(() => look(1)) : look(1));
   }
 
   get settled(): boolean {
@@ -304,7 +350,7 @@ export class CurvesModel implements Model {
     if (!this.x || !this.y) return null;
     const step = Math.round(this.x.value(px));
     let found = -1;
-    let distance = 40;
+    let distance = NEAR_PX;
     for (let i = 0; i < this.set.values.length; i++) {
       const value = this.set.values[i]![step];
       if (value === undefined) continue;
@@ -315,6 +361,22 @@ export class CurvesModel implements Model {
       }
     }
     return found < 0 ? null : this.at(found, step);
+  }
+
+  /** Asks the server for the curve under the pointer. */
+  async seek(px: number, py: number): Promise<Probe | null> {
+    const [x, y] = [this.x, this.y];
+    if (!this.far || !x || !y) return null;
+    const near = await this.far.nearest(Math.max(0, Math.round(x.value(px))), y.value(py), this.view.logY);
+    if (near.trial === null) return null;
+    const values = near.values.map((value) => (typeof value === 'number' ? value : NaN));
+    if (Math.abs(y.at(values[near.point] ?? NaN) - py) > NEAR_PX) return null;
+    const known = this.set.place.get(near.trial);
+    // Only the last few are kept: they are there to be walked along.
+    if (known === undefined && this.set.trial.length < 500) this.set.add(near.trial, near.state === 'Running' ? LIVE : 1, values);
+    const probe = this.at(this.set.place.get(near.trial) ?? -1, near.point);
+    if (probe && near.stop && !probe.rows.some(([name]) => name === m.chart.legendStop)) probe.rows.push([m.chart.legendStop, `${number(near.stop[0])} ↔ ${number(near.stop[1])}`]);
+    return probe;
   }
 
   walk(from: Probe | null, dx: number, dy: number): Probe | null {

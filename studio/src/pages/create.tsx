@@ -2,13 +2,15 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { get, place, send } from '../api';
-import { draft } from '../draft';
+import { draft, form } from '../draft';
 import { count, number, printable } from '../format';
 import { m } from '../messages';
-import { Loading, Trouble, Words, complain, say } from '../parts/ui';
+import { Loading, Trouble, Words, ask, complain, say } from '../parts/ui';
 import { go, query, sweepPath } from '../router';
 import { readOnly } from '../state';
+import { blank, write } from '../spec';
 import type { Checked, Diagnostic, SweepDetail } from '../types';
+import { Builder } from './builder';
 
 const SAMPLE = `sampling:
   type: bayesian
@@ -41,6 +43,8 @@ export function Create() {
   const checking = useSignal(false);
   const error = useSignal<unknown>(null);
   const busy = useSignal(false);
+  const spec = form.value;
+  const written = useMemo(() => (spec ? write(spec) : null), [spec]);
   const area = useRef<HTMLTextAreaElement>(null);
 
   useEffect(() => {
@@ -51,6 +55,16 @@ export function Create() {
       fields.value = { ...fields.value, name: detail.source?.name ?? 'hdconfig.yml', experiment: detail.experiment, source_directory: folder || '.' };
     }, complain);
   }, [from]);
+
+  // The form decides what the text is, as long as it is used.
+  useEffect(() => {
+    if (written && text.value !== written.text) text.value = written.text;
+  }, [written]);
+
+  const toForm = async () => {
+    if (text.value.trim() !== '' && text.value !== SAMPLE && !(await ask(m.builder.replaceAsk, m.builder.replaceHelp, m.builder.replace))) return;
+    form.value = blank();
+  };
 
   const body = () => ({ text: text.value, ...Object.fromEntries(Object.entries(fields.value).filter(([, value]) => value.trim() !== '')) });
 
@@ -83,6 +97,7 @@ export function Create() {
     try {
       const answer = await send<{ sweep: string | null }>('POST', '/sweeps', body());
       draft.value = null;
+      form.value = null;
       if (answer.sweep) {
         say(m.done.submitted);
         go(sweepPath(answer.sweep));
@@ -106,7 +121,7 @@ export function Create() {
     </label>
   );
 
-  const findings = checked.value?.diagnostics ?? [];
+  const findings = checked.value?.items ?? [];
   const errors = findings.filter((one) => one.severity === 'error').length;
   const warnings = findings.filter((one) => one.severity === 'warning').length;
   const jump = (finding: Diagnostic) => {
@@ -132,7 +147,12 @@ export function Create() {
       <div class="head">
         <h1>{m.create.title}</h1>
         <div class="end">
-          <button type="button" class="button small" onClick={() => (text.value = SAMPLE)}>{m.create.sample}</button>
+          <fieldset class="switch">
+            <legend class="visually-hidden">{m.builder.mode}</legend>
+            <label><input type="radio" name="mode" checked={spec === null} onChange={() => (form.value = null)} /> {m.builder.text}</label>
+            <label><input type="radio" name="mode" checked={spec !== null} onChange={(event) => { event.currentTarget.checked = spec !== null; void toForm(); }} /> {m.builder.form}</label>
+          </fieldset>
+          {!spec && <button type="button" class="button small" onClick={() => (text.value = SAMPLE)}>{m.create.sample}</button>}
           <button type="button" class="button primary" disabled={busy.value || readOnly() || !checked.value?.ok || checking.value} onClick={() => void start()}>
             {busy.value ? m.create.starting : m.create.start}
           </button>
@@ -141,7 +161,18 @@ export function Create() {
       {readOnly() && <p class="note">{m.readOnly}</p>}
       <div class="editor">
         <section class="panel">
-          <Editor text={text.value} findings={findings} onText={(next) => (text.value = next)} area={area} />
+          {spec && written ? (
+            <>
+              <Builder spec={spec} places={written.places} findings={findings} onSpec={(next) => (form.value = next)} />
+              <details>
+                <summary>{m.builder.preview}</summary>
+                <div class="code" tabIndex={0} role="region" aria-label={m.builder.preview}>{written.text}</div>
+                <button type="button" class="button small" onClick={() => (form.value = null)}>{m.builder.toText}</button>
+              </details>
+            </>
+          ) : (
+            <Editor text={text.value} findings={findings} onText={(next) => (text.value = next)} area={area} />
+          )}
           <div class="grid-small">
             {field('source_directory', m.create.folder, m.create.folderHelp)}
             {field('script', m.create.script, m.create.optional)}

@@ -115,7 +115,9 @@ export function CurvesPanel({ view, height }: { view: SweepView; height: number 
   const zoom = query.value.get('zoom')?.split(',').map(Number) ?? null;
   const selected = (query.value.get('show') ?? '').split(',').filter(Boolean).map(Number);
   if (!curves || curves.metric !== metric) return <section class="panel"><h2>{m.sweep.curvesTitle}</h2><Loading text={m.loadingOf('…', count(Object.values(sweep.trials).reduce((a, b) => a + b, 0)), 'trials')} tall /></section>;
+  view.shown = selected;
   if (held.current?.set !== curves.set) {
+    const before = held.current;
     held.current = new CurvesModel(
       curves.set,
       printable(metric, 60),
@@ -123,15 +125,17 @@ export function CurvesPanel({ view, height }: { view: SweepView; height: number 
       (trial) => go(trialPath(sweep.sweep, trial)),
       (next) => setQuery({ zoom: next ? next.map((v) => Number(v.toPrecision(6))).join(',') : null }),
     );
+    // The old picture stands until there is a new one.
+    if (before?.far && curves.far) held.current.density = before.density;
   }
   const model = held.current;
   model.goal = sweep.goal;
   model.bestTrial = primary ? (sweep.best?.trial ?? null) : null;
   model.stops = primary ? (view.points.value?.stops ?? null) : null;
   model.view = { logY, zoom: zoom?.length === 4 && zoom.every(Number.isFinite) ? (zoom as [number, number, number, number]) : null, selected };
-  model.density = curves.density;
+  model.far = curves.far;
   model.version = view.curvesVersion.value;
-  const n = curves.density ? curves.density.curves : curves.set.trial.length;
+  const n = curves.far ? (model.density?.curves ?? curves.far.count) : curves.set.trial.length;
   model.caption = `${m.chart.curvesCount(count(n))}${n > 40 ? `, ${m.chart.density}` : ''}${sweep.best && primary ? `, ${m.chart.legendBest} ${number(sweep.best.value)} (${m.sweep.chose(sweep.best.trial)})` : ''}`;
   return (
     <section class="panel">

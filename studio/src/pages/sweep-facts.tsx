@@ -198,15 +198,15 @@ export function ConfigTab({ view }: { view: SweepView }) {
 
 export function EventsTab({ sweep, version, trial }: { sweep: string; version: number; trial?: number }) {
   const rows = useSignal<EventRow[] | null>(null);
-  const next = useSignal<number | null>(null);
+  const next = useSignal<string | null>(null);
   const error = useSignal<unknown>(null);
-  const load = async (before: number | null) => {
+  const load = async (cursor: string | null) => {
     const state = new URLSearchParams({ limit: '200' });
-    if (before !== null) state.set('before', String(before));
+    if (cursor !== null) state.set('cursor', cursor);
     if (trial !== undefined) state.set('trial', String(trial));
     try {
       const list = await get<List<EventRow>>(`${place`/sweeps/${sweep}/history`}?${state}`);
-      rows.value = before === null ? list.items : [...(rows.value ?? []), ...list.items];
+      rows.value = cursor === null ? list.items : [...(rows.value ?? []), ...list.items];
       next.value = list.next;
     } catch (problem) {
       error.value = problem;

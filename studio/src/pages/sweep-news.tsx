@@ -37,33 +37,44 @@ export function LastChoices({ sweep, version, many }: { sweep: SweepRow; version
   const rows = useSignal<TrialRow[]>([]);
   useEffect(() => {
     const stop = new AbortController();
-    get<List<TrialRow>>(`${place`/sweeps/${sweep.sweep}/trials`}?order=number&reverse=true&limit=${many ? 10 : 2}`, stop.signal).then(
+    get<List<TrialRow>>(`${place`/sweeps/${sweep.sweep}/trials`}?order=number&reverse=true&limit=${many ? 40 : 20}`, stop.signal).then(
       (list) => (rows.value = list.items),
       () => undefined,
     );
     return () => stop.abort();
   }, [sweep.sweep, version, many]);
+  const ended = (trial: TrialRow) => ['Completed', 'Failed', 'Canceled'].includes(trial.state);
+  const show = (list: TrialRow[], none: string) => (
+    <ul class="list">
+      {list.map((trial) => (
+        <li key={trial.trial}>
+          <a href={trialPath(sweep.sweep, trial.trial)}>{m.sweep.chose(trial.trial)}</a>
+          <State state={trial.state} cause={trial.cause} />
+          <span class="dim wrap">{printable(trial.origin.sampler, 40)}: {printable(trial.origin.method, 200)}</span>
+          {trial.origin.predicted && (
+            <span class="wrap">
+              {m.sweep.expects(number(trial.origin.predicted.mean), number(trial.origin.predicted.low), number(trial.origin.predicted.high))}
+              {trial.best !== null && `, ${m.sweep.got(number(trial.best))}`}
+            </span>
+          )}
+          {many && <span class="dim wrap">{parameters(trial.parameters, 8)}</span>}
+          {many && trial.origin.notes?.map((note) => <span key={note} class="dim wrap">{printable(note, 400)}</span>)}
+        </li>
+      ))}
+      {!list.length && <li class="dim">{none}</li>}
+    </ul>
+  );
+  const most = many ? 8 : 2;
   return (
     <section class="panel">
-      <header><h2>{m.sweep.nextTitle}</h2></header>
-      <ul class="list">
-        {rows.value.map((trial) => (
-          <li key={trial.trial}>
-            <a href={trialPath(sweep.sweep, trial.trial)}>{m.sweep.chose(trial.trial)}</a>
-            <State state={trial.state} cause={trial.cause} />
-            <span class="dim wrap">{printable(trial.origin.sampler, 40)}: {printable(trial.origin.method, 200)}</span>
-            {trial.origin.predicted && (
-              <span class="wrap">
-                {m.sweep.expects(number(trial.origin.predicted.mean), number(trial.origin.predicted.low), number(trial.origin.predicted.high))}
-                {trial.best !== null && `, ${m.sweep.got(number(trial.best))}`}
-              </span>
-            )}
-            {many && <span class="dim wrap">{parameters(trial.parameters, 8)}</span>}
-            {many && trial.origin.notes?.map((note) => <span key={note} class="dim wrap">{printable(note, 400)}</span>)}
-          </li>
-        ))}
-        {!rows.value.length && <li class="dim">{m.none}</li>}
-      </ul>
+      {!['Completed', 'Failed', 'Canceled'].includes(sweep.state) && (
+        <>
+          <header><h2>{m.sweep.nextTitle}</h2></header>
+          {show(rows.value.filter((trial) => !ended(trial)).slice(0, most), m.sweep.noNext)}
+        </>
+      )}
+      <header><h2>{m.sweep.lastTitle}</h2></header>
+      {show(rows.value.filter(ended).slice(0, most), m.none)}
     </section>
   );
 }

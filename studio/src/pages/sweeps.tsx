@@ -10,10 +10,12 @@ import { Progress } from '../parts/progress';
 import { Copy, Loading, Spark, State, Trouble } from '../parts/ui';
 import { go, query, setQuery, sweepPath } from '../router';
 import { settings } from '../settings';
-import { draft } from '../draft';
+import { draft, form } from '../draft';
 import type { List, SweepItem } from '../types';
 import { money } from '../parts/answers';
 
+/** Sweeps that the list holds. */
+const SHOWN_MAX = 10_000;
 const LIVE = ['Running', 'Paused', 'CancelRequested'];
 
 export function Sweeps() {
@@ -28,7 +30,16 @@ export function Sweeps() {
     const stop = new AbortController();
     const load = async () => {
       try {
-        list.value = (await get<List<SweepItem>>(`/sweeps?limit=10000${archived ? '&archived=true' : ''}`, stop.signal)).items;
+        const items: SweepItem[] = [];
+        let cursor: string | null = '';
+        while (cursor !== null && items.length < SHOWN_MAX) {
+          const page: List<SweepItem> = await get<List<SweepItem>>(`/sweeps?limit=500${archived ? '&archived=true' : ''}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`, stop.signal);
+          items.push(...page.items);
+          cursor = page.next;
+          // What is there is shown; the rest follows.
+          if (!list.value) list.value = [...items];
+        }
+        list.value = items;
         error.value = null;
       } catch (problem) {
         if (!stop.signal.aborted) error.value = problem;
@@ -73,6 +84,7 @@ export function Sweeps() {
     const file = event.dataTransfer?.files[0];
     if (!file || file.size > 4 << 20) return;
     draft.value = { name: file.name, text: await file.text() };
+    form.value = null;
     go('/new');
   };
 

@@ -54,7 +54,7 @@ export function Trials({ sweep, version, tall, names }: Props) {
   const load = async (page: number, fresh: number) => {
     if (asked.current.has(page)) return;
     asked.current.add(page);
-    const state = new URLSearchParams({ limit: String(PAGE), cursor: String(page * PAGE), order: ORDERS[order] ?? 'number' });
+    const state = new URLSearchParams({ limit: String(PAGE), offset: String(page * PAGE), order: ORDERS[order] ?? 'number' });
     if (down) state.set('reverse', 'true');
     if (where.trim()) state.set('where', where);
     try {
@@ -322,9 +322,10 @@ function Cell({ column, trial, sweep, best }: { column: string; trial: TrialRow;
 export async function exportRows(sweep: SweepRow, where: string, names: string[]): Promise<void> {
   const head = ['trial', 'state', 'best', 'best_interval', 'reports', 'duration_ms', 'started', 'ended', ...names, 'reason'];
   const lines = [head.map(csvCell).join(',')];
-  let cursor: number | null = 0;
+  let cursor: string | null = '';
   while (cursor !== null) {
-    const state = new URLSearchParams({ limit: '10000', cursor: String(cursor) });
+    const state = new URLSearchParams({ limit: '10000' });
+    if (cursor) state.set('cursor', cursor);
     if (where.trim()) state.set('where', where);
     const answer: List<TrialRow> = await get<List<TrialRow>>(`${place`/sweeps/${sweep.sweep}/trials`}?${state}`);
     for (const trial of answer.items) {

@@ -4,7 +4,8 @@ use super::binary::overdrive;
 use super::project::{Project, Sweep, text};
 use std::fs;
 
-const BODY: &str = r#"echo "${MLFLOW_TRACKING_URI:-none} ${PYTHONPATH:-none}" > "$SEEN/variables"; echo score=1"#;
+const BODY: &str =
+    r#"echo "${MLFLOW_TRACKING_URI:-none} ${PYTHONPATH:-none}" > "$SEEN/variables"; echo score=1"#;
 
 fn run(settings: &[&str]) -> (String, String) {
     let sweep = Sweep {
@@ -45,7 +46,10 @@ fn a_tracking_server_of_the_users_own_is_replaced_aloud() {
 #[test]
 fn channels_can_be_switched_off() {
     let (variables, err) = run(&["mlflow_endpoint=false", "azureml_shim=false"]);
-    assert!(variables.starts_with("http://me:secret@tracking.example:5000 "), "{variables}");
+    assert!(
+        variables.starts_with("http://me:secret@tracking.example:5000 "),
+        "{variables}"
+    );
     assert!(!variables.contains("shim"), "{variables}");
     assert!(!err.contains("MLFLOW_TRACKING_URI"), "{err}");
 }

@@ -165,11 +165,19 @@ echo "score=1000"; echo 1000 >> "$log""#;
     });
     // Longer than the controller's patience between two tries.
     std::thread::sleep(Duration::from_millis(2_500));
-    assert!(child.try_wait().unwrap().is_none(), "the controller waits for room");
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the controller waits for room"
+    );
     // Ends may still find room in pages that the store has already; a start never does.
     let shown = show();
     assert_eq!(shown["state"], "Paused", "{shown}");
-    let trials: u64 = shown["trials"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
+    let trials: u64 = shown["trials"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
     assert_eq!(trials, 2, "{shown}");
     fs::remove_file(filler).unwrap();
     fs::remove_file(second).unwrap();

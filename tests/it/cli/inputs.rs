@@ -74,7 +74,11 @@ trial:
     };
     let first = run();
     assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
-    assert!(text(&first.stderr).contains("input `iris`: fetching"), "{}", text(&first.stderr));
+    assert!(
+        text(&first.stderr).contains("input `iris`: fetching"),
+        "{}",
+        text(&first.stderr)
+    );
     let document: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
     assert_eq!(document["best"]["value"], 2.0, "{document}");
     assert_eq!(document["trials"]["Completed"], 3, "{document}");
@@ -83,11 +87,19 @@ trial:
         .filter(|path| path.ends_with("outputs/link.txt"))
         .collect();
     assert_eq!(links.len(), 3);
-    assert!(links.iter().all(|path| fs::read_to_string(path).unwrap().trim() == format!("{address}/iris.csv")));
+    assert!(
+        links
+            .iter()
+            .all(|path| fs::read_to_string(path).unwrap().trim() == format!("{address}/iris.csv"))
+    );
 
     let second = run();
     assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
-    assert_eq!(sent.load(Ordering::SeqCst), 1, "an unchanged file is not sent twice");
+    assert_eq!(
+        sent.load(Ordering::SeqCst),
+        1,
+        "an unchanged file is not sent twice"
+    );
 }
 
 #[test]
@@ -111,7 +123,10 @@ fn an_input_that_is_not_there_is_said_before_anything_starts() {
     let words = text(&output.stderr);
     assert!(words.contains("error[input]: input `data`:"), "{words}");
     assert!(words.contains("/none.csv answered 404 Not Found"), "{words}");
-    assert!(words.contains("`mode: direct`") && !words.contains("secret"), "{words}");
+    assert!(
+        words.contains("`mode: direct`") && !words.contains("secret"),
+        "{words}"
+    );
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -92,6 +92,7 @@ impl Project {
             .env_remove("OVERDRIVE_HOME")
             .env("SEEN", self.seen())
             .env("LC_ALL", "C.UTF-8")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

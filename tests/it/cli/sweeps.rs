@@ -87,7 +87,16 @@ fn a_sweep_ends_with_its_best_trial() {
     );
     let shown = json(&run(project.path(), &["show", "--json", "--limit", "3"]));
     assert_eq!(shown["items"].as_array().unwrap().len(), 3);
-    assert_eq!(shown["next"], 3);
+    let next = shown["next"].as_str().unwrap();
+    let rest = json(&run(
+        project.path(),
+        &["show", "--json", "--limit", "3", "--cursor", next],
+    ));
+    let trials = |shown: &serde_json::Value| -> Vec<u64> {
+        let items = shown["items"].as_array().unwrap();
+        items.iter().map(|item| item["trial"].as_u64().unwrap()).collect()
+    };
+    assert!(!trials(&rest).is_empty() && trials(&rest).iter().all(|trial| !trials(&shown).contains(trial)));
     assert_eq!(shown["items"][0]["trial"], 3);
     let why = run(project.path(), &["why", "best"]);
     assert!(
@@ -397,32 +406,6 @@ fn catches(child: &Child, signal: rustix::process::Signal) -> bool {
 fn running(folder: &Path, count: usize) -> bool {
     let output = run(folder, &["show", "--json", "--state", "Running"]);
     output.status.code() == Some(0) && json(&output)["items"].as_array().unwrap().len() == count
-}
-
-#[test]
-fn an_interrupt_cancels_and_a_second_one_leaves() {
-    let project = project(
-        "trap '' TERM\ni=0\nwhile [ $i -lt 40 ]; do echo score=$i; sleep 0.2; i=$((i + 1)); done",
-        "score",
-    );
-    let folder = project.path();
-    let child = start(folder, &["run", "hdconfig.yml"]);
-    until("two running trials", || running(folder, 2));
-    signal(&child, rustix::process::Signal::INT);
-    std::thread::sleep(Duration::from_millis(600));
-    signal(&child, rustix::process::Signal::INT);
-    let output = child.wait_with_output().unwrap();
-    let err = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{err}");
-    assert!(
-        err.contains("stopping: no new trials, cancelling 2; press again to leave them running"),
-        "{err}"
-    );
-    assert!(err.contains("left 2 running; `overdrive resume"), "{err}");
-    // The cancel is on record: whoever goes on carries it out.
-    let resumed = run(folder, &["resume", "--json"]);
-    assert_eq!(resumed.status.code(), Some(1), "{}", text(&resumed.stderr));
-    assert_eq!(json(&resumed)["state"], "Canceled");
 }
 
 #[test]

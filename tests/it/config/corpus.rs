@@ -59,10 +59,7 @@ fn the_workshop_sweep_is_the_same_in_both_formats() {
     const NAME: &str = "csiebler__azure-machine-learning-mlops-workshop";
     let folder = super::disk::folder(&[
         ("hyperdrive_config.yml", &text(&format!("{NAME}.yml"))),
-        (
-            "hyperdrive.runconfig",
-            &text(&format!("{NAME}__runconfig.yml")),
-        ),
+        ("hyperdrive.runconfig", &text(&format!("{NAME}__runconfig.yml"))),
         ("sweep.yml", &text(&format!("{NAME}__v2-sweep.yml"))),
         ("train.py", ""),
         ("conda.yml", "dependencies: [python=3.8, {pip: [scikit-learn]}]\n"),
@@ -101,7 +98,11 @@ fn the_workshop_sweep_is_the_same_in_both_formats() {
         let plan = plan(experiment, &assignment, &context).unwrap();
         assert_eq!(plan.argv[..3], ["python", "train.py", "--data-path"]);
         assert_eq!(plan.argv[4..], ["--c", "1"]);
-        assert!(plan.inputs.values().any(|path| *path == data), "{:?}", plan.inputs);
+        assert!(
+            plan.inputs.values().any(|path| *path == data),
+            "{:?}",
+            plan.inputs
+        );
     }
 }
 

@@ -438,7 +438,10 @@ fn the_local_target_says_what_it_leaves_out() {
             "job.yml",
             "command: python train.py\nenvironment: {image: c/d}\ndistribution: {type: pytorch, process_count_per_instance: 2}\n",
         ),
-        ("named.yml", "command: python train.py\nenvironment: azureml:x:1\n"),
+        (
+            "named.yml",
+            "command: python train.py\nenvironment: azureml:x:1\n",
+        ),
     ]);
     let told = |file: &str, configuration: Option<&str>, change: &dyn Fn(&mut Request)| {
         let mut request = request(files.path(), file);
@@ -451,8 +454,15 @@ fn the_local_target_says_what_it_leaves_out() {
             .iter()
             .map(|found| {
                 let place = found.place().unwrap_or_default();
-                let place = place.rsplit_once('/').map_or(place.as_str(), |(_, place)| place).to_owned();
-                format!("{} {place} {}", codes(std::slice::from_ref(found))[0], found.primary.text)
+                let place = place
+                    .rsplit_once('/')
+                    .map_or(place.as_str(), |(_, place)| place)
+                    .to_owned();
+                format!(
+                    "{} {place} {}",
+                    codes(std::slice::from_ref(found))[0],
+                    found.primary.text
+                )
             })
             .collect::<Vec<_>>()
     };
@@ -489,7 +499,9 @@ fn the_local_target_says_what_it_leaves_out() {
         (
             "named.yml",
             None,
-            &["note registered-environment named.yml:2:14 trials run in the Python that is there, not in `azureml:x:1`"],
+            &[
+                "note registered-environment named.yml:2:14 trials run in the Python that is there, not in `azureml:x:1`",
+            ],
         ),
     ] {
         assert_eq!(told(file, configuration, &asked), expected);

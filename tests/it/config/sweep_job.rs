@@ -551,12 +551,19 @@ fn the_base_of_logarithms() {
     };
     let distribution = |text: &str| job(text).experiment.space.parameters[0].distribution.clone();
     let bounded = "{type: loguniform, min_value: -3, max_value: 1}";
-    for (base, expected) in [("10", (-3.0, 1.0, 10.0)), ("'2'", (-3.0, 1.0, 2.0)), ("0.5", (-1.0, 3.0, 2.0))] {
+    for (base, expected) in [
+        ("10", (-3.0, 1.0, 10.0)),
+        ("'2'", (-3.0, 1.0, 2.0)),
+        ("0.5", (-1.0, 3.0, 2.0)),
+    ] {
         let text = with(&format!("{{type: random, logbase: {base}}}"), bounded);
         let (low, high, base) = expected;
         assert_eq!(distribution(&text), Distribution::Loguniform { low, high, base });
     }
-    let text = with("{type: random, logbase: 0.5}", "{type: lognormal, mu: 2, sigma: 1}");
+    let text = with(
+        "{type: random, logbase: 0.5}",
+        "{type: lognormal, mu: 2, sigma: 1}",
+    );
     let expected = Distribution::Lognormal {
         mu: -2.0,
         sigma: 1.0,
@@ -569,10 +576,14 @@ fn the_base_of_logarithms() {
         high: 3.0,
         base: 2.0,
     };
-    let Value::Float(lowest) = drawn.quantile(1e-12) else { panic!() };
+    let Value::Float(lowest) = drawn.quantile(1e-12) else {
+        panic!()
+    };
     assert!((lowest - 0.5).abs() < 1e-9, "{lowest}");
     let too_large = "{type: loguniform, min_value: 0, max_value: 800}";
-    assert!(serious(&read(&with("random", too_large)).diagnostics).contains(&"error argument-range".to_owned()));
+    assert!(
+        serious(&read(&with("random", too_large)).diagnostics).contains(&"error argument-range".to_owned())
+    );
 }
 
 #[test]

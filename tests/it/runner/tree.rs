@@ -200,7 +200,10 @@ fn a_group_is_put_around_a_script_that_lives_on_and_goes_with_it() {
         let inside = fs::read_to_string(group.join("cgroup.procs")).unwrap();
         let main = attempt.await_file("main");
         for pid in [&main, &daemon] {
-            assert!(inside.lines().any(|line| line == pid.trim()), "{pid} not in {inside}");
+            assert!(
+                inside.lines().any(|line| line == pid.trim()),
+                "{pid} not in {inside}"
+            );
         }
         if is_lost {
             runner.kill().unwrap();

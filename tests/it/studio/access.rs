@@ -13,6 +13,7 @@ type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, u16);
 fn filled(path: &str) -> String {
     path.replace("{sweep}", "HD_test")
         .replace("{trial}", "0")
+        .replace("{target}", "local")
         .replace("{*path}", "HD_test_0/outputs/x")
 }
 
@@ -43,7 +44,11 @@ fn every_route_refuses_strangers() {
         .map(|path| ("GET", path.to_owned())),
     );
     for (method, path) in paths {
-        let body = if method == "GET" { "" } else { "{}" };
+        let body = if ["GET", "DELETE"].contains(&method) {
+            ""
+        } else {
+            "{}"
+        };
         let cases: [Case<'_>; 9] = [
             ("no token", vec![], 401),
             (
@@ -111,7 +116,11 @@ fn the_owner_gets_in_everywhere() {
     let server = server();
     let bearer = server.bearer();
     for route in ROUTES {
-        let body = if route.method == "GET" { "" } else { "{}" };
+        let body = if ["GET", "DELETE"].contains(&route.method) {
+            ""
+        } else {
+            "{}"
+        };
         let own = format!("http://{}", server.address);
         let headers = [
             ("Authorization", bearer.as_str()),
@@ -208,7 +217,9 @@ fn bodies_are_json_and_small() {
         ("Content-Type", "application/x-www-form-urlencoded"),
     ];
     for route in ROUTES.iter().filter(|route| {
-        route.method != "GET" && !route.path.ends_with("/link") && !route.path.contains("mlflow")
+        !["GET", "DELETE"].contains(&route.method)
+            && !route.path.ends_with("/link")
+            && !route.path.contains("mlflow")
     }) {
         let answer = server.send(route.method, &filled(route.path), &form, "action=cancel");
         assert_eq!(answer.status, 415, "{}", route.path);
@@ -243,6 +254,31 @@ fn the_description_names_every_route_and_every_shape() {
 }
 
 #[test]
+fn the_network_is_served_only_if_somebody_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_overdrive"))
+            .arg("--home")
+            .arg(folder.path().join(".overdrive"))
+            .arg("studio")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let words = refused(&["--host", "192.0.2.7"]);
+    assert!(
+        words.contains("does not encrypt") && words.contains("ssh -L"),
+        "{words}"
+    );
+    // Every name at once is no name, whatever is said about it.
+    let words = refused(&["--host", "0.0.0.0", "--insecure"]);
+    assert!(words.contains("names no address"), "{words}");
+    assert!(!folder.path().join(".overdrive").exists(), "nothing was made");
+}
+
+#[test]
 fn the_page_is_served_with_its_policy() {
     let server = server();
     let answer = server.ask("GET", "/sweeps/HD_test/curves?zoom=1", "");
@@ -265,6 +301,24 @@ fn the_page_is_served_with_its_policy() {
         "trusted-types od-worker",
     ] {
         assert!(policy.contains(part), "{part}");
+    }
+    // Packed for those who take it.
+    let bearer = server.bearer();
+    for (accepted, coding) in [
+        ("gzip, deflate, br, zstd", Some("br")),
+        ("gzip", Some("gzip")),
+        ("br;q=0, identity", None),
+        ("", None),
+    ] {
+        let headers = [("Authorization", bearer.as_str()), ("Accept-Encoding", accepted)];
+        let packed = server.send("GET", &format!("/{script}"), &headers, "");
+        assert_eq!(packed.header("content-encoding"), coding, "{accepted}");
+        assert_eq!(packed.header("vary"), Some("accept-encoding"));
+        assert_eq!(
+            packed.body.len() < asset.body.len() / 2,
+            coding.is_some(),
+            "{accepted}"
+        );
     }
     assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("onload="));
 }

@@ -182,7 +182,7 @@ fn a_text_is_checked_with_the_words_of_the_command_line() {
         "{good}"
     );
     let bad = check(&TEXT.replace("uniform", "unifrom"));
-    let found = bad["diagnostics"]
+    let found = bad["items"]
         .as_array()
         .unwrap()
         .iter()

@@ -2,9 +2,12 @@
 
 mod access;
 mod actions;
+mod compute;
 mod files;
 mod live;
+mod mlflow;
 mod reading;
+mod shapes;
 
 use overdrive::config::{Experiment, Files};
 use overdrive::controller::{Outcome, Record};
@@ -14,7 +17,7 @@ use overdrive::policy::Stop;
 use overdrive::sampler::Origin;
 use overdrive::space::{Assignment, Value};
 use overdrive::store::{Change, Durability, Store, SweepWriter};
-use overdrive::studio::{Access, Settings, Studio, serve};
+use overdrive::studio::{Access, Settings, Studio, TargetField, TargetKind, serve};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -77,6 +80,7 @@ impl Server {
             program: PathBuf::from(env!("CARGO_BIN_EXE_overdrive")),
             read_only,
             files: Arc::new(Disk),
+            kinds: kinds(),
         };
         let studio = Studio::open(settings, Arc::clone(&access)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -206,6 +210,39 @@ fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
         bytes = &bytes[(end + 4 + size).min(bytes.len())..];
     }
     out
+}
+
+/// A kind of target as the command line tells it.
+fn kinds() -> Arc<[TargetKind]> {
+    let field = |name: &str| TargetField {
+        name: name.to_owned(),
+        about: String::new(),
+        value: Some("TEXT".into()),
+        default: None,
+        choices: Vec::new(),
+        group: None,
+        required: false,
+        switch: false,
+        many: false,
+        secret: false,
+        variable: None,
+    };
+    let names = ["name", "vm-size", "max-nodes", "min-nodes"];
+    let of = |verb: &str| TargetKind {
+        verb: verb.to_owned(),
+        kind: "amlcompute".into(),
+        about: String::new(),
+        fields: names
+            .iter()
+            .filter(|name| verb == "create" || **name != "vm-size")
+            .map(|name| field(name))
+            .chain([TargetField {
+                secret: true,
+                ..field("admin-user-password")
+            }])
+            .collect(),
+    };
+    Arc::new([of("create"), of("update")])
 }
 
 /// A sweep over `lr` (uniform) and `kind` (choice) that maximizes `Accuracy`.

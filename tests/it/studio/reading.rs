@@ -45,23 +45,54 @@ fn trials_come_in_pages_and_by_expression() {
         };
         trial(&mut writer, number, number, &[number as f64 / 100.0], state);
     }
-    let mut seen = Vec::new();
-    let mut next = Some(0);
-    while let Some(cursor) = next {
-        let page = server.get(&format!("/api/v1/sweeps/HD_test/trials?limit=10&cursor={cursor}"));
-        assert_eq!(page["total"], 25);
-        seen.extend(
-            page["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|row| row["trial"].as_u64().unwrap()),
-        );
-        next = page["next"].as_u64();
+    for (order, expression) in [
+        ("number", ""),
+        ("best", ""),
+        ("ended", ""),
+        ("best", "&where=best%3E=0"),
+    ] {
+        for reverse in ["", "&reverse=true"] {
+            let mut seen = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let path = format!(
+                    "/api/v1/sweeps/HD_test/trials?limit=7&order={order}{reverse}{expression}{cursor}"
+                );
+                let page = server.get(&path);
+                assert_eq!(page["total"], 25);
+                let items = page["items"].as_array().unwrap();
+                seen.extend(items.iter().map(|row| row["trial"].as_u64().unwrap()));
+                match page["next"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            let mut whole: Vec<u64> = (0..25).collect();
+            // The larger the number, the better and the later the end.
+            let falls = (order == "best") == reverse.is_empty();
+            if falls {
+                whole.reverse();
+            }
+            assert_eq!(seen, whole, "{order}{reverse}{expression}");
+        }
     }
-    assert_eq!(seen, (0..25).collect::<Vec<u64>>());
+    let middle = server.get("/api/v1/sweeps/HD_test/trials?offset=20&limit=2");
+    assert_eq!(middle["items"][0]["trial"], 20);
+    assert_eq!(middle["next"], "number..21");
+    // A trial that comes in between moves no page.
+    let first = server.get("/api/v1/sweeps/HD_test/trials?order=best&limit=5");
+    trial(&mut writer, 25, 25, &[9.0], TrialState::Completed);
+    let next = first["next"].as_str().unwrap();
+    let second = server.get(&format!(
+        "/api/v1/sweeps/HD_test/trials?order=best&limit=5&cursor={next}"
+    ));
+    assert_eq!(second["items"][0]["trial"], 19);
+    for bad in ["x", "best..", "number..1", "best.zz.1"] {
+        let path = format!("/api/v1/sweeps/HD_test/trials?order=best&cursor={bad}");
+        assert_eq!(server.ask("GET", &path, "").status, 400, "{bad}");
+    }
     let best = server.get("/api/v1/sweeps/HD_test/trials?order=best&limit=3");
-    assert_eq!(best["items"][0]["trial"], 24);
+    assert_eq!(best["items"][1]["trial"], 24);
     let failed = server.get("/api/v1/sweeps/HD_test/trials?where=state:failed%20best%3E0.1");
     assert_eq!(failed["total"], 3);
     assert_eq!(
@@ -80,7 +111,7 @@ fn trials_come_in_pages_and_by_expression() {
     let detail = server.get("/api/v1/sweeps/HD_test/trials/20");
     assert_eq!(
         (detail["rank"].as_u64(), detail["scored"].as_u64()),
-        (Some(5), Some(25))
+        (Some(6), Some(26))
     );
     assert_eq!(
         server.ask("GET", "/api/v1/sweeps/HD_test/trials/99", "").status,
@@ -143,7 +174,21 @@ fn columns_importance_surface_and_history() {
     let density = server
         .ask("GET", "/api/v1/sweeps/HD_test/density?w=50&h=20", "")
         .body;
-    assert_eq!((&density[..4], density.len()), (&b"ODDN"[..], 36 + 50 * 20 * 2));
+    assert_eq!((&density[..4], density.len()), (&b"ODDN"[..], 40 + 50 * 20 * 2));
+    let near = server.get("/api/v1/sweeps/HD_test/nearest?x=1&y=0.999");
+    let found = near["trial"].as_u64().unwrap();
+    let value = near["values"][1].as_f64().unwrap();
+    assert!((value - 0.999).abs() < 0.01, "{near}");
+    assert_eq!(
+        server.get(&format!("/api/v1/sweeps/HD_test/trials/{found}"))["best"]
+            .as_f64()
+            .map(|best| best as f32),
+        Some(value as f32)
+    );
+    assert!(server.get("/api/v1/sweeps/HD_test/nearest?x=9&y=0.5")["trial"].is_null());
+    // A curve that grows is seen.
+    trial(&mut writer, 400, 40, &[0.1, 5.0], TrialState::Running);
+    assert_eq!(server.get("/api/v1/sweeps/HD_test/nearest?x=1&y=5")["trial"], 40);
     for bad in ["?w=0&h=5", "?w=5", "?w=9999&h=5", "?w=5&h=5&y0=1&y1=1"] {
         assert_eq!(
             server

@@ -3,7 +3,12 @@
 //! `MLFLOW_TRACKING_URI` is the studio's address, `MLFLOW_TRACKING_TOKEN` its token. An experiment is an experiment name; its id is a number made from
 //! the name. Each sweep is a run, and each trial one that names it in `mlflow.parentRunId`. Requests that write are refused.
 
-use crate::store::{Store, SweepFilter, SweepRow, TrialOrder, TrialQuery, TrialRow};
+mod filter;
+mod search;
+
+pub(super) use search::search_runs;
+
+use crate::store::{Store, SweepFilter, SweepRow, TrialRow};
 use crate::studio::state::Studio;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -11,10 +16,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// Runs of one answer unless asked otherwise, and at most; MLflow's own numbers.
-const RUNS: u64 = 1000;
-const RUNS_MAX: u64 = 50_000;
 
 /// A refusal in MLflow's shape.
 pub(super) struct Refused(StatusCode, &'static str, String);
@@ -185,12 +186,11 @@ fn sweep_run(sweep: &SweepRow) -> Value {
     })
 }
 
-/// A trial as a run; `whole` adds what takes a read per trial: all metrics, and what the script set.
+/// A trial as a run, with the last value of every metric and what the script set.
 fn trial_run(
     store: &Store,
     sweep: &SweepRow,
     trial: &TrialRow,
-    whole: bool,
 ) -> Result<Value, crate::studio::error::ApiError> {
     let name = format!("trial {}", trial.trial);
     let mut parameters: Vec<(String, String)> = trial
@@ -207,24 +207,18 @@ fn trial_run(
         tags.push(("overdrive.reason".to_owned(), reason.clone()));
     }
     let started = milliseconds(trial.started.as_deref().unwrap_or(&trial.created));
-    let point = |key: &str, point: &crate::store::MetricPoint| json!({"key": key, "value": number(point.value), "step": point.step, "timestamp": started.saturating_add_unsigned(point.elapsed_ms)});
-    let mut metrics: Vec<Value> = Vec::new();
-    if whole {
-        for metric in store.metric_names(&sweep.sweep, Some(trial.trial))? {
-            let points = store.curve(&sweep.sweep, trial.trial, &metric.name, None)?;
-            metrics.extend(points.last().map(|last| point(&metric.name, last)));
-        }
-        for fact in store.facts(&sweep.sweep, trial.trial)? {
-            match fact.kind.as_str() {
-                "param" if !parameters.iter().any(|(name, _)| *name == fact.key) => {
-                    parameters.push((fact.key, fact.value))
-                }
-                "tag" => tags.push((fact.key, fact.value)),
-                _ => {}
+    let metrics = store.last_points(&sweep.sweep, trial.trial)?.into_iter();
+    let metrics: Vec<Value> = metrics
+        .map(|(key, point)| json!({"key": key, "value": number(point.value), "step": point.step, "timestamp": started.saturating_add_unsigned(point.elapsed_ms)}))
+        .collect();
+    for fact in store.facts(&sweep.sweep, trial.trial)? {
+        match fact.kind.as_str() {
+            "param" if !parameters.iter().any(|(name, _)| *name == fact.key) => {
+                parameters.push((fact.key, fact.value));
             }
+            "tag" if !tags.iter().any(|(name, _)| *name == fact.key) => tags.push((fact.key, fact.value)),
+            _ => {}
         }
-    } else if let (Some(name), Some(last)) = (&sweep.metric, &trial.last) {
-        metrics.push(point(name, last));
     }
     Ok(json!({
         "info": info(&trial.run_id, &name, sweep, trial.state.word(), (Some(trial.started.as_deref().unwrap_or(&trial.created)), trial.ended.as_deref())),
@@ -285,97 +279,11 @@ pub(super) async fn get_run(State(studio): State<Studio>, Query(query): Query<Ru
             (sweep, None) => Ok(sweep_run(&sweep)),
             (sweep, Some(trial)) => {
                 let trial = store.trial(&sweep.sweep, trial)?;
-                trial_run(store, &sweep, &trial, true)
+                trial_run(store, &sweep, &trial)
             }
         })
         .await?;
     Ok(Json(json!({"run": run})))
-}
-
-#[derive(Deserialize)]
-pub(super) struct RunSearch {
-    #[serde(default)]
-    experiment_ids: Vec<String>,
-    #[serde(default)]
-    filter: Option<String>,
-    #[serde(default)]
-    max_results: Option<u64>,
-    #[serde(default)]
-    page_token: Option<String>,
-}
-
-/// Only the filters that tools send by themselves are understood: the parent, and the state.
-fn parent_of(filter: &str) -> Result<Option<String>, Refused> {
-    let filter = filter.trim();
-    if filter.is_empty() {
-        return Ok(None);
-    }
-    let compact = filter.replace(['`', '"'], "").replace(' ', "");
-    let parent = compact
-        .strip_prefix("tags.mlflow.parentRunId='")
-        .and_then(|rest| rest.strip_suffix('\''));
-    match parent {
-        Some(parent) => Ok(Some(parent.to_owned())),
-        None => Err(Refused(
-            StatusCode::BAD_REQUEST,
-            "INVALID_PARAMETER_VALUE",
-            format!("the filter `{filter}` is not understood here: only tags.mlflow.parentRunId = '...'"),
-        )),
-    }
-}
-
-pub(super) async fn search_runs(State(studio): State<Studio>, Json(search): Json<RunSearch>) -> Answer {
-    let parent = parent_of(search.filter.as_deref().unwrap_or_default())?;
-    let limit = search.max_results.unwrap_or(RUNS).clamp(1, RUNS_MAX) as usize;
-    let start: usize = search
-        .page_token
-        .as_deref()
-        .and_then(|token| token.parse().ok())
-        .unwrap_or(0);
-    let (runs, more) = studio
-        .with_large(move |store| {
-            let mut runs = Vec::new();
-            let mut at = 0;
-            for sweep in all_sweeps(store)? {
-                if !search.experiment_ids.contains(&experiment_id(&sweep.experiment)) || sweep.archived {
-                    continue;
-                }
-                if parent.as_ref().is_some_and(|parent| *parent != sweep.sweep) {
-                    continue;
-                }
-                if parent.is_none() {
-                    if at >= start {
-                        runs.push(sweep_run(&sweep));
-                    }
-                    at += 1;
-                }
-                let count = usize::try_from(sweep.trials.values().sum::<u64>()).unwrap_or(usize::MAX);
-                let skip = start.saturating_sub(at).min(count);
-                at += skip;
-                let query = TrialQuery {
-                    order: TrialOrder::Number,
-                    offset: skip as u64,
-                    limit: Some((limit + 1).saturating_sub(runs.len()) as u64),
-                    ..TrialQuery::default()
-                };
-                for trial in store.trials(&sweep.sweep, &query)? {
-                    runs.push(trial_run(store, &sweep, &trial, false)?);
-                    at += 1;
-                }
-                if runs.len() > limit {
-                    break;
-                }
-            }
-            let more = runs.len() > limit;
-            runs.truncate(limit);
-            Ok((runs, more))
-        })
-        .await?;
-    let mut answer = json!({"runs": runs});
-    if let (true, Some(map)) = (more, answer.as_object_mut()) {
-        map.insert("next_page_token".into(), (start + limit).to_string().into());
-    }
-    Ok(Json(answer))
 }
 
 pub(super) async fn metric_history(State(studio): State<Studio>, Query(query): Query<RunQuery>) -> Answer {
@@ -485,13 +393,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_numbers_and_filters_are_understood_or_refused() {
+    fn ids_are_numbers() {
         assert!(experiment_id("digits").parse::<u64>().unwrap() < 1_000_000_000_000_000_000);
         assert_ne!(experiment_id("a"), experiment_id("b"));
-        assert!(
-            matches!(parent_of("tags.`mlflow.parentRunId` = 'HD_1'"), Ok(Some(parent)) if parent == "HD_1")
-        );
-        assert!(matches!(parent_of(" "), Ok(None)));
-        assert!(parent_of("metrics.loss < 1").is_err());
     }
 }
