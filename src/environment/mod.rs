@@ -174,7 +174,9 @@ impl Builder<'_> {
             }
             command.arg(folder).arg("--file").arg(&definition);
             // `conda env create` has learnt `--yes` late; the variables are understood by every version.
-            command.env("CONDA_ALWAYS_YES", "true").env("MAMBA_ALWAYS_YES", "true");
+            command
+                .env("CONDA_ALWAYS_YES", "true")
+                .env("MAMBA_ALWAYS_YES", "true");
             if let Some(base) = &base {
                 command.current_dir(base);
             }

@@ -181,7 +181,10 @@ fn conda_tools_are_called_as_their_manuals_say() {
             json!({"channels": ["conda-forge"],
                 "dependencies": ["python=3.8", "pip", "scikit-learn=0.22", {"pip": ["tqdm"]}]})
         );
-        assert_eq!(std::fs::read_to_string(folder.path().join("record.yes")).unwrap(), "true true\n");
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("record.yes")).unwrap(),
+            "true true\n"
+        );
         std::fs::remove_file(&record).unwrap();
         assert_eq!(builder.prepare(&spec).unwrap(), prepared);
         assert!(!record.exists(), "the second time comes from the cache");

@@ -65,7 +65,13 @@ impl PolicySpec {
             | Self::TruncationSelection { schedule, .. } => schedule,
         };
         let every = schedule.evaluation_interval.max(1);
-        Some(schedule.delay_evaluation.max(1).div_ceil(every).saturating_mul(every))
+        Some(
+            schedule
+                .delay_evaluation
+                .max(1)
+                .div_ceil(every)
+                .saturating_mul(every),
+        )
     }
 }
 

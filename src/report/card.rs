@@ -88,7 +88,11 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
         ));
     }
     if let Some((most, first)) = facts.never_judged {
-        let times = if most == 1 { "once".to_owned() } else { format!("{most} times") };
+        let times = if most == 1 {
+            "once".to_owned()
+        } else {
+            format!("{most} times")
+        };
         out.push(fact(
             "policy",
             format!("had no say: it looks from report {first} on, and no trial reported more than {times}"),

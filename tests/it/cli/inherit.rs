@@ -84,7 +84,14 @@ fn a_sweep_may_be_named_by_its_folder_also_in_another_project() {
     );
     let other = Project::new("echo score=$2", &Sweep::default());
     for project in [&earlier, &other] {
-        let output = project.run(&["run", "hdconfig.yml", "--resume-from", &folder, "--resume-from", &folder]);
+        let output = project.run(&[
+            "run",
+            "hdconfig.yml",
+            "--resume-from",
+            &folder,
+            "--resume-from",
+            &folder,
+        ]);
         let err = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{err}");
         assert!(err.contains("learning from 4 earlier trials"), "{err}");
