@@ -66,6 +66,7 @@ fn fill(folder: &Path, trials: u64) {
     writer
         .apply(&[(0, Change::Record(running))], Durability::Process)
         .unwrap();
+    let mut best = f64::NEG_INFINITY;
     for block in (0..trials).step_by(100) {
         let mut changes = Vec::new();
         for trial in block..(block + 100).min(trials) {
@@ -93,17 +94,26 @@ fn fill(folder: &Path, trials: u64) {
             add(state(TrialState::Preparing));
             add(state(TrialState::Running));
             for interval in 1..=10 {
+                let value = (trial * interval % 977) as f64;
                 add(Record::Observed {
                     trial,
                     attempt: 0,
                     interval,
                     observation: Observation {
-                        value: (trial * interval % 977) as f64,
+                        value,
                         step: None,
                         elapsed_ms: interval,
                     },
                     accepted: true,
                 });
+                if value > best {
+                    best = value;
+                    add(Record::Incumbent {
+                        trial,
+                        value,
+                        interval,
+                    });
+                }
             }
             add(Record::AttemptEnded {
                 trial,

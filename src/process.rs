@@ -69,7 +69,7 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
 }
 
 /// As [`start_ticks`], but what cannot be looked at is an error: only the absence of the process says that it is gone.
-fn look(pid: i32) -> std::io::Result<Option<u64>> {
+pub(crate) fn look(pid: i32) -> std::io::Result<Option<u64>> {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => Ok(started(&stat)),
         Err(error)

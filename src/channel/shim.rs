@@ -4,6 +4,7 @@
 use indexmap::IndexMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 macro_rules! sources {
     ($($path:literal),+ $(,)?) => {
@@ -54,16 +55,7 @@ pub struct ShimError {
 /// # Errors
 /// [`ShimError`] if `dir` cannot be written.
 pub fn install(dir: &Path) -> Result<PathBuf, ShimError> {
-    let mut hasher = blake3::Hasher::new();
-    for (path, text) in SOURCES {
-        hasher
-            .update(path.as_bytes())
-            .update(&[0])
-            .update(text.as_bytes())
-            .update(&[0]);
-    }
-    let hash: String = hasher.finalize().to_hex().chars().take(16).collect();
-    let target = dir.join(format!("azureml-{hash}"));
+    let target = dir.join(folder_name());
     if target.is_dir() {
         return Ok(target);
     }
@@ -92,6 +84,23 @@ pub fn install(dir: &Path) -> Result<PathBuf, ShimError> {
         Err(_) if target.is_dir() => Ok(target),
         Err(source) => Err(ShimError { path: target, source }),
     }
+}
+
+/// Name of the shim's folder: it changes with the sources.
+pub(crate) fn folder_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let mut hasher = blake3::Hasher::new();
+        for (path, text) in SOURCES {
+            hasher
+                .update(path.as_bytes())
+                .update(&[0])
+                .update(text.as_bytes())
+                .update(&[0]);
+        }
+        let hash: String = hasher.finalize().to_hex().chars().take(16).collect();
+        format!("azureml-{hash}")
+    })
 }
 
 /// What the shim is told about its trial.

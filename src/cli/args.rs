@@ -3,21 +3,26 @@
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
 pub mod bench;
+mod job;
 mod look;
 mod ml;
 mod target;
 mod tune;
 
+pub use job::{CreateJob, CreateV2, JobCommand, JobName, RemoveV2, V2Command, V2Name};
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachTarget, CreateCommand, CreatePool, IgnoredPool, ProjectFolder, RemoveTarget, Target, TargetCommand,
-    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool,
+    Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
+    UpdatePool, VmPriority,
 };
-pub use tune::{Cancel, Check, CheckFormat, Init, InitKind, Pause, Resume, Run, Simulate, Watch};
+pub use tune::{
+    Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -51,6 +56,18 @@ pub enum ColorChoice {
     Never,
 }
 
+/// When to print hyperlinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LinkChoice {
+    /// On a terminal, unless TERM is dumb or linux, or CI is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// How progress is shown on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressChoice {
@@ -76,8 +93,25 @@ pub struct Globals {
     #[arg(long, global = true)]
     pub json: bool,
     /// When to colour.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        env = "OVERDRIVE_COLOR",
+        default_value_t
+    )]
     pub color: ColorChoice,
+    /// Whether paths and ids are links that a terminal can open.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        env = "OVERDRIVE_HYPERLINKS",
+        default_value_t
+    )]
+    pub hyperlinks: LinkChoice,
     /// How progress is shown on standard error.
     #[arg(
         long,
@@ -131,6 +165,8 @@ pub enum Command {
     Init(Init),
     /// Print the JSON Schema of a file format.
     Schema(Schema),
+    /// Show the settings and where each comes from.
+    Config(Config),
     /// Run a sweep in virtual time, without any script.
     Simulate(Simulate),
     /// Create, show, test and remove compute targets.
@@ -168,6 +204,32 @@ pub struct Schema {
     /// File format: hdconfig, runconfig, sweep, overdrive.
     #[arg(value_name = "FORMAT", default_value = "hdconfig")]
     pub format: String,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  overdrive config show --origin
+
+A flag wins over an `OVERDRIVE_*` variable, that over `overdrive.toml` (found upward from the working
+directory), that over `$XDG_CONFIG_HOME/overdrive/config.toml`, that over the default.")]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// Verbs of `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting with its value.
+    Show {
+        /// Only these; default: all.
+        #[arg(value_name = "KEY")]
+        keys: Vec<String>,
+        /// Also print where each value comes from.
+        #[arg(long)]
+        origin: bool,
+    },
 }
 
 /// Arguments of `ask-tell`.

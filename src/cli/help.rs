@@ -12,12 +12,19 @@ pub const GROUPS: &[(&str, &[&str])] = &[
         "Look",
         &["list", "show", "best", "why", "logs", "plot", "export", "studio"],
     ),
-    ("Check", &["check", "init", "schema", "simulate"]),
+    ("Check", &["check", "init", "schema", "simulate", "config"]),
     (
         "Azure ML verbs, programs, shells",
         &["ml", "az", "ask-tell", "bench", "completions", "man"],
     ),
 ];
+
+/// Commands that share a line of the screen with the one before them, which says so.
+const SHARED: &[(&str, &str, &str)] = &[(
+    "ml",
+    "az",
+    "The verbs of Azure ML's command line; lines that begin with `az`",
+)];
 
 const START: &str = "  overdrive init demo                 write a sample sweep
   overdrive run demo/hdconfig.yml     tune, with live progress
@@ -26,7 +33,14 @@ const START: &str = "  overdrive init demo                 write a sample sweep
 /// Environment variables, with what they do; for the help and the reference.
 pub const VARIABLES: &[(&str, &str)] = &[
     ("OVERDRIVE_HOME", "state folder, as --home"),
+    ("OVERDRIVE_COLOR", "as --color"),
+    ("OVERDRIVE_HYPERLINKS", "as --hyperlinks"),
     ("OVERDRIVE_PROGRESS", "as --progress"),
+    (
+        "XDG_CONFIG_HOME",
+        "folder of overdrive/config.toml and overdrive/compute",
+    ),
+    ("XDG_CACHE_HOME", "folder of overdrive's environments"),
     ("NO_COLOR", "not empty: no colour (--color wins)"),
     (
         "FORCE_COLOR, CLICOLOR_FORCE",
@@ -61,6 +75,15 @@ pub fn screen(command: &Command, long: bool) -> String {
     for (group, names) in GROUPS {
         let _ = writeln!(text, "{group}");
         for name in *names {
+            let shared = SHARED
+                .iter()
+                .find(|(first, second, _)| name == first || name == second);
+            if let Some((first, second, about)) = shared {
+                if name == first {
+                    let _ = writeln!(text, "  {:<12} {about}", format!("{first}, {second}"));
+                }
+                continue;
+            }
             let about = command
                 .find_subcommand(name)
                 .and_then(Command::get_about)
@@ -134,7 +157,11 @@ mod tests {
             .iter()
             .flat_map(|(_, names)| names.iter().copied())
             .collect();
-        let mut all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        let mut all: Vec<&str> = command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+            .map(Command::get_name)
+            .collect();
         grouped.sort_unstable();
         all.sort_unstable();
         assert_eq!(grouped, all);

@@ -5,14 +5,19 @@ use crate::cli::exit;
 use crate::cli::follow::{Events, Follower};
 use crate::cli::output::Output;
 use crate::cli::terminal::Signals;
-use crate::engine::{Ending, Engine, EngineError};
+use crate::engine::{Ending, Engine, EngineError, Progress};
 use crate::report::text;
 use crate::store::Store;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time between two looks at the store and the signals.
 const TURN: Duration = Duration::from_millis(100);
+/// Time between the first Ctrl-C and the cancel: whoever presses again within it leaves the trials untouched.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// Code of the engine's warning that nothing can be stored.
+const DISK_FULL: &str = "disk-full";
 
 /// How the leading ended for the command.
 pub(super) enum Led {
@@ -56,9 +61,15 @@ pub(super) fn lead(
         }
     };
     let mut asked = 0;
+    let mut cancel_at: Option<Instant> = None;
     let mut progress = progress;
     while !worker.is_finished() {
-        wait(&mut progress);
+        let unstored = wait(&mut progress);
+        if let Some(shown) = &mut follower {
+            for (code, message) in unstored {
+                shown.warn(&code, &message);
+            }
+        }
         if let Some(shown) = &mut follower
             && let Err(error) = shown.step()
         {
@@ -68,14 +79,24 @@ pub(super) fn lead(
                 output.complain(&format!("{error}\nthe sweep goes on without a display"));
             }
         }
+        if cancel_at.is_some_and(|at| Instant::now() >= at) {
+            cancel_at = None;
+            control.stop_starting_and_cancel("interrupted");
+        }
         let now = signals.asked();
         if now > asked || (signals.hung_up() && asked < 2) {
             asked = if signals.hung_up() { 2 } else { now };
             let text = if asked == 1 {
-                control.stop_starting_and_cancel("interrupted");
+                if signals.interrupted() {
+                    control.pause("interrupted");
+                    cancel_at = Some(Instant::now() + HOLD);
+                } else {
+                    control.stop_starting_and_cancel("terminated");
+                }
                 let running = follower.as_ref().map_or(0, Follower::running);
                 format!("stopping: no new trials, cancelling {running}; press again to leave them running")
             } else {
+                cancel_at = None;
                 control.detach();
                 "leaving: trials run on".to_owned()
             };
@@ -108,21 +129,34 @@ pub(super) fn lead(
     })
 }
 
-/// Sleeps until something happened or a turn has passed; takes all news off the queue.
-fn wait(progress: &mut Option<Receiver<crate::engine::Progress>>) {
+/// Sleeps until something happened or a turn has passed; takes all news off the queue. What the event log has is read there; returned
+/// are warnings that could not be stored: code and message.
+fn wait(progress: &mut Option<Receiver<Progress>>) -> Vec<(String, String)> {
+    let mut unstored = Vec::new();
+    let mut take = |news: Progress| {
+        if let Progress::Warning { code, message, .. } = news
+            && code == DISK_FULL
+        {
+            unstored.push((code, message));
+        }
+    };
     let Some(receiver) = progress else {
         std::thread::sleep(TURN);
-        return;
+        return unstored;
     };
     match receiver.recv_timeout(TURN) {
-        Ok(_) => {
+        Ok(news) => {
+            take(news);
             // A short pause lets a burst of commits be shown in one go.
             std::thread::sleep(Duration::from_millis(20));
-            while receiver.try_recv().is_ok() {}
+            while let Ok(news) = receiver.try_recv() {
+                take(news);
+            }
         }
         Err(RecvTimeoutError::Timeout) => {}
         Err(RecvTimeoutError::Disconnected) => *progress = None,
     }
+    unstored
 }
 
 /// An error of the engine with its exit code and what to type.

@@ -17,13 +17,17 @@ pub mod output;
 mod place;
 mod prepare;
 pub mod reference;
+pub mod settings;
 pub mod terminal;
 
 pub use error::CliError;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use output::{Output, Surroundings};
+use settings::Settings;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,22 +54,47 @@ pub fn run(arguments: &[OsString]) -> u8 {
         let text = help::screen(&args::Cli::command(), true);
         return write_out(&text);
     }
-    let matches = match help::command().try_get_matches_from(arguments) {
+    let grammar = help::command();
+    let here = std::env::current_dir().unwrap_or_default();
+    let settings = Settings::load(&here, settings::configuration_folder().as_deref(), &grammar);
+    let matches = match settings.apply(grammar).try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
+    let flags = flags(&matches);
     let cli = match args::Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     let output = Output::new(&cli.globals, &surroundings);
-    match commands::dispatch(cli, &output) {
+    let done = settings
+        .check(&output)
+        .and_then(|()| commands::dispatch(cli, &output, &settings, &flags));
+    match done {
         Ok(code) => code,
         Err(error) => {
             output.error(&error);
             error.exit
         }
     }
+}
+
+/// Options of every command that this command line gives, with their values.
+fn flags(matches: &ArgMatches) -> HashMap<String, String> {
+    // A global option typed behind the command is known there only.
+    let mut deepest = matches;
+    while let Some((_, inner)) = deepest.subcommand() {
+        deepest = inner;
+    }
+    settings::SETTINGS
+        .iter()
+        .filter(|known| known.command.is_empty())
+        .filter(|known| deepest.value_source(known.option) == Some(ValueSource::CommandLine))
+        .filter_map(|known| {
+            let value = deepest.get_raw(known.option)?.next()?;
+            Some((known.option.to_owned(), value.to_string_lossy().into_owned()))
+        })
+        .collect()
 }
 
 fn usage(error: &clap::Error) -> u8 {

@@ -1,6 +1,6 @@
 //! Where text goes: results to standard output, everything else to standard error, colour decided for each by itself.
 
-use crate::cli::args::{ColorChoice, Globals, ProgressChoice};
+use crate::cli::args::{ColorChoice, Globals, LinkChoice, ProgressChoice};
 use crate::cli::error::CliError;
 use crate::report::style::{Glyphs, Line};
 use serde_json::Value;
@@ -34,6 +34,8 @@ pub struct Output {
     pub colour_out: bool,
     /// Whether standard error is coloured.
     pub colour_err: bool,
+    /// Whether paths and ids on standard output are hyperlinks.
+    pub links_out: bool,
     /// Characters to draw with.
     pub glyphs: Glyphs,
     /// How progress is shown.
@@ -108,6 +110,19 @@ impl Surroundings {
         }
     }
 
+    /// Whether a stream gets hyperlinks: a terminal that can be expected to know them, or to ignore them.
+    pub fn links(&self, choice: LinkChoice, terminal: bool) -> bool {
+        let set = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
+        match choice {
+            LinkChoice::Always => true,
+            LinkChoice::Never => false,
+            LinkChoice::Auto => {
+                let knows = !matches!(self.term.as_deref(), None | Some("" | "dumb" | "linux"));
+                terminal && knows && !set(&self.ci)
+            }
+        }
+    }
+
     /// UTF-8 locales get Unicode; an unset locale is taken as UTF-8 on a terminal emulator of today only if `TERM` is not `linux`
     /// or `dumb`.
     pub fn glyphs(&self) -> Glyphs {
@@ -152,6 +167,7 @@ impl Output {
         Self {
             colour_out: surroundings.colour(globals.color, surroundings.terminal_out),
             colour_err: surroundings.colour(globals.color, surroundings.terminal_err),
+            links_out: surroundings.links(globals.hyperlinks, surroundings.terminal_out),
             glyphs: surroundings.glyphs(),
             progress: surroundings.progress(globals.progress, globals.quiet),
             json: globals.json,
@@ -195,7 +211,7 @@ impl Output {
     pub fn lines(&self, lines: &[Line]) -> Result<(), CliError> {
         let mut text = String::new();
         for line in lines {
-            text.push_str(&line.render(self.colour_out));
+            text.push_str(&line.render_with(self.colour_out, self.links_out));
             text.push('\n');
         }
         if text.is_empty() { Ok(()) } else { self.text(&text) }

@@ -178,21 +178,30 @@ pub(super) fn all_trials(store: &Store, sweep: &str) -> Result<Vec<TrialRow>, Cl
     )?)
 }
 
-/// Newest sweep of a file that has not ended.
+/// What `--resume` of a file means: its newest sweep if that has ended and nobody was told, else its newest that has not ended.
 ///
 /// # Errors
 /// That of the store.
-pub(super) fn unfinished(store: &Store, file: &Path) -> Result<Option<SweepRow>, CliError> {
+pub(super) fn to_go_on_with(store: &Store, file: &Path) -> Result<Option<SweepRow>, CliError> {
     use crate::controller::SweepState;
-    let filter = SweepFilter {
-        file: Some(file.to_owned()),
-        states: vec![
-            SweepState::Running,
-            SweepState::Paused,
-            SweepState::CancelRequested,
-        ],
-        limit: Some(1),
-        ..SweepFilter::default()
+    let newest = |states: Vec<SweepState>| -> Result<Option<SweepRow>, CliError> {
+        let filter = SweepFilter {
+            file: Some(file.to_owned()),
+            states,
+            limit: Some(1),
+            ..SweepFilter::default()
+        };
+        Ok(store.sweeps(&filter)?.into_iter().next())
     };
-    Ok(store.sweeps(&filter)?.into_iter().next())
+    if let Some(sweep) = newest(Vec::new())?
+        && sweep.state.is_terminal()
+        && store.awaited(&sweep.sweep)?
+    {
+        return Ok(Some(sweep));
+    }
+    newest(vec![
+        SweepState::Running,
+        SweepState::Paused,
+        SweepState::CancelRequested,
+    ])
 }

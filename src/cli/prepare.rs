@@ -2,13 +2,15 @@
 
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::config::Experiment;
+use crate::config::{DataBinding, Experiment};
+use crate::download::{DownloadError, Downloads};
 use crate::engine::Preparation;
 use crate::environment::{Builder, EnvironmentError};
 use crate::snapshot;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Prepares `experiment`: source folder and environment. `home` is the state folder.
+/// Prepares `experiment`: source folder and, if trials run `here`, environment. `home` is the state folder.
 ///
 /// # Errors
 /// [`CliError`] if the source cannot be read or the environment cannot be built.
@@ -16,6 +18,7 @@ pub(super) fn prepare(
     experiment: &Experiment,
     home: &Path,
     in_place: bool,
+    here: bool,
     output: &Output,
 ) -> Result<Preparation, CliError> {
     let launch = &experiment.launch;
@@ -36,7 +39,17 @@ pub(super) fn prepare(
             preparation.snapshot_id = Some(taken.id);
         }
     }
-    environment(experiment, &mut preparation, output)?;
+    if here {
+        environment(experiment, &mut preparation, output)?;
+    }
+    let extension = |key: &str| experiment.extensions.get(key);
+    preparation.shim = extension("azureml_shim").and_then(serde_json::Value::as_bool) != Some(false);
+    preparation.mlflow = extension("mlflow_endpoint").and_then(serde_json::Value::as_bool) != Some(false);
+    preparation.mlflow_children =
+        extension("mlflow_create").and_then(serde_json::Value::as_str) == Some("child");
+    if preparation.mlflow {
+        other_tracking_server(experiment, output);
+    }
     if let Some(seconds) = experiment
         .extensions
         .get("grace_seconds")
@@ -54,12 +67,90 @@ pub(super) fn prepare(
     Ok(preparation)
 }
 
+/// The experiment with what its trials read from the web fetched: they get paths in the cache instead of addresses. Addresses
+/// that the script is to open itself (`direct`) and literals stay.
+///
+/// # Errors
+/// [`CliError`] if a file cannot be had.
+pub(super) fn with_inputs<'a>(
+    experiment: &'a Experiment,
+    output: &Output,
+) -> Result<Cow<'a, Experiment>, CliError> {
+    let mut experiment = Cow::Borrowed(experiment);
+    let cache = cache_folder().join("data");
+    for index in 0..experiment.launch.data.len() {
+        let Some(binding) = experiment.launch.data.get(index).filter(|data| is_fetched(data)) else {
+            continue;
+        };
+        let name = binding.name.clone();
+        let fetched = Downloads {
+            cache: &cache,
+            progress: &mut |line| output.note(&format!("input `{name}`: {line}")),
+        }
+        .fetch(&binding.value)
+        .map_err(|error| no_input(&name, &error))?;
+        if let Some(note) = &fetched.note {
+            output.complain(&format!("warning: input `{name}`: {note}"));
+        }
+        if let Some(binding) = experiment.to_mut().launch.data.get_mut(index) {
+            binding.value = fetched.path.to_string_lossy().into_owned();
+            binding.is_path = true;
+        }
+    }
+    Ok(experiment)
+}
+
+/// Whether the script is to get a file that lies in the web. Data references say nothing of how they are consumed: never directly.
+fn is_fetched(binding: &DataBinding) -> bool {
+    let is_web = ["http://", "https://"]
+        .iter()
+        .any(|scheme| binding.value.starts_with(scheme));
+    let is_reference = || {
+        binding
+            .variables
+            .first()
+            .is_some_and(|name| name.starts_with("AZUREML_DATAREFERENCE_"))
+    };
+    is_web
+        && match binding.mechanism.as_deref() {
+            Some(mechanism) => mechanism != "direct",
+            None => is_reference(),
+        }
+}
+
+fn no_input(name: &str, error: &DownloadError) -> CliError {
+    let message = format!("input `{name}`: {error}");
+    match error {
+        DownloadError::Refused { status, .. } if status.starts_with("404") || status.starts_with("410") => {
+            CliError::not_found("input", message)
+        }
+        _ => CliError::failed("input", message),
+    }
+    .help("`data_map` in `overdrive.yml` puts a local path in its place; `mode: direct` leaves the address to the script")
+}
+
+/// Scripts that were set up to log to a tracking server of the user's talk to the endpoint of their trial instead.
+fn other_tracking_server(experiment: &Experiment, output: &Output) {
+    const NAME: &str = "MLFLOW_TRACKING_URI";
+    let of_files = experiment.launch.environment_variables.get(NAME).cloned();
+    let Some(server) = of_files
+        .or_else(|| std::env::var(NAME).ok())
+        .filter(|server| !server.is_empty())
+    else {
+        return;
+    };
+    output.note(&format!(
+        "warning: {NAME} is {}: trials log to overdrive instead (`--set mlflow_endpoint=false` leaves it to them)",
+        crate::download::shown(&server)
+    ));
+}
+
 fn environment(
     experiment: &Experiment,
     preparation: &mut Preparation,
     output: &Output,
 ) -> Result<(), CliError> {
-    if !needs_interpreter(experiment) {
+    if !experiment.launch.starts_python() {
         return Ok(());
     }
     let cache = cache_folder().join("environments");
@@ -89,14 +180,6 @@ fn environment(
     preparation.path_prepend = prepared.path_prepend;
     preparation.variables = prepared.variables;
     Ok(())
-}
-
-/// Whether a trial starts Python at all: a shell script needs no environment.
-fn needs_interpreter(experiment: &Experiment) -> bool {
-    match &experiment.launch.command {
-        crate::config::Command::Script { script, .. } => script.ends_with(".py"),
-        crate::config::Command::Template { text, .. } => text.contains("python"),
-    }
 }
 
 /// Cache shared by all projects: `$XDG_CACHE_HOME/overdrive`, else `~/.cache/overdrive`, else a folder of the temporary one.

@@ -127,6 +127,16 @@ pub struct Launch {
     pub run_definition: serde_json::Value,
 }
 
+impl Launch {
+    /// Whether a trial starts Python at all: a shell script needs no environment.
+    pub fn starts_python(&self) -> bool {
+        match &self.command {
+            Command::Script { script, .. } => script.ends_with(".py"),
+            Command::Template { text, .. } => text.contains("python"),
+        }
+    }
+}
+
 /// The command of a trial before its parameters are known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -37,10 +37,7 @@ pub(crate) fn expression_name(node: &Node, found: &mut Diagnostics) -> Option<&'
     if let Some(name) = EXPRESSIONS.into_iter().find(|name| *name == text) {
         return Some(name);
     }
-    if let Some(name) = EXPRESSIONS
-        .into_iter()
-        .find(|name| name.eq_ignore_ascii_case(text))
-    {
+    if let Some(name) = called(text) {
         found
             .warning(
                 "expression-case",
@@ -51,17 +48,7 @@ pub(crate) fn expression_name(node: &Node, found: &mut Diagnostics) -> Option<&'
             .suggest(node.span, name);
         return Some(name);
     }
-    let near = nearest(text, EXPRESSIONS);
-    let message = if text.is_empty() {
-        "an expression must be a text".to_owned()
-    } else {
-        format!("`{text}` is not a sampling expression")
-    };
-    let diagnostic = found.error("unknown-expression", node.span, message);
-    diagnostic.expected(EXPRESSIONS.join(", "));
-    if let Some(near) = near {
-        diagnostic.suggest(node.span, near);
-    }
+    unknown(text, node.span, found);
     None
 }
 
@@ -112,40 +99,57 @@ pub(crate) fn distribution(call: &Call<'_>, found: &mut Diagnostics) -> Option<D
         (Some(&q), Some(node)) => quantum(call, q, node, (a, b), found)?,
         _ => 1.0,
     };
-    let base = std::f64::consts::E;
-    let distribution = match call.name {
-        "uniform" => Distribution::Uniform { low: a, high: b },
-        "quniform" => Distribution::Quniform { low: a, high: b, q },
-        "loguniform" => Distribution::Loguniform {
-            low: a,
-            high: b,
-            base,
-        },
-        "qloguniform" => Distribution::Qloguniform {
-            low: a,
-            high: b,
-            q,
-            base,
-        },
-        "normal" => Distribution::Normal { mu: a, sigma: b },
-        "qnormal" => Distribution::Qnormal { mu: a, sigma: b, q },
-        "lognormal" => Distribution::Lognormal {
-            mu: a,
-            sigma: b,
-            base,
-        },
-        _ => Distribution::Qlognormal {
-            mu: a,
-            sigma: b,
-            q,
-            base,
-        },
-    };
+    let distribution = of_numbers(call.name, a, b, q);
     if !bounds_hold(call, a, b, found) {
         return None;
     }
     advise(&distribution, call.span, found);
     Some(distribution)
+}
+
+/// The distribution of the bounded and normal kinds from their numbers: bounds, or mean and deviation; `q` where there is a step.
+pub(crate) fn of_numbers(name: &str, a: f64, b: f64, q: f64) -> Distribution {
+    let base = std::f64::consts::E;
+    let (low, high, mu, sigma) = (a, b, a, b);
+    match name {
+        "uniform" => Distribution::Uniform { low, high },
+        "quniform" => Distribution::Quniform { low, high, q },
+        "loguniform" => Distribution::Loguniform { low, high, base },
+        "qloguniform" => Distribution::Qloguniform { low, high, q, base },
+        "normal" => Distribution::Normal { mu, sigma },
+        "qnormal" => Distribution::Qnormal { mu, sigma, q },
+        "lognormal" => Distribution::Lognormal { mu, sigma, base },
+        _ => Distribution::Qlognormal { mu, sigma, q, base },
+    }
+}
+
+/// The expression called `text`, in any case.
+pub(crate) fn called(text: &str) -> Option<&'static str> {
+    EXPRESSIONS
+        .into_iter()
+        .find(|name| name.eq_ignore_ascii_case(text))
+}
+
+/// Reports a name that no expression has.
+pub(crate) fn unknown(text: &str, span: Span, found: &mut Diagnostics) {
+    let near = nearest(text, EXPRESSIONS);
+    let message = if text.is_empty() {
+        "an expression must be a text".to_owned()
+    } else {
+        format!("`{text}` is not a sampling expression")
+    };
+    let diagnostic = found.error("unknown-expression", span, message);
+    diagnostic.expected(EXPRESSIONS.join(", "));
+    if let Some(near) = near {
+        diagnostic.suggest(span, near);
+    }
+}
+
+/// Reports a `choice` without options.
+pub(crate) fn no_options(span: Span, found: &mut Diagnostics) {
+    found
+        .error("values-count", span, "`choice` needs at least one option")
+        .label("none is given");
 }
 
 fn values_count(call: &Call<'_>, meaning: &str, found: &mut Diagnostics) {
@@ -206,9 +210,7 @@ pub(crate) fn choice_options<'a>(call: &Call<'a>, found: &mut Diagnostics) -> Op
         }
     };
     if options.is_empty() {
-        found
-            .error("values-count", call.span, "`choice` needs at least one option")
-            .label("none is given");
+        no_options(call.span, found);
         return None;
     }
     Some(options)

@@ -1,7 +1,7 @@
 //! The reader of `hdconfig.yml`: sampling, policy, primary metric, limits, and our own `overdrive` section.
 //!
 //! What the old client accepted loads with the same meaning; what it refused is refused with a reason, or taken with a warning
-//! where no harm can come of it. What overdrive takes beyond Azure ML gets one `portability` note each.
+//! where no harm can come of it. What overdrive takes beyond Azure ML is told under `portability`, one finding each.
 
 mod limits;
 mod policy;
@@ -220,7 +220,7 @@ fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> 
     let text = entry.value.as_str().unwrap_or_default();
     if text.eq_ignore_ascii_case("bayesianoptimization") {
         found
-            .note(
+            .warning(
                 "portability",
                 span,
                 "`BayesianOptimization` is the name on the wire; files say `bayesian`",
@@ -230,7 +230,7 @@ fn read_sampler(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> 
     }
     if let Some(name) = sampler_called(text) {
         if !AZURE_SAMPLERS.contains(&name) {
-            found.note(
+            found.warning(
                 "portability",
                 span,
                 "Azure ML's hdconfig files know random, grid and bayesian sampling only",

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 26] = [
+pub const KEYS: [&str; 29] = [
     "seed",
     "targets",
     "stop_when",
@@ -43,6 +43,9 @@ pub const KEYS: [&str; 26] = [
     "data_map",
     "grace_seconds",
     "log_cap_mib",
+    "azureml_shim",
+    "mlflow_endpoint",
+    "mlflow_create",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -264,10 +267,18 @@ impl Section {
         if let Some(entry) = fields.given("render") {
             self.read_render(entry, found);
         }
-        if let Some(entry) = fields.given("allow_duplicate_arguments")
-            && let Some(value) = found.boolean(entry)
+        for key in ["allow_duplicate_arguments", "azureml_shim", "mlflow_endpoint"] {
+            if let Some(entry) = fields.given(key)
+                && let Some(value) = found.boolean(entry)
+            {
+                self.extensions.insert(key.to_owned(), Json::from(value));
+            }
+        }
+        if let Some(entry) = fields.given("mlflow_create")
+            && let Some(word) = found.word(entry, "unknown-value", &["trial", "child"])
         {
-            self.extensions.insert(entry.key.clone(), Json::from(value));
+            self.extensions
+                .insert("mlflow_create".to_owned(), Json::from(word));
         }
         // Where data behind names lies; `data_map` says more about them.
         for key in ["datastores", "datasets", "data_map"] {

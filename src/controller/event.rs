@@ -129,6 +129,9 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// Take a [`Event::CancelSweep`] back: the sweep is paused, and trials that did not end yet count as running again. For a driver
+    /// that lets go right after (the policy has dropped those trials, and takes them up again at the restore).
+    Withdraw,
     /// Go on after [`Event::Pause`].
     Resume,
     /// Change the limits.
@@ -159,6 +162,7 @@ impl Event {
             Self::CancelTrial { .. } => "cancel_trial",
             Self::CancelSweep { .. } => "cancel_sweep",
             Self::Pause { .. } => "pause",
+            Self::Withdraw => "withdraw",
             Self::Resume => "resume",
             Self::SetLimits(_) => "set_limits",
             Self::Enqueue { .. } => "enqueue",

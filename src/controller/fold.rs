@@ -167,8 +167,9 @@ impl Progress {
                 if *state != TrialState::Failed && !best {
                     self.since_best += 1;
                 }
-                if *state != TrialState::Failed {
+                if *state != TrialState::Failed || self.reported.contains(trial) {
                     self.sign_of_life = true;
+                    self.reported.clear();
                 } else if !self.sign_of_life && matches!(self.state, SweepState::Running | SweepState::Paused)
                 {
                     self.initial_failures += 1;
@@ -178,10 +179,19 @@ impl Progress {
                 trial,
                 superseded: true,
                 ..
-            } if self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial) => {
-                self.incumbent = None;
+            } => {
+                self.reported.remove(trial);
+                if self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial) {
+                    self.incumbent = None;
+                }
             }
-            Record::Observed { accepted: true, .. } => self.sign_of_life = true,
+            Record::Observed {
+                trial,
+                accepted: true,
+                ..
+            } if !self.sign_of_life => {
+                self.reported.insert(*trial);
+            }
             Record::Incumbent {
                 trial,
                 value,

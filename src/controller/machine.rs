@@ -233,6 +233,9 @@ impl Controller {
                     reason,
                 },
             ),
+            Event::Withdraw if self.state() == SweepState::CancelRequested && !self.nothing_works() => {
+                self.withdraw(batch);
+            }
             Event::Resume if self.state() == SweepState::Paused => self.record(
                 batch,
                 Record::SweepState {
@@ -339,6 +342,33 @@ impl Controller {
         );
         for number in self.live.iter().copied().collect::<Vec<_>>() {
             self.cancel(number, cause.clone(), None, batch);
+        }
+    }
+
+    fn withdraw(&mut self, batch: &mut Batch) {
+        self.record(
+            batch,
+            Record::SweepState {
+                state: SweepState::Paused,
+                reason: "left by you".into(),
+            },
+        );
+        for number in self.live.iter().copied().collect::<Vec<_>>() {
+            let Some((trial, attempts)) = self.entry(number) else {
+                continue;
+            };
+            if trial.state == TrialState::CancelRequested && trial.cause == Some(CancelCause::Sweep) {
+                let state = attempts.phase;
+                self.record(
+                    batch,
+                    Record::TrialState {
+                        trial: number,
+                        state,
+                        cause: None,
+                        reason: None,
+                    },
+                );
+            }
         }
     }
 

@@ -45,7 +45,8 @@ pub struct Settings {
     pub goal: Goal,
     /// Limits at the start.
     pub limits: Limits,
-    /// End the sweep as `Failed` when the first n trials that ended all failed and no trial has reported anything; 0 = never.
+    /// End the sweep as `Failed` when the first n trials that ended all failed without a report of theirs, whatever others that still
+    /// run have reported; 0 = never.
     pub abort_after_initial_failures: u64,
     /// New attempts of one trial after infrastructure faults (lost runner, node failure, preemption).
     pub max_retries: u32,

@@ -4,7 +4,7 @@ use crate::controller::{Limits, Settings, SweepState};
 use crate::history::{History, TrialState};
 use crate::space::Assignment;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The best trial so far, in the order of arrival: a later equal value does not replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,10 +34,13 @@ pub struct Progress {
     pub exhausted: Option<String>,
     /// Best trial so far.
     pub incumbent: Option<Incumbent>,
-    /// Trials that failed before anything in the sweep worked; see [`Settings::abort_after_initial_failures`].
+    /// Trials that failed without a report before any ended otherwise; see [`Settings::abort_after_initial_failures`].
     pub initial_failures: u64,
-    /// Whether any trial ever reported an accepted value or ended otherwise than failed.
+    /// Whether any trial ever ended otherwise than failed without a report.
     pub sign_of_life: bool,
+    /// Trials with an accepted report, as long as nothing is known of the scripts (no `sign_of_life`); empty from then on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reported: BTreeSet<u64>,
     /// Trials that completed or were stopped since the best value came.
     #[serde(default)]
     pub since_best: u64,
@@ -58,6 +61,7 @@ impl Progress {
             incumbent: None,
             initial_failures: 0,
             sign_of_life: false,
+            reported: BTreeSet::new(),
             since_best: 0,
             stopped: false,
         }

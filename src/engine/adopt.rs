@@ -1,7 +1,7 @@
 //! Taking up a sweep: what runs is found again, what was decided and not started is started, what is lost is told so.
 
-use super::drive::Driver;
-use super::follow::Follower;
+use super::drive::{Driver, Key};
+use super::follow::{Adopting, Follower};
 use super::submit::Submission;
 use super::{EngineError, Progress, outcome};
 use crate::controller::Outcome;
@@ -40,7 +40,13 @@ impl Driver {
             .metric
             .as_ref()
             .map(|metric| metric.name.clone());
-        let follower = Follower::new(reference.clone(), open.nonce, index, primary, open.journal_seq);
+        let mut follower = Follower::new(reference.clone(), open.nonce, index, primary, open.journal_seq);
+        if !target.is_local() && open.journal_seq == 0 {
+            follower.adopting = Some(Adopting {
+                assignment: open.assignment.clone(),
+                canceled: open.state == TrialState::CancelRequested,
+            });
+        }
         self.followers.insert(key, follower);
         if open.state == TrialState::CancelRequested {
             self.cancels.insert(key, 0);
@@ -70,5 +76,21 @@ impl Driver {
         // The decision is on record and perhaps a runner is on its way: whoever creates the claim executes, the other leaves.
         self.waiting.insert(key, Submission::new(open.assignment));
         Ok(())
+    }
+
+    /// A target that could not tell when the sweep was taken up says that nobody has claimed the attempt: it is submitted now.
+    pub(super) fn unclaimed_after_all(&mut self, key: Key) {
+        let Some(follower) = self.followers.get_mut(&key) else {
+            return;
+        };
+        let Some(adopting) = follower.adopting.take() else {
+            return;
+        };
+        if adopting.canceled {
+            // Delivered to a target that has not started it, a cancel keeps it from ever starting.
+            self.cancels.insert(key, 0);
+        } else {
+            self.waiting.insert(key, Submission::new(adopting.assignment));
+        }
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 const GROUP: usize = 256;
 
 /// Longest sleep: requests whose bell was not heard are found within it.
-const LOOK_MS: u64 = 150;
+pub(super) const LOOK_MS: u64 = 150;
 
 /// How long a runner may be out of sight before its trial counts as not responding.
 const SILENCE_MS: u64 = 30_000;
@@ -42,7 +42,7 @@ pub(super) struct Driver {
     pub(super) launcher: Launcher,
     pub(super) targets: Vec<Arc<dyn ComputeTarget>>,
     pub(super) names: HashMap<String, usize>,
-    bell: Arc<Bell>,
+    pub(super) bell: Arc<Bell>,
     /// `now` of the sweep, and the boot clock, when this process took over.
     base: (u64, u64),
     orders: Receiver<Command>,
@@ -52,6 +52,8 @@ pub(super) struct Driver {
     pub(super) waiting: BTreeMap<Key, Submission>,
     /// Cancels that must be delivered, with the time of the next try.
     pub(super) cancels: BTreeMap<Key, u64>,
+    /// When the store was last asked for requests.
+    pub(super) asked_at: u64,
     /// Requests that were carried out; the store may not know yet.
     pub(super) answered: HashSet<i64>,
     /// Ends that were found while something else was being done.
@@ -63,6 +65,8 @@ pub(super) struct Driver {
     /// No commit before this time: the disk is full.
     blocked_until: Option<u64>,
     paused_for_disk: bool,
+    /// The user of this process asked for the cancel of the sweep.
+    pub(super) interrupted: bool,
     /// Slots told to the controller.
     pub(super) slots: u64,
     /// Until when fewer slots than there are may be used, and how many.
@@ -94,6 +98,7 @@ impl Driver {
             followers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             cancels: BTreeMap::new(),
+            asked_at: 0,
             answered: HashSet::new(),
             given_up: Vec::new(),
             changes: Vec::new(),
@@ -102,6 +107,7 @@ impl Driver {
             ended: None,
             blocked_until: None,
             paused_for_disk: false,
+            interrupted: false,
             slots: 0,
             squeezed: None,
             again: false,
@@ -120,6 +126,7 @@ impl Driver {
         loop {
             if self.orders()? {
                 self.flush()?;
+                self.withdraw_cancels();
                 let live = self.controller.live();
                 self.release()?;
                 return Ok(Ending::Detached { live });
@@ -134,6 +141,7 @@ impl Driver {
             for (key, outcome) in std::mem::take(&mut self.given_up) {
                 self.give_up(key, outcome)?;
             }
+            self.notices();
             self.slots_now()?;
             if self
                 .controller
@@ -189,8 +197,19 @@ impl Driver {
     fn orders(&mut self) -> Result<bool, EngineError> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Command::Cancel(reason) => self.event(Event::CancelSweep { reason })?,
-                Command::Detach => return Ok(true),
+                Command::Pause(reason) => self.event(Event::Pause { reason })?,
+                Command::Cancel(reason) => {
+                    // Somebody else's cancel is not for this process to take back.
+                    self.interrupted |=
+                        matches!(self.controller.state(), SweepState::Running | SweepState::Paused);
+                    self.event(Event::CancelSweep { reason })?;
+                }
+                Command::Detach => {
+                    if self.interrupted {
+                        self.event(Event::Withdraw)?;
+                    }
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -238,6 +257,10 @@ impl Driver {
             .get(target)
             .map(|target| target.name().to_owned())
             .unwrap_or_default();
+        if self.targets.get(target).is_some_and(|target| !target.is_local()) {
+            // Its runner outlives this machine: a start that a power cut forgets would be started again.
+            self.durability = Durability::Machine;
+        }
         self.changes.push((
             now,
             Change::Placed {
@@ -334,6 +357,23 @@ impl Driver {
         Ok(())
     }
 
+    /// What targets have to say of themselves.
+    fn notices(&mut self) {
+        for notice in self
+            .targets
+            .iter()
+            .flat_map(|target| target.notices())
+            .collect::<Vec<_>>()
+        {
+            self.change(Change::Warning {
+                trial: None,
+                attempt: None,
+                code: notice.code.into(),
+                message: notice.message,
+            });
+        }
+    }
+
     /// Scripts go on; what they say waits in their journals, what was decided waits here.
     fn wait_for_room(&mut self, path: &Path) {
         self.blocked_until = Some(self.now() + AGAIN_MS);
@@ -395,7 +435,16 @@ impl Driver {
                     target.end_orphans(&chunk.attempt, &follower.nonce);
                 }
             }
-            Liveness::Alive => follower.heard(&mut told),
+            Liveness::Over(..) if !chunk.bytes.is_empty() => self.again = true,
+            Liveness::Over(fate, why) => follower.over(now, *fate, why, &mut told),
+            Liveness::Alive => {
+                follower.adopting = None;
+                follower.heard(&mut told);
+            }
+            Liveness::Unclaimed if follower.adopting.is_some() && follower.wanted() == 0 => {
+                self.unclaimed_after_all(key);
+                return Ok(());
+            }
             Liveness::Unclaimed | Liveness::Unknown(_) => follower.silent(now, SILENCE_MS, &mut told),
         }
         self.told(key, told)

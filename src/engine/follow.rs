@@ -5,8 +5,9 @@ use crate::controller::{Event, Outcome};
 use crate::journal::{Damage, DamageKind, Decoder, Entry, Exit, Step};
 use crate::metric::Observation;
 use crate::process::Identity;
+use crate::space::Assignment;
 use crate::store::Change;
-use crate::target::AttemptRef;
+use crate::target::{AttemptRef, Fate};
 
 /// How long bad bytes may be a half-shown write of a network file system, milliseconds.
 const SUSPECT_MS: u64 = 60_000;
@@ -38,6 +39,15 @@ pub(super) struct Follower {
     reported_silent: bool,
     /// Its end was told.
     pub(super) ended: bool,
+    /// Of an attempt that was found when the sweep was taken up and of which its target could not tell yet whether it was started.
+    pub(super) adopting: Option<Adopting>,
+}
+
+/// What is needed to submit an adopted attempt after all.
+pub(super) struct Adopting {
+    pub(super) assignment: Assignment,
+    /// A cancel of it is on record.
+    pub(super) canceled: bool,
 }
 
 impl Follower {
@@ -59,6 +69,7 @@ impl Follower {
             silent_since: None,
             reported_silent: false,
             ended: false,
+            adopting: None,
         }
     }
 
@@ -79,6 +90,15 @@ impl Follower {
         self.steps(now, told);
         if !self.ended {
             self.end(outcome::lost(proof), told);
+        }
+    }
+
+    /// The target knows the end and the journal was read to its end, in which it does not stand.
+    pub(super) fn over(&mut self, now: u64, fate: Fate, why: &str, told: &mut Vec<Told>) {
+        self.decoder.settle();
+        self.steps(now, told);
+        if !self.ended {
+            self.end(outcome::of_fate(fate, why), told);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::config::launch::{LaunchContext, LaunchError, plan};
 use crate::config::{Dialect, Experiment};
 use crate::runner::AttemptSpec;
 use crate::space::Assignment;
-use crate::target::AttemptRef;
+use crate::target::{AttemptRef, Site};
 use indexmap::IndexMap;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -49,7 +49,9 @@ impl Launcher {
         attempt: &AttemptRef,
         nonce: &str,
         assignment: &Assignment,
+        (site, kind): (Option<Site>, &'static str),
     ) -> Result<AttemptSpec, LaunchError> {
+        let site = site.unwrap_or_else(|| self.here(attempt, kind));
         let run_id = self.run_id(attempt.trial);
         let launch = &self.experiment.launch;
         let context = LaunchContext {
@@ -57,19 +59,19 @@ impl Launcher {
             run_id: run_id.clone(),
             trial: attempt.trial,
             attempt: attempt.attempt,
-            interpreter: self.preparation.interpreter.clone(),
-            attempt_folder: attempt.folder.clone(),
+            interpreter: site.interpreter,
+            attempt_folder: site.folder,
             data: IndexMap::new(),
             workspace: self
                 .folder
                 .parent()
                 .and_then(Path::file_name)
                 .map_or_else(|| "overdrive".into(), |name| name.to_string_lossy().into_owned()),
-            target_type: "local".into(),
+            target_type: site.kind.into(),
             shim: self.preparation.shim,
         };
         let plan = plan(&self.experiment, assignment, &context)?;
-        let mut env = self.preparation.variables.clone();
+        let mut env = site.variables;
         env.extend(plan.env);
         let primary = self.experiment.metric.as_ref().map(|metric| metric.name.clone());
         let mut metric_names: Vec<String> = primary.iter().cloned().collect();
@@ -89,8 +91,8 @@ impl Launcher {
             nonce: nonce.to_owned(),
             argv: plan.argv,
             env,
-            path_prepend: self.preparation.path_prepend.clone(),
-            snapshot: self.preparation.snapshot.clone(),
+            path_prepend: site.path_prepend,
+            snapshot: site.snapshot,
             in_place: self.preparation.in_place.clone(),
             outputs: launch.outputs.clone(),
             timeout_ms: launch.trial_timeout_ms,
@@ -99,12 +101,28 @@ impl Launcher {
             metric_names,
             parameters: plan.parameters,
             inputs: plan.inputs,
-            doorbell: Some(self.doorbell.clone()),
+            doorbell: site.doorbell,
             log_cap_bytes: self.preparation.log_cap_bytes,
             shim: self.preparation.shim,
             mlflow: self.preparation.mlflow,
-            registry: Some(self.folder.join("registry")),
+            mlflow_children: self.preparation.mlflow_children,
+            registry: site.registry,
         })
+    }
+
+    /// An attempt on this machine.
+    fn here(&self, attempt: &AttemptRef, kind: &'static str) -> Site {
+        let preparation = &self.preparation;
+        Site {
+            kind,
+            folder: attempt.folder.clone(),
+            snapshot: preparation.snapshot.clone(),
+            interpreter: preparation.interpreter.clone(),
+            path_prepend: preparation.path_prepend.clone(),
+            variables: preparation.variables.clone(),
+            doorbell: Some(self.doorbell.clone()),
+            registry: Some(self.folder.join("registry")),
+        }
     }
 }
 

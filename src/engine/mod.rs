@@ -52,10 +52,13 @@ pub struct Setup {
     pub inherited: Vec<Trial>,
     /// Fence a living leader off.
     pub take_over: bool,
+    /// A command waits for the end and will tell it: see [`Store::set_awaited`].
+    pub awaited: bool,
 }
 
 /// What to tell a running engine.
 enum Command {
+    Pause(String),
     Cancel(String),
     Detach,
 }
@@ -81,7 +84,13 @@ impl Control {
         self.tell(Command::Cancel(reason.to_owned()));
     }
 
-    /// Lets go: trials run on under their runners, the sweep can be resumed.
+    /// Starts nothing any more until the sweep is resumed; what runs goes on.
+    pub fn pause(&self, reason: &str) {
+        self.tell(Command::Pause(reason.to_owned()));
+    }
+
+    /// Lets go: trials run on under their runners, the sweep can be resumed. A cancel by [`Control::stop_starting_and_cancel`] is
+    /// taken back for the trials that did not end of it yet; the sweep is paused then.
     pub fn detach(&self) {
         self.tell(Command::Detach);
     }
@@ -130,6 +139,9 @@ impl Engine {
                 sweep,
                 state: row.state.word(),
             });
+        }
+        if setup.awaited {
+            store.set_awaited(&sweep, true)?;
         }
         // Without it everything still works, a little later each time.
         let _ = bell.open();
@@ -277,6 +289,13 @@ fn driver(
         folder,
         doorbell: bell.path().to_owned(),
     };
+    let luggage = launcher
+        .preparation
+        .luggage(&launcher.sweep, &launcher.experiment);
+    for target in &targets {
+        target.listen(Arc::clone(bell));
+        target.equip(&luggage);
+    }
     Ok(Driver::new(
         writer,
         controller,

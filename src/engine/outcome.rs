@@ -2,6 +2,7 @@
 
 use crate::controller::{FailureClass, Outcome};
 use crate::journal::Exit;
+use crate::target::Fate;
 
 /// Longest line of a message, in characters.
 const LINE: usize = 300;
@@ -43,6 +44,25 @@ pub(super) fn lost(proof: &str) -> Outcome {
         exit_code: None,
         signal: None,
         message: format!("the runner was lost: {proof}"),
+    }
+}
+
+/// The attempt's end by the word of its target.
+pub(super) fn of_fate(fate: Fate, why: &str) -> Outcome {
+    let class = match fate {
+        Fate::Canceled => return Outcome::Canceled,
+        Fate::TimeLimit => FailureClass::TimeLimit,
+        Fate::OutOfMemory => FailureClass::OutOfMemory,
+        Fate::Preempted => FailureClass::Preempted,
+        Fate::Exhausted => return not_started("exhausted", why),
+        Fate::NotStarted => return not_started("infrastructure", why),
+        Fate::Setup => return not_started("setup", why),
+    };
+    Outcome::Failed {
+        class,
+        exit_code: None,
+        signal: None,
+        message: why.to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is settled once per sweep about how its trials are started; stored with the sweep, so that a resumed one starts them the
 //! same way.
 
+use crate::config::Experiment;
+use crate::target::Luggage;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -36,6 +38,9 @@ pub struct Preparation {
     pub shim: bool,
     /// Offer the MLflow endpoint.
     pub mlflow: bool,
+    /// MLflow runs without a parent are children of the trial.
+    #[serde(default)]
+    pub mlflow_children: bool,
     /// From TERM to KILL, milliseconds.
     pub grace_ms: u64,
     /// Largest captured log in bytes.
@@ -43,6 +48,18 @@ pub struct Preparation {
     /// Facts about the source for records: git commit, branch, whether it was dirty.
     #[serde(default)]
     pub facts: IndexMap<String, String>,
+}
+
+impl Preparation {
+    /// What trials of the sweep need wherever they run.
+    pub fn luggage(&self, sweep: &str, experiment: &Experiment) -> Luggage {
+        let launch = &experiment.launch;
+        Luggage {
+            sweep: sweep.to_owned(),
+            snapshot: self.snapshot_id.clone().zip(self.snapshot.clone()),
+            environment: launch.starts_python().then(|| launch.environment.clone()),
+        }
+    }
 }
 
 impl Default for Preparation {
@@ -56,6 +73,7 @@ impl Default for Preparation {
             variables: IndexMap::new(),
             shim: true,
             mlflow: true,
+            mlflow_children: false,
             grace_ms: GRACE_MS,
             log_cap_bytes: LOG_CAP_BYTES,
             facts: IndexMap::new(),

@@ -1,13 +1,19 @@
 //! What other processes want: taken from the store, given to the controller, answered in the same commit.
 
 use super::EngineError;
-use super::drive::Driver;
+use super::drive::{Driver, LOOK_MS};
 use crate::controller::Event;
 use crate::store::{Change, Request};
 
 impl Driver {
     /// Carries out all requests that nobody took yet.
     pub(super) fn requests(&mut self) -> Result<(), EngineError> {
+        let now = self.now();
+        // Every turn of a busy sweep is a runner's news; asking the store each time would be a good part of the turn.
+        if !self.bell.was_called() && now < self.asked_at + LOOK_MS {
+            return Ok(());
+        }
+        self.asked_at = now;
         let open = self.writer.store().open_requests(self.writer.sweep())?;
         for (id, request) in open {
             // It stays open until its answer is committed; a blocked commit must not make it happen twice.

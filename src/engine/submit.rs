@@ -4,7 +4,8 @@ use super::drive::{AGAIN_MS, Driver, Key};
 use super::follow::Told;
 use super::launch::write_spec;
 use super::{EngineError, Progress, outcome};
-use crate::controller::{Event, Outcome};
+use crate::controller::{Event, Outcome, SweepState};
+use crate::history::TrialState;
 use crate::space::Assignment;
 use crate::store::Change;
 use crate::target::TargetError;
@@ -86,10 +87,16 @@ impl Driver {
             return Ok(());
         };
         let attempt = follower.attempt.clone();
-        let spec = match self
-            .launcher
-            .spec(&attempt, &follower.nonce, &submission.assignment)
-        {
+        let site = match target.site(&attempt) {
+            Ok(site) => site,
+            Err(error) => return self.not_submitted(key, submission, error),
+        };
+        let spec = match self.launcher.spec(
+            &attempt,
+            &follower.nonce,
+            &submission.assignment,
+            (site, target.kind()),
+        ) {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),
         };
@@ -116,18 +123,25 @@ impl Driver {
                 });
                 Ok(())
             }
-            Err(TargetError::Refused { reason, .. }) => {
-                self.give_up(key, outcome::not_started("infrastructure", &reason))
-            }
-            Err(error) => {
-                let now = self.now();
-                if matches!(error, TargetError::Exhausted { .. }) {
-                    self.squeeze(key, &error.to_string());
-                }
-                self.waiting.insert(key, submission.later(now));
-                Ok(())
-            }
+            Err(error) => self.not_submitted(key, submission, error),
         }
+    }
+
+    fn not_submitted(
+        &mut self,
+        key: Key,
+        submission: Submission,
+        error: TargetError,
+    ) -> Result<(), EngineError> {
+        if let TargetError::Refused { reason, .. } = error {
+            return self.give_up(key, outcome::not_started("infrastructure", &reason));
+        }
+        let now = self.now();
+        if matches!(error, TargetError::Exhausted { .. }) {
+            self.squeeze(key, &error.to_string());
+        }
+        self.waiting.insert(key, submission.later(now));
+        Ok(())
     }
 
     /// Fewer trials at a time for a while: as many as run without this one.
@@ -187,6 +201,25 @@ impl Driver {
                 Ok(()) => self.cancels.remove(&key),
                 Err(_) => self.cancels.insert(key, now + AGAIN_MS),
             };
+        }
+    }
+
+    /// Takes back what was asked of runners whose trials are not to end any more.
+    pub(super) fn withdraw_cancels(&mut self) {
+        if !self.interrupted || self.controller.state() != SweepState::Paused {
+            return;
+        }
+        let trials = &self.controller.history().trials;
+        for (key, follower) in &self.followers {
+            let trial = usize::try_from(key.0).ok().and_then(|index| trials.get(index));
+            if trial.is_none_or(|trial| trial.state == TrialState::CancelRequested) {
+                // Its end was asked for by the policy or by name.
+                continue;
+            }
+            self.cancels.remove(key);
+            if let Some(target) = self.targets.get(follower.target) {
+                target.withdraw(&follower.attempt);
+            }
         }
     }
 

@@ -229,6 +229,14 @@ impl Policy for Bandit {
         self.judge_all();
     }
 
+    fn margin(&self, number: u64) -> Option<f64> {
+        let trial = self.live.get(&number).filter(|trial| trial.due > 0)?;
+        let sign = self.goal.sign();
+        let (threshold, _) = self.threshold(sign * self.everybody.at(trial.due)?);
+        let margin = trial.best_at_due? - sign * threshold;
+        margin.is_finite().then_some(margin)
+    }
+
     fn stops(&mut self) -> Vec<Stop> {
         let pending = std::mem::take(&mut self.pending);
         let stops: Vec<Stop> = pending

@@ -5,32 +5,26 @@
 //! HyperDrive's population is all trials, not the completed ones only. The decision is made by counting; the median itself is
 //! looked up where counting leaves it open and for the record.
 
+use super::Stop;
 use super::inequality::inequality;
-use super::population::{Population, Statistic};
+use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::{Policy, Schedule, Stop, Trigger};
-use crate::history::TrialState;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct MedianStopping {
-    goal: Goal,
-    population: Population,
+    pub(super) goal: Goal,
 }
 
-impl MedianStopping {
-    pub(super) fn new(goal: Goal, schedule: Schedule, trigger: Trigger) -> Self {
-        Self {
-            goal,
-            population: Population::new(goal, schedule, trigger, Statistic::Mean),
-        }
+impl Rule for MedianStopping {
+    fn statistic(&self) -> Statistic {
+        Statistic::Mean
     }
 
-    /// The decision to stop, or how many more averages would certainly not lead to it.
-    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
-        let sets = self.population.at(due);
+    fn judge(&self, population: &Population, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
+        let sets = population.at(due);
         let count: usize = sets.iter().map(|set| set.len()).sum();
         if count == 0 {
             return Err(0);
@@ -66,6 +60,11 @@ impl MedianStopping {
             inequality: inequality(self.goal, value, Some(median), &because),
         })
     }
+
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64> {
+        let sets = population.at(due);
+        median(&sets, sets.iter().map(|set| set.len()).sum())
+    }
 }
 
 /// How many of the set's numbers `value` is not worse than.
@@ -79,36 +78,4 @@ fn median(sets: &[&Ranks], count: usize) -> Option<f64> {
         return Some(upper);
     }
     Some(select(sets, count / 2 - 1)? * 0.5 + upper * 0.5)
-}
-
-impl Policy for MedianStopping {
-    fn report(&mut self, trial: u64, value: f64) {
-        self.population.report(trial, value);
-    }
-
-    fn end(&mut self, trial: u64, _: TrialState) {
-        self.population.end(trial);
-    }
-
-    fn restart(&mut self, trial: u64) {
-        self.population.restart(trial);
-    }
-
-    fn restored(&mut self) {
-        self.population.restored();
-    }
-
-    fn stops(&mut self) -> Vec<Stop> {
-        let mut stops = Vec::new();
-        for (number, due, value) in self.population.take_pending() {
-            match self.judge(number, due, value) {
-                Ok(stop) => stops.push(stop),
-                Err(margin) => self.population.kept(number, margin),
-            }
-        }
-        for stop in &stops {
-            self.population.end(stop.trial);
-        }
-        stops
-    }
 }

@@ -19,6 +19,7 @@ use crate::metric::Goal;
 use bandit::Bandit;
 use median_stopping::MedianStopping;
 use no_termination::NoTermination;
+use population::Ranked;
 use serde::{Deserialize, Serialize};
 use truncation_selection::TruncationSelection;
 
@@ -161,6 +162,13 @@ pub trait Policy: Send {
     /// The trials that were stopped then have been told by [`Policy::end`].
     fn restored(&mut self);
 
+    /// How far `trial` is from being stopped at its latest due interval, by all that was fed so far: its value against what it is
+    /// compared with, in units of the metric, positive = kept. `None` without a due interval, a value, or anything to compare with.
+    fn margin(&self, trial: u64) -> Option<f64> {
+        let _ = trial;
+        None
+    }
+
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;
 }
@@ -176,19 +184,21 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             trigger,
         } => Box::new(Bandit::new(goal, schedule, slack, literal, trigger)),
         PolicySpec::MedianStopping { schedule, trigger } => {
-            Box::new(MedianStopping::new(goal, schedule, trigger))
+            let rule = MedianStopping { goal };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
         }
         PolicySpec::TruncationSelection {
             schedule,
             percentage,
             exclude_finished_jobs,
             trigger,
-        } => Box::new(TruncationSelection::new(
-            goal,
-            schedule,
-            percentage,
-            exclude_finished_jobs,
-            trigger,
-        )),
+        } => {
+            let rule = TruncationSelection {
+                goal,
+                percentage,
+                exclude_finished: exclude_finished_jobs,
+            };
+            Box::new(Ranked::new(rule, goal, schedule, trigger))
+        }
     }
 }

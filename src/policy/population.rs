@@ -4,7 +4,8 @@
 //! earlier, with all they had. Numbers are multiplied by the goal's sign, so that larger is better everywhere in here.
 
 use super::ranks::{Prefixes, Ranks};
-use super::{Schedule, Trigger};
+use super::{Policy, Schedule, Stop, Trigger};
+use crate::history::TrialState;
 use crate::metric::Goal;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -19,17 +20,82 @@ pub(super) enum Statistic {
     BestOfRunning,
 }
 
+/// How a trial fares within its population.
+pub(super) trait Rule: Send {
+    /// The number with which trials stand in the population.
+    fn statistic(&self) -> Statistic;
+
+    /// The decision to stop `number` at the due interval `due`, with its best up to there, or how many more members its population
+    /// may get that would certainly not lead to it.
+    fn judge(&self, population: &Population, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64>;
+
+    /// What a trial is compared with at the due interval `due`, greater being better; `None` if there is nothing.
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64>;
+}
+
+/// A policy that compares each trial with its population by a rule.
+#[derive(Debug)]
+pub(super) struct Ranked<R> {
+    rule: R,
+    population: Population,
+}
+
+impl<R: Rule> Ranked<R> {
+    pub(super) fn new(rule: R, goal: Goal, schedule: Schedule, trigger: Trigger) -> Self {
+        let population = Population::new(goal, schedule, trigger, rule.statistic());
+        Self { rule, population }
+    }
+}
+
+impl<R: Rule> Policy for Ranked<R> {
+    fn report(&mut self, trial: u64, value: f64) {
+        self.population.report(trial, value);
+    }
+
+    fn end(&mut self, trial: u64, _: TrialState) {
+        self.population.end(trial);
+    }
+
+    fn restart(&mut self, trial: u64) {
+        self.population.restart(trial);
+    }
+
+    fn restored(&mut self) {
+        self.population.restored();
+    }
+
+    fn margin(&self, number: u64) -> Option<f64> {
+        let (due, value) = self.population.due(number)?;
+        let margin = value? - self.rule.threshold(&self.population, due)?;
+        margin.is_finite().then_some(margin)
+    }
+
+    fn stops(&mut self) -> Vec<Stop> {
+        let mut stops = Vec::new();
+        for (number, due, value) in self.population.take_pending() {
+            match self.rule.judge(&self.population, number, due, value) {
+                Ok(stop) => stops.push(stop),
+                Err(margin) => self.population.kept(number, margin),
+            }
+        }
+        for stop in &stops {
+            self.population.end(stop.trial);
+        }
+        stops
+    }
+}
+
 /// A trial that may still be stopped.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Live {
+struct Live {
     reports: u64,
     sum: f64,
     values: u64,
     best: Option<f64>,
     /// Latest due interval; 0 = none.
-    pub(super) due: u64,
+    due: u64,
     /// Best up to the latest due interval.
-    pub(super) best_at_due: Option<f64>,
+    best_at_due: Option<f64>,
     /// The statistic at each due interval so far.
     entered: Vec<Option<f64>>,
     /// How many more members its population may get before the last verdict, to keep it, could change.
@@ -62,7 +128,7 @@ pub(super) struct Population {
 }
 
 impl Population {
-    pub(super) fn new(goal: Goal, schedule: Schedule, trigger: Trigger, statistic: Statistic) -> Self {
+    fn new(goal: Goal, schedule: Schedule, trigger: Trigger, statistic: Statistic) -> Self {
         Self {
             goal,
             schedule,
@@ -76,7 +142,7 @@ impl Population {
         }
     }
 
-    pub(super) fn report(&mut self, number: u64, value: f64) {
+    fn report(&mut self, number: u64, value: f64) {
         if self.ended.contains(&number) {
             return;
         }
@@ -112,7 +178,7 @@ impl Population {
         }
     }
 
-    pub(super) fn end(&mut self, number: u64) {
+    fn end(&mut self, number: u64) {
         if !self.ended.insert(number) {
             return;
         }
@@ -129,7 +195,7 @@ impl Population {
         }
     }
 
-    pub(super) fn restart(&mut self, number: u64) {
+    fn restart(&mut self, number: u64) {
         self.pending.remove(&number);
         let Some(trial) = self.live.remove(&number) else {
             return;
@@ -140,7 +206,7 @@ impl Population {
         self.judge_all();
     }
 
-    pub(super) fn restored(&mut self) {
+    fn restored(&mut self) {
         self.pending.clear();
         // Those who were judged before are judged the same again; those whose turn had come are not forgotten.
         self.judge_all();
@@ -170,14 +236,14 @@ impl Population {
     }
 
     /// The trial was judged and kept, and would be kept with `margin` more members in its population, whoever they are.
-    pub(super) fn kept(&mut self, number: u64, margin: u64) {
+    fn kept(&mut self, number: u64, margin: u64) {
         if let Some(trial) = self.live.get_mut(&number) {
             trial.margin = margin;
         }
     }
 
     /// Whom to judge now, ascending, each with its latest due interval and its best up to there.
-    pub(super) fn take_pending(&mut self) -> Vec<(u64, u64, Option<f64>)> {
+    fn take_pending(&mut self) -> Vec<(u64, u64, Option<f64>)> {
         std::mem::take(&mut self.pending)
             .into_iter()
             .filter_map(|number| {
@@ -185,6 +251,12 @@ impl Population {
                 (trial.due > 0).then_some((number, trial.due, trial.best_at_due))
             })
             .collect()
+    }
+
+    /// The latest due interval of a trial that runs, with its best up to there.
+    pub(super) fn due(&self, number: u64) -> Option<(u64, Option<f64>)> {
+        let trial = self.live.get(&number).filter(|trial| trial.due > 0)?;
+        Some((trial.due, trial.best_at_due))
     }
 
     /// The sets whose union is the population at the due interval `due`.

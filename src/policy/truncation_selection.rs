@@ -4,61 +4,34 @@
 //! / 100)`, each taken with its best up to N. Ties across the cut are kept; trials without a value rank last. After Li et al.,
 //! "A Generalized Framework for Population Based Training" (2019), where the rule is the exploit step.
 
+use super::Stop;
 use super::inequality::inequality;
 use super::median_stopping::not_above;
-use super::population::{Population, Statistic};
+use super::population::{Population, Rule, Statistic};
 use super::ranks::{Ranks, select};
-use super::{Policy, Schedule, Stop, Trigger};
-use crate::history::TrialState;
 use crate::metric::Goal;
 use indexmap::IndexMap;
 
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct TruncationSelection {
-    goal: Goal,
-    percentage: u8,
-    exclude_finished: bool,
-    population: Population,
+    pub(super) goal: Goal,
+    pub(super) percentage: u8,
+    pub(super) exclude_finished: bool,
 }
 
-impl TruncationSelection {
-    pub(super) fn new(
-        goal: Goal,
-        schedule: Schedule,
-        percentage: u8,
-        exclude_finished: bool,
-        trigger: Trigger,
-    ) -> Self {
-        Self {
-            goal,
-            percentage,
-            exclude_finished,
-            population: Population::new(
-                goal,
-                schedule,
-                trigger,
-                match exclude_finished {
-                    true => Statistic::BestOfRunning,
-                    false => Statistic::Best,
-                },
-            ),
+impl Rule for TruncationSelection {
+    fn statistic(&self) -> Statistic {
+        match self.exclude_finished {
+            true => Statistic::BestOfRunning,
+            false => Statistic::Best,
         }
     }
 
-    /// The decision to stop, or how many more members would certainly not lead to it.
-    fn judge(&self, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
-        let running;
-        let sets: Vec<&Ranks> = if self.exclude_finished {
-            running = self.population.running_at(due);
-            vec![&running]
-        } else {
-            self.population.at(due)
-        };
-        let valued: usize = sets.iter().map(|set| set.len()).sum();
-        let blanks: u64 = sets.iter().map(|set| set.blanks).sum();
-        let count = valued as u64 + blanks;
-        let cut = count * u64::from(self.percentage) / 100;
+    fn judge(&self, population: &Population, number: u64, due: u64, value: Option<f64>) -> Result<Stop, u64> {
+        let running = self.running(population, due);
+        let sets = sets(population, due, running.as_ref());
+        let (valued, count, cut) = self.sizes(&sets);
         let better = match value {
             Some(value) => valued - sets.iter().map(|set| not_above(set, value)).sum::<usize>(),
             None => valued,
@@ -77,11 +50,7 @@ impl TruncationSelection {
         }
         let sign = self.goal.sign();
         let value = value.map(|value| sign * value);
-        let last_survivor = usize::try_from(count - cut)
-            .ok()
-            .and_then(|survivors| valued.checked_sub(survivors))
-            .and_then(|index| select(&sets, index))
-            .map(|value| sign * value);
+        let last_survivor = last_survivor(&sets, valued, count - cut).map(|value| sign * value);
         let because = format!(
             "{better} of {count} are better, the worst {} % are stopped",
             self.percentage
@@ -106,36 +75,41 @@ impl TruncationSelection {
             inequality: inequality(self.goal, value, last_survivor, &because),
         })
     }
+
+    fn threshold(&self, population: &Population, due: u64) -> Option<f64> {
+        let running = self.running(population, due);
+        let sets = sets(population, due, running.as_ref());
+        let (valued, count, cut) = self.sizes(&sets);
+        if cut == 0 {
+            return None;
+        }
+        last_survivor(&sets, valued, count - cut)
+    }
 }
 
-impl Policy for TruncationSelection {
-    fn report(&mut self, trial: u64, value: f64) {
-        self.population.report(trial, value);
+impl TruncationSelection {
+    /// Those who run, if only they are compared.
+    fn running(&self, population: &Population, due: u64) -> Option<Ranks> {
+        self.exclude_finished.then(|| population.running_at(due))
     }
 
-    fn end(&mut self, trial: u64, _: TrialState) {
-        self.population.end(trial);
+    /// Members with a value, all members, and how many of them go.
+    fn sizes(&self, sets: &[&Ranks]) -> (usize, u64, u64) {
+        let valued: usize = sets.iter().map(|set| set.len()).sum();
+        let count = valued as u64 + sets.iter().map(|set| set.blanks).sum::<u64>();
+        (valued, count, count * u64::from(self.percentage) / 100)
     }
+}
 
-    fn restart(&mut self, trial: u64) {
-        self.population.restart(trial);
+fn sets<'a>(population: &'a Population, due: u64, running: Option<&'a Ranks>) -> Vec<&'a Ranks> {
+    match running {
+        Some(running) => vec![running],
+        None => population.at(due),
     }
+}
 
-    fn restored(&mut self) {
-        self.population.restored();
-    }
-
-    fn stops(&mut self) -> Vec<Stop> {
-        let mut stops = Vec::new();
-        for (number, due, value) in self.population.take_pending() {
-            match self.judge(number, due, value) {
-                Ok(stop) => stops.push(stop),
-                Err(margin) => self.population.kept(number, margin),
-            }
-        }
-        for stop in &stops {
-            self.population.end(stop.trial);
-        }
-        stops
-    }
+/// The value of the worst that is kept.
+fn last_survivor(sets: &[&Ranks], valued: usize, survivors: u64) -> Option<f64> {
+    let index = valued.checked_sub(usize::try_from(survivors).ok()?)?;
+    select(sets, index)
 }

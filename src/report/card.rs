@@ -87,9 +87,9 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
     }
     out.push(fact("time", number::duration(sweep.duration_ms)));
     if let Some(outputs) = &facts.outputs {
-        out.push(fact("outputs", text::printable(outputs)));
+        out.push(path("outputs", outputs));
     }
-    out.push(fact("folder", text::printable(&sweep.folder)));
+    out.push(path("folder", &sweep.folder));
     out.extend(next(sweep, facts));
     let _ = width;
     out
@@ -98,6 +98,12 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
 fn fact(name: &str, value: impl Into<String>) -> Line {
     let mut line = Line(vec![Span::new(format!("  {name:<9}"), Look::Dim)]);
     line.push(value, Look::Plain);
+    line
+}
+
+fn path(name: &str, path: &str) -> Line {
+    let mut line = fact(name, "");
+    line.0.push(Span::plain(text::printable(path)).to_path(path));
     line
 }
 

@@ -159,11 +159,14 @@ fn first_line(window: &str, span: Span, from: usize) -> std::ops::Range<usize> {
     start..start + line.len()
 }
 
-/// `hdconfig.yml: 2 errors, 1 warning`, one line per file in the order of first mention; empty if there is nothing to count.
+/// `hdconfig.yml: 2 errors, 1 warning`, one line per file in the order of first mention; empty if there is nothing to count in any
+/// file (what belongs to no file speaks for itself).
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
     let mut files: Vec<(&str, usize, usize)> = Vec::new();
     for diagnostic in diagnostics {
-        let name = diagnostic.source.as_ref().map_or("", |source| source.name());
+        let Some(name) = diagnostic.source.as_ref().map(|source| source.name()) else {
+            continue;
+        };
         let at = files
             .iter()
             .position(|(file, ..)| *file == name)
@@ -191,12 +194,7 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
                 .into_iter()
                 .flatten()
                 .collect();
-            let name = if name.is_empty() {
-                String::new()
-            } else {
-                format!("{name}: ")
-            };
-            (!counts.is_empty()).then(|| format!("{name}{}", counts.join(", ")))
+            (!counts.is_empty()).then(|| format!("{name}: {}", counts.join(", ")))
         })
         .collect::<Vec<_>>()
         .join("\n")

@@ -38,7 +38,11 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
                 )]));
             }
             if let Some(folder) = &row.folder {
-                out.push(Line::plain(format!("log: {}", lines::log_path(folder))));
+                let log = lines::log_path(folder);
+                out.push(Line(vec![
+                    Span::plain("log: "),
+                    Span::plain(log.clone()).to_path(&log),
+                ]));
             }
         }
         (None, TrialState::Canceled) => {

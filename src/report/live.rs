@@ -212,12 +212,7 @@ fn progress(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
 
 fn best(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
     let eta = match state.eta {
-        Some(eta) => format!(
-            "ETA {} ({}..{})",
-            number::long_clock(eta.middle_ms),
-            short_clock(eta.low_ms),
-            short_clock(eta.high_ms)
-        ),
+        Some(eta) => format!("ETA {}{}", number::long_clock(eta.middle_ms), range(eta)),
         None => "ETA -".into(),
     };
     let left = match &state.best {
@@ -241,6 +236,17 @@ fn best(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
         return left;
     }
     flush_right(left.clipped(room, glyphs), Line::plain(eta), width)
+}
+
+/// ` (0:04..0:08)` in hours and minutes; with seconds where the ends are within two minutes, nothing where seconds do not tell them apart.
+fn range(eta: Eta) -> String {
+    let near = eta.high_ms / 60_000 < eta.low_ms / 60_000 + 2;
+    let shown = if near { number::long_clock } else { short_clock };
+    let (low, high) = (shown(eta.low_ms), shown(eta.high_ms));
+    if low == high {
+        return String::new();
+    }
+    format!(" ({low}..{high})")
 }
 
 fn short_clock(milliseconds: u64) -> String {

@@ -9,6 +9,7 @@ pub mod eta;
 pub mod explain;
 pub mod export;
 pub mod importance;
+pub mod job;
 pub mod lines;
 pub mod live;
 pub mod number;

@@ -26,7 +26,7 @@ pub fn sweeps(rows: &[SweepRow], width: Option<usize>, glyphs: Glyphs) -> Vec<Li
         ..Column::text("file", 7)
     };
     for row in rows {
-        id.push(text::printable(&row.sweep));
+        id.push_span(Span::plain(text::printable(&row.sweep)).to_path(&row.folder));
         let (sign, look) = style::sweep_sign(row.state, glyphs);
         state.push_span(Span::new(format!("{sign} {}", row.state.word()), look));
         name.push(text::clip(
@@ -180,7 +180,11 @@ pub fn trial(
     let mut fact = |name: &str, value: String| {
         if !value.is_empty() {
             let mut line = Line(vec![Span::new(format!("  {name:<11}"), Look::Dim)]);
-            line.push(value, Look::Plain);
+            let value = Span::plain(value);
+            line.0.push(match (&row.folder, name) {
+                (Some(folder), "folder") => value.to_path(folder),
+                _ => value,
+            });
             out.push(line);
         }
     };

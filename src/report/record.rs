@@ -205,7 +205,7 @@ fn generator(experiment: &Experiment) -> Value {
 }
 
 /// `[expression, arguments]` as on HyperDrive's wire; the arguments of `choice` are nested once more.
-fn expression(distribution: &Distribution) -> Value {
+pub(super) fn expression(distribution: &Distribution) -> Value {
     match distribution {
         Distribution::Choice { options, .. } => json!(["choice", [options]]),
         Distribution::Randint { upper } => json!(["randint", [upper]]),
@@ -229,7 +229,7 @@ fn expression(distribution: &Distribution) -> Value {
     }
 }
 
-fn policy(policy: &PolicySpec) -> Value {
+pub(super) fn policy(policy: &PolicySpec) -> Value {
     let with = |schedule: &crate::policy::Schedule, name: &str, more: &[(&str, Value)]| {
         let mut properties = Map::new();
         properties.insert("evaluation_interval".into(), json!(schedule.evaluation_interval));

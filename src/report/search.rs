@@ -1,11 +1,14 @@
 //! Search expressions over trials: `state:failed lr<0.01 best>0.9 units=32 "out of memory"`; all terms must hold.
 //!
+//! Of sweeps, too: then a parameter is that of the best trial, and `tag:KEY` and `tag:KEY=VALUE` ask for tags.
+//!
 //! A term is `state:WORD`, `NAME OP VALUE` with `<`, `<=`, `>`, `>=`, `=`, `!=` (NAME is a parameter with or without dashes, or one of `trial`, `best`,
 //! `last`, `reports`, `duration` in seconds), or a text that must occur in the state, reason or parameters.
 
 use crate::history::TrialState;
 use crate::space::Value;
 use crate::store::TrialRow;
+use crate::store::row::SweepRow;
 
 /// A search expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +74,7 @@ pub enum SearchError {
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
     State(String),
+    Tag(String, Option<String>),
     Compare {
         name: String,
         operator: Operator,
@@ -133,12 +137,32 @@ impl Search {
                 trial.state().word().eq_ignore_ascii_case(word)
                     || (word.eq_ignore_ascii_case("stopped") && trial.is_stopped())
             }
+            // Trials have no tags of their own.
+            Term::Tag(..) => false,
             Term::Text(text) => contains(trial, text),
             Term::Compare {
                 name,
                 operator,
                 value,
-            } => compare(trial, name, *operator, value),
+            } => operand(trial, name).is_some_and(|known| operator.holds(&known, value)),
+        })
+    }
+
+    /// Whether a sweep fits.
+    pub fn matches_sweep(&self, sweep: &SweepRow) -> bool {
+        self.terms.iter().all(|term| match term {
+            Term::State(word) => sweep.state.word().eq_ignore_ascii_case(word),
+            Term::Tag(key, wanted) => match (sweep.tags.get(key), wanted) {
+                (Some(value), Some(wanted)) => value == wanted,
+                (found, None) => found.is_some(),
+                (None, Some(_)) => false,
+            },
+            Term::Text(text) => sweep_contains(sweep, text),
+            Term::Compare {
+                name,
+                operator,
+                value,
+            } => sweep_operand(sweep, name).is_some_and(|known| operator.holds(&known, value)),
         })
     }
 }
@@ -170,6 +194,15 @@ fn term(word: &str, quoted: bool) -> Result<Term, SearchError> {
     }
     if let Some(state) = word.strip_prefix("state:") {
         return Ok(Term::State(state.to_owned()));
+    }
+    if let Some(tag) = word.strip_prefix("tag:") {
+        let (key, value) = tag
+            .split_once('=')
+            .map_or((tag, None), |(key, value)| (key, Some(value.to_owned())));
+        return match key {
+            "" => Err(SearchError::Comparison(word.to_owned())),
+            key => Ok(Term::Tag(key.to_owned(), value)),
+        };
     }
     let found = OPERATORS
         .iter()
@@ -204,30 +237,66 @@ fn contains(trial: &impl Searched, text: &str) -> bool {
         })
 }
 
-fn compare(trial: &impl Searched, name: &str, operator: Operator, wanted: &str) -> bool {
-    let value = match name {
+fn sweep_contains(sweep: &SweepRow, text: &str) -> bool {
+    let texts = [
+        Some(&sweep.sweep),
+        Some(&sweep.experiment),
+        sweep.display_name.as_ref(),
+        sweep.reason.as_ref(),
+        sweep.file.as_ref(),
+        sweep.notes.as_ref(),
+        sweep.metric.as_ref(),
+    ];
+    let has = |known: &str| known.to_lowercase().contains(text);
+    texts.into_iter().flatten().any(|known| has(known))
+        || has(sweep.state.word())
+        || sweep.tags.iter().any(|(key, value)| has(key) || has(value))
+}
+
+fn operand(trial: &impl Searched, name: &str) -> Option<Value> {
+    match name {
         "run" => trial.number("trial").map(Value::Float),
         "trial" | "best" | "last" | "reports" | "duration" => trial.number(name).map(Value::Float),
         _ => trial
             .parameters()
             .find(|(parameter, _)| parameter.trim_start_matches('-') == name)
             .map(|(_, value)| value.clone()),
-    };
-    let Some(value) = value else { return false };
-    match (value.as_f64(), wanted.parse::<f64>()) {
-        (Some(a), Ok(b)) => match operator {
-            Operator::Less => a < b,
-            Operator::LessOrEqual => a <= b,
-            Operator::Greater => a > b,
-            Operator::GreaterOrEqual => a >= b,
-            Operator::Equal => a == b,
-            Operator::NotEqual => a != b,
-        },
-        _ => match operator {
-            Operator::Equal => value.to_string() == wanted,
-            Operator::NotEqual => value.to_string() != wanted,
-            _ => false,
-        },
+    }
+}
+
+fn sweep_operand(sweep: &SweepRow, name: &str) -> Option<Value> {
+    let best = sweep.best.as_ref();
+    match name {
+        "best" => best.map(|best| Value::Float(best.value)),
+        "trials" => Some(Value::Int(sweep.trials.values().sum::<u64>() as i64)),
+        "failed" => Some(Value::Int(sweep.trials.get("Failed").copied().unwrap_or(0) as i64)),
+        "duration" => Some(Value::Float(sweep.duration_ms as f64 / 1000.0)),
+        _ => best.and_then(|best| {
+            best.parameters
+                .iter()
+                .find(|(parameter, _)| parameter.trim_start_matches('-') == name)
+                .map(|(_, value)| value.clone())
+        }),
+    }
+}
+
+impl Operator {
+    fn holds(self, known: &Value, wanted: &str) -> bool {
+        match (known.as_f64(), wanted.parse::<f64>()) {
+            (Some(a), Ok(b)) => match self {
+                Self::Less => a < b,
+                Self::LessOrEqual => a <= b,
+                Self::Greater => a > b,
+                Self::GreaterOrEqual => a >= b,
+                Self::Equal => a == b,
+                Self::NotEqual => a != b,
+            },
+            _ => match self {
+                Self::Equal => known.to_string() == wanted,
+                Self::NotEqual => known.to_string() != wanted,
+                _ => false,
+            },
+        }
     }
 }
 
@@ -260,6 +329,14 @@ mod tests {
 
     #[test]
     fn half_terms_are_named() {
+        assert_eq!(Search::parse("tag:"), Err(SearchError::Comparison("tag:".into())));
+        assert_eq!(
+            Search::parse("tag:nightly tag:team=vision").unwrap().terms,
+            [
+                Term::Tag("nightly".into(), None),
+                Term::Tag("team".into(), Some("vision".into()))
+            ]
+        );
         assert_eq!(Search::parse("lr<"), Err(SearchError::Comparison("lr<".into())));
         assert!(matches!(Search::parse("\"open"), Err(SearchError::OpenQuote(_))));
     }

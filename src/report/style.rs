@@ -57,6 +57,8 @@ pub struct Span {
     pub text: String,
     /// Look.
     pub look: Look,
+    /// Address that a terminal may open on a click.
+    pub link: Option<String>,
 }
 
 impl Span {
@@ -65,7 +67,15 @@ impl Span {
         Self {
             text: text.into(),
             look,
+            link: None,
         }
+    }
+
+    /// The same, leading to a file or folder.
+    #[must_use]
+    pub fn to_path(mut self, path: &str) -> Self {
+        self.link = text::file_url(path);
+        self
     }
 
     /// A piece of plain text.
@@ -126,9 +136,14 @@ impl Line {
         self
     }
 
-    /// The text, with escape sequences if `colour`; no trailing spaces.
+    /// The text, with escape sequences if `colour`; no trailing spaces, no links.
     pub fn render(&self, colour: bool) -> String {
-        if !colour {
+        self.render_with(colour, false)
+    }
+
+    /// As [`Self::render`]; `links` makes what leads somewhere a hyperlink (OSC 8).
+    pub fn render_with(&self, colour: bool, links: bool) -> String {
+        if !colour && !links {
             let mut text: String = self.0.iter().map(|span| span.text.as_str()).collect();
             text.truncate(text.trim_end().len());
             return text;
@@ -141,10 +156,17 @@ impl Line {
                 Some(last) if index == last => span.text.trim_end(),
                 _ => break,
             };
-            let (on, off) = codes(span.look);
+            let (on, off) = if colour { codes(span.look) } else { ("", "") };
+            let link = span.link.as_ref().filter(|_| links);
+            if let Some(link) = link {
+                out.push_str(&format!("\x1b]8;;{link}\x1b\\"));
+            }
             out.push_str(on);
             out.push_str(text);
             out.push_str(off);
+            if link.is_some() {
+                out.push_str("\x1b]8;;\x1b\\");
+            }
         }
         out
     }
@@ -320,6 +342,12 @@ mod tests {
         assert_eq!(line.clipped(9, Glyphs::Unicode).render(false), "abc defgh");
         assert_eq!(line.clipped(4, Glyphs::Unicode).render(false), "abc…");
         assert_eq!(line.render(true), "abc \x1b[1mdefgh\x1b[0m");
+        line.0.push(Span::plain("there").to_path("/a b"));
+        assert_eq!(line.render(false), "abc defghthere");
+        assert_eq!(
+            line.render_with(false, true),
+            "abc defgh\x1b]8;;file:///a%20b\x1b\\there\x1b]8;;\x1b\\"
+        );
     }
 
     #[test]

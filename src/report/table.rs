@@ -129,9 +129,9 @@ fn row(columns: &[Column], widths: &[usize], cells: &[Span], indent: usize) -> L
         let spaces = " ".repeat(width.saturating_sub(text::width(&cell.text)));
         if column.right {
             line.push(spaces, Look::Plain);
-            line.push(cell.text.clone(), cell.look);
+            line.0.push(cell.clone());
         } else {
-            line.push(cell.text.clone(), cell.look);
+            line.0.push(cell.clone());
             line.push(spaces, Look::Plain);
         }
     }

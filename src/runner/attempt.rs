@@ -133,6 +133,7 @@ fn start<'a>(
     }
     let supervisor = Supervisor::new(Supervision {
         main,
+        nonce: spec.nonce.clone(),
         folder: folder.to_owned(),
         pipe: read_end,
         log,

@@ -4,8 +4,9 @@
 use super::foreign::Foreign;
 use super::ledger::Ledger;
 use super::spec::AttemptSpec;
-use crate::channel::mlflow::{Config, Endpoint};
+use crate::channel::mlflow::{Config, Create, Endpoint};
 use crate::channel::{Sink, scan, shim};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,6 +28,9 @@ impl Channels {
             let mut config = Config::new(&spec.run_id, &spec.experiment, folder);
             config.sweep = Some(spec.sweep.clone()).filter(|sweep| *sweep != spec.run_id);
             config.registry.clone_from(&spec.registry);
+            if spec.mlflow_children {
+                config.create = Create::Child;
+            }
             Endpoint::bind(config, Arc::clone(ledger) as Arc<dyn Sink>)
         });
         let endpoint = endpoint.and_then(|bound| {
@@ -45,6 +49,22 @@ impl Channels {
             shim,
             foreign,
             since,
+        }
+    }
+
+    /// What becomes readable when a client has come that nobody answers yet.
+    pub(super) fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.endpoint.as_ref().and_then(Endpoint::waiting)
+    }
+
+    /// Answers the client that has come.
+    pub(super) fn answer(&mut self, ledger: &Ledger) {
+        if let Some(endpoint) = &mut self.endpoint
+            && let Err(error) = endpoint.serve()
+        {
+            ledger.warn("mlflow-endpoint", error.to_string());
+            // Who cannot be answered should not wait.
+            self.endpoint = None;
         }
     }
 

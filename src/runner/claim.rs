@@ -1,5 +1,6 @@
 //! The claim: whoever creates this file executes the attempt, everybody else leaves.
 
+use crate::clock::boot_id;
 use crate::journal::Entry;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -29,7 +30,7 @@ impl Claim {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
         Self {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            boot_id: boot_id(),
+            boot_id: boot_id().to_owned(),
             pid,
             start_ticks: super::process::stat(pid).map_or(0, |stat| stat.start_ticks),
             nonce: nonce.to_owned(),
@@ -91,10 +92,4 @@ impl Claim {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
-}
-
-/// Id of the running boot of this machine; empty where the system has none.
-pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| String::new(), |text| text.trim().to_owned())
 }

@@ -1,6 +1,7 @@
 //! The runner's one way to tell anything: reports from all channels are merged and appended to the journal, the doorbell rings.
 
 use super::clock::boot_ms;
+use super::spec::TOLD;
 use super::sys;
 use crate::channel::merge::{Merge, Notice, Verdict};
 use crate::channel::{Report, Sink};
@@ -225,7 +226,7 @@ impl Bell {
         // Nobody may be there, or too busy to need it.
         let sent = sendto(
             &self.socket,
-            &[1],
+            &[TOLD],
             SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
             &self.address,
         );

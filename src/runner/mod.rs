@@ -10,6 +10,8 @@ pub mod claim;
 mod clock;
 mod command;
 mod foreign;
+pub mod fork_server;
+mod group;
 mod ledger;
 mod log;
 mod oom;
@@ -24,7 +26,7 @@ mod tree;
 mod watch;
 mod workdir;
 
-pub use claim::{Claim, boot_id};
+pub use claim::Claim;
 pub use spec::AttemptSpec;
 pub use tree::{COOKIE, end_orphans};
 

@@ -8,6 +8,9 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// What a runner rings the doorbell with: its journal has grown. Whoever wants something else rings with another byte.
+pub const TOLD: u8 = 1;
+
 /// Input of the runner. Paths are absolute on the machine of the runner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptSpec {
@@ -64,6 +67,9 @@ pub struct AttemptSpec {
     pub shim: bool,
     /// Offer the MLflow endpoint.
     pub mlflow: bool,
+    /// A run that an MLflow client starts without a parent is a child of the trial, not the trial itself.
+    #[serde(default)]
+    pub mlflow_children: bool,
     /// Key under which the sweep keeps registered models and datasets (a folder).
     #[serde(default)]
     pub registry: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! Watches a running script: captures output, follows the report file, enforces limits, ends the tree. One thread, one `poll`.
 
 use super::channels::Channels;
+use super::group::Group;
 use super::ledger::Ledger;
 use super::log::Log;
 use super::oom::Counters;
@@ -32,6 +33,7 @@ const SIGKILL: i32 = 9;
 /// What a supervisor works with.
 pub(super) struct Supervision {
     pub(super) main: Pid,
+    pub(super) nonce: String,
     pub(super) folder: PathBuf,
     pub(super) pipe: OwnedFd,
     pub(super) log: Log,
@@ -69,6 +71,8 @@ pub(super) struct Supervisor {
     ended: Option<Ended>,
     survivors: Vec<i32>,
     memory: Option<Counters>,
+    /// Tried once, at the first tick.
+    group: Option<Option<Group>>,
 }
 
 impl Supervisor {
@@ -88,6 +92,7 @@ impl Supervisor {
             ended: None,
             survivors: Vec::new(),
             memory: None,
+            group: None,
             it,
         }
     }
@@ -106,7 +111,7 @@ impl Supervisor {
     pub(super) fn watch(&mut self, channels: &mut Channels) {
         self.look_around();
         loop {
-            if !self.sleep() {
+            if !self.sleep(channels) {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
@@ -128,6 +133,8 @@ impl Supervisor {
                 channels.look(&self.it.ledger);
                 self.it.ledger.sync_soon();
                 self.memory.get_or_insert_with(Counters::read);
+                self.group
+                    .get_or_insert_with(|| Group::around_children(&self.it.nonce));
             }
             if self.is_over(now) {
                 return;
@@ -146,8 +153,21 @@ impl Supervisor {
         if ending.killed {
             return true;
         }
+        if now >= ending.kill_at
+            && ending.by == "cancel"
+            && self.ended.is_none()
+            && !self.it.signals.asked_to_end()
+            && !self.cancel.exists()
+        {
+            // The request was taken back, and the script took no notice of it.
+            self.ending = None;
+            return false;
+        }
         if now >= ending.kill_at {
             ending.killed = true;
+            if let Some(Some(group)) = &self.group {
+                group.kill();
+            }
             self.survivors = tree::kill_all(self.it.main, KILL_PATIENCE);
             self.ended = self
                 .ended
@@ -159,13 +179,17 @@ impl Supervisor {
     }
 
     /// Sleeps until something happens, and takes it; true if it was a signal, mostly of the script's end.
-    fn sleep(&mut self) -> bool {
+    fn sleep(&mut self, channels: &mut Channels) -> bool {
         let mut fds = vec![PollFd::from_borrowed_fd(self.it.signals.fd(), PollFlags::IN)];
         if self.open {
             fds.push(PollFd::from_borrowed_fd(self.it.pipe.as_fd(), PollFlags::IN));
         }
         let watched = self.watch.fd();
         if let Some(fd) = watched {
+            fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        }
+        let waiting = channels.waiting();
+        if let Some(fd) = waiting {
             fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
         let timeout = timespec(self.patience());
@@ -175,6 +199,7 @@ impl Supervisor {
         let signalled = ready.next().unwrap_or(false);
         let readable = self.open && ready.next().unwrap_or(false);
         let noticed = watched.is_some() && ready.next().unwrap_or(false);
+        let called = waiting.is_some() && ready.next().unwrap_or(false);
         if signalled {
             self.it.signals.acknowledge();
             self.reap_orphans();
@@ -184,6 +209,9 @@ impl Supervisor {
         }
         if noticed {
             self.look_around();
+        }
+        if called {
+            channels.answer(&self.it.ledger);
         }
         signalled
     }
@@ -269,6 +297,10 @@ impl Supervisor {
     pub(super) fn end(&mut self) -> End {
         let duration_ms = self.it.ledger.elapsed_ms();
         if self.survivors.is_empty() {
+            // The script itself has ended.
+            if let Some(Some(group)) = &self.group {
+                group.kill();
+            }
             self.survivors = tree::kill_all(self.it.main, KILL_PATIENCE);
         }
         let until = Instant::now() + DRAIN;

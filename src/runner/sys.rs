@@ -1,5 +1,5 @@
-//! The few system calls that no library offers safely: waiting without reaping, with resource usage, and what runs in the child
-//! between `fork` and `exec`.
+//! The few system calls that no library offers safely: waiting without reaping, with resource usage, forking, and what runs in the
+//! child between `fork` and `exec`.
 #![allow(unsafe_code)]
 
 use rustix::fs::{Mode, OFlags};
@@ -115,4 +115,56 @@ pub(super) fn isolate(command: &mut Command, runner: Pid, oom_score: &'static st
     unsafe {
         command.pre_exec(prepare);
     }
+}
+
+/// Where `fork` has returned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fork {
+    /// In the process that called it, with the id of the new one.
+    Parent(i32),
+    /// In the new process.
+    Child,
+}
+
+/// Doubles this process. Call only while it has one thread: locks that another held would stay locked in the child.
+pub(super) fn fork() -> io::Result<Fork> {
+    // SAFETY: by the condition above nothing of this process is in the middle of anything.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid)),
+    }
+}
+
+/// Children vanish when they end, without being waited for.
+pub(super) fn let_children_go() -> io::Result<()> {
+    set_child_action(libc::SIG_IGN)
+}
+
+/// Children stay until they are waited for.
+pub(super) fn keep_children() -> io::Result<()> {
+    set_child_action(libc::SIG_DFL)
+}
+
+fn set_child_action(action: libc::sighandler_t) -> io::Result<()> {
+    // SAFETY: both actions are the system's own, no code of ours is called.
+    if unsafe { libc::signal(libc::SIGCHLD, action) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Makes standard input, output and error lead nowhere.
+pub(super) fn silence() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    for standard in 0..=2 {
+        // SAFETY: plain descriptor numbers; that of `null` is open, and the standard ones are owned by nobody in this process.
+        if unsafe { libc::dup2(null.as_raw_fd(), standard) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! Signals go through pidfds after a look that the process is still of the tree; a process that overdrive did not start is never
 //! signalled.
 
+use super::group::Group;
 use super::process::{all, children, stat};
 use super::sys::{self, Whom};
 use rustix::process::{
@@ -64,7 +65,8 @@ pub(super) fn is_empty(main: Pid) -> bool {
 /// Ends everything below this process with KILL; gives those that outlived `patience` (uninterruptible sleep).
 pub(super) fn kill_all(main: Pid, patience: Duration) -> Vec<i32> {
     let deadline = Instant::now() + patience;
-    let own_session = rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
+    // By `/proc`, not getsid(2): 0 when the session's leader is outside this PID namespace, which the call's wrapper cannot express.
+    let own_session = stat(rustix::process::getpid().as_raw_nonzero().get()).map_or(0, |stat| stat.session);
     let mut pause = Duration::from_micros(200);
     loop {
         let members = living(main);
@@ -123,6 +125,11 @@ pub fn end_orphans(nonce: &str, patience: Duration) -> Vec<i32> {
     let cookie = format!("{COOKIE}={nonce}");
     let deadline = Instant::now() + patience;
     let own = i32::try_from(std::process::id()).unwrap_or(0);
+    // Removed when this returns.
+    let group = Group::left_by(nonce);
+    if let Some(group) = &group {
+        group.kill();
+    }
     loop {
         let members: Vec<i32> = all()
             .filter(|pid| *pid != own && carries(*pid, cookie.as_bytes()))

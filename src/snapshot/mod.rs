@@ -10,6 +10,7 @@
 //! and are matched against the path of each file, so `!data/keep.csv` rescues a file below an excluded `data/`.
 
 mod git;
+pub mod stock;
 mod walk;
 
 pub use git::facts as git_facts;

@@ -8,7 +8,7 @@ use std::path::Path;
 pub const APPLICATION_ID: i64 = 0x6f76_6472;
 
 /// Step *n* brings a store from format *n* to *n + 1*; never edited once released.
-pub(crate) const MIGRATIONS: &[&str] = &[FORMAT_1];
+pub(crate) const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 const FORMAT_1: &str = "
 CREATE TABLE sweep (
@@ -188,6 +188,9 @@ CREATE TABLE request (
 ) STRICT;
 CREATE INDEX request_open ON request (sweep, id) WHERE handled_ms IS NULL;
 ";
+
+/// A command waits for the end of the sweep and has not told it yet.
+const FORMAT_2: &str = "ALTER TABLE sweep ADD COLUMN awaited INTEGER NOT NULL DEFAULT 0;";
 
 /// What a file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -318,6 +318,33 @@ impl Store {
         )
     }
 
+    /// Notes that a command waits for the end of the sweep, or (`false`) that the end has been told. A sweep that has ended and is
+    /// still awaited was led by a command that was killed before it could deliver the result.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_awaited(&self, sweep: &str, awaited: bool) -> Result<(), StoreError> {
+        self.label(
+            sweep,
+            "UPDATE sweep SET awaited = (?2 = '1') WHERE id = ?1",
+            if awaited { "1" } else { "0" },
+        )
+    }
+
+    /// Whether a command that waits for the end of the sweep has not told it yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn awaited(&self, sweep: &str) -> Result<bool, StoreError> {
+        let connection = self.connection();
+        let key = key(&connection, sweep)?;
+        connection
+            .query_row("SELECT awaited FROM sweep WHERE key = ?1", [key], |row| {
+                row.get(0)
+            })
+            .map_err(self.sorted())
+    }
+
     fn label(&self, sweep: &str, sql: &str, value: &str) -> Result<(), StoreError> {
         let changed = self
             .writing()?

@@ -188,6 +188,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`].
     pub fn trials(&self, sweep: &str, query: &TrialQuery) -> Result<Vec<TrialRow>, StoreError> {
+        let mut trials = Vec::new();
+        self.each_trial(sweep, query, |row| trials.push(row))?;
+        Ok(trials)
+    }
+
+    /// As [`Store::trials`], one at a time: for more rows than should be in memory. `take` must not ask this store for anything.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn each_trial(
+        &self,
+        sweep: &str,
+        query: &TrialQuery,
+        mut take: impl FnMut(TrialRow),
+    ) -> Result<(), StoreError> {
         let context = self.context(sweep)?;
         let mut sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE t.sweep = ?1");
         if !query.states.is_empty() {
@@ -245,11 +260,10 @@ impl Store {
             None => statement.query(params![context.key]),
         }
         .map_err(self.sorted())?;
-        let mut trials = Vec::new();
         while let Some(row) = rows.next().map_err(self.sorted())? {
-            trials.push(trial_row(row, &context)?);
+            take(trial_row(row, &context)?);
         }
-        Ok(trials)
+        Ok(())
     }
 
     /// The place of a trial in an order of its sweep.

@@ -3,15 +3,24 @@
 //! A target says how to start a runner somewhere, how to read its journal, how to stop it, how to find it again. It knows
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
+pub mod agent;
+mod command;
 pub mod local;
 pub mod pool;
 pub mod probe;
 pub mod registry;
+pub mod remote;
+pub mod slurm;
+pub mod ssh;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
 
+use crate::config::EnvironmentSpec;
 use crate::runner::AttemptSpec;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names one attempt, everywhere.
@@ -37,20 +46,84 @@ pub struct Chunk {
 }
 
 /// What a target knows of a runner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "why", rename_all = "snake_case")]
 pub enum Liveness {
     /// It runs, or may still start.
     Alive,
     /// It is proved not to run any more (process gone on the same boot, other boot id, scheduler's terminal state); the text says by what.
     Dead(String),
+    /// It is over without a word in the journal, and the machinery knows how.
+    Over(Fate, String),
     /// No runner has claimed the attempt, and this process started none for it: it may be submitted (again).
     Unclaimed,
     /// Nobody can tell now; the text says why.
     Unknown(String),
 }
 
+/// How an attempt ended when its journal does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It was kept from ever starting, or the scheduler was told to end it.
+    Canceled,
+    /// The scheduler's time limit.
+    TimeLimit,
+    /// The scheduler ended it for its use of memory.
+    OutOfMemory,
+    /// The scheduler gave its place to somebody else.
+    Preempted,
+    /// It could not be started, for want of a resource that may come back.
+    Exhausted,
+    /// It could not be started, by the machinery's fault.
+    NotStarted,
+    /// It could not be started, by the fault of the user's files or settings.
+    Setup,
+}
+
+/// Where one attempt lies on the machine of its runner, and with what it is started there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Site {
+    /// Kind of the target, as scripts see it.
+    pub kind: &'static str,
+    /// The attempt's folder.
+    pub folder: PathBuf,
+    /// The snapshot's tree.
+    pub snapshot: Option<PathBuf>,
+    /// What starts Python; empty = what the files say.
+    pub interpreter: Vec<String>,
+    /// Folders to put first on `PATH`.
+    pub path_prepend: Vec<PathBuf>,
+    /// Variables of the environment.
+    pub variables: IndexMap<String, String>,
+    /// Where to ring.
+    pub doorbell: Option<PathBuf>,
+    /// Registry of models and datasets.
+    pub registry: Option<PathBuf>,
+}
+
+/// What trials need and a target may lack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Luggage {
+    /// Sweep.
+    pub sweep: String,
+    /// Id and tree of the snapshot on this machine.
+    pub snapshot: Option<(String, PathBuf)>,
+    /// The Python environment, if trials start Python.
+    pub environment: Option<EnvironmentSpec>,
+}
+
+/// Something about a target that people should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Stable slug.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
 /// Why a target could not do something.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
     /// It cannot be reached now; try later. Nothing is known of what runs there.
@@ -84,6 +157,11 @@ pub trait ComputeTarget: Send + Sync {
     /// Name by which users call it.
     fn name(&self) -> &str;
 
+    /// Kind of the target, as scripts see it.
+    fn kind(&self) -> &'static str {
+        "local"
+    }
+
     /// Whether its runners die with this machine.
     fn is_local(&self) -> bool;
 
@@ -108,6 +186,12 @@ pub trait ComputeTarget: Send + Sync {
     /// [`TargetError`] if the request could not be delivered; it is repeated.
     fn cancel(&self, attempt: &AttemptRef) -> Result<(), TargetError>;
 
+    /// Takes a [`ComputeTarget::cancel`] back, as far as that is possible: a script that survives the grace is not killed then. What a
+    /// target cannot take back stays asked for.
+    fn withdraw(&self, attempt: &AttemptRef) {
+        let _ = attempt;
+    }
+
     /// Blocks until something may have happened (a doorbell, a poll interval), at most `timeout`.
     fn wait(&self, timeout: Duration);
 
@@ -119,6 +203,30 @@ pub trait ComputeTarget: Send + Sync {
 
     /// Ends what a runner that is proved dead left behind, before its trial is tried again. Best effort.
     fn end_orphans(&self, attempt: &AttemptRef, nonce: &str);
+
+    /// What trials of the sweep need; told once, before the first call of [`Self::site`]. Does not wait.
+    fn equip(&self, luggage: &Luggage) {
+        let _ = luggage;
+    }
+
+    /// Whom to ring when something happened.
+    fn listen(&self, bell: Arc<Bell>) {
+        let _ = bell;
+    }
+
+    /// Where an attempt will lie; `None` = in its folder on this machine, with what this machine has.
+    ///
+    /// # Errors
+    /// [`TargetError::Unreachable`] while that is not known, [`TargetError::Refused`] if it never will be.
+    fn site(&self, attempt: &AttemptRef) -> Result<Option<Site>, TargetError> {
+        let _ = attempt;
+        Ok(None)
+    }
+
+    /// What happened to the target since the last call.
+    fn notices(&self) -> Vec<Notice> {
+        Vec::new()
+    }
 
     /// Wins the claim of an attempt that no runner has claimed, so that none ever executes it: what a controller does before it
     /// gives an attempt up. `false` if a runner was first.

@@ -45,7 +45,11 @@ pub fn local(folder: &Path, python: Option<&Path>) -> Vec<Step> {
     ]
 }
 
-fn timed(name: &'static str, optional: bool, look: impl FnOnce() -> Result<String, String>) -> Step {
+pub(super) fn timed(
+    name: &'static str,
+    optional: bool,
+    look: impl FnOnce() -> Result<String, String>,
+) -> Step {
     let begun = Instant::now();
     let found = look();
     Step {

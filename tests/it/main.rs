@@ -20,3 +20,5 @@ mod policy;
 mod runner;
 mod store;
 mod studio;
+mod target;
+mod surrogate;

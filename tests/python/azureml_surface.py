@@ -195,6 +195,17 @@ run.fail("boom", "7")
 run.complete()
 run.log("after complete", 1)
 
+from azureml.core import get_run
+
+assert get_run(run.experiment, run.id) is run and Run.get(run.experiment.workspace, run.id) is run
+assert get_run(run.experiment, child.id).id == child.id and Run.get(run.experiment.workspace, "HD_7").id == "HD_7"
+try:
+    get_run(run.experiment, "HD_8_0")
+except NotImplementedError as error:
+    assert "HD_8_0 is not visible" in str(error)
+else:
+    raise AssertionError("a run of another sweep")
+
 if not real:
     from azureml.core import Dataset, Datastore, Environment, Experiment, Model, Workspace
     from azureml.core.model import Model as M2
@@ -214,6 +225,21 @@ if not real:
     assert store.download("restored") == 1
 else:
     import azureml.data
+    from azureml.core import Dataset, Datastore, Model, Workspace
+    from azureml.core.dataset import Dataset as D2
 
     assert "_overdrive" not in azureml.data.__file__
+    # The real classes, asked with the workspace of the trial.
+    workspace = run.experiment.workspace
+    assert not isinstance(workspace, Workspace) and D2 is Dataset
+    assert Dataset.get_by_name(workspace, "training").to_path() == ["/rows.csv"]
+    assert Dataset.get_by_name(workspace, name="training", version=1).name == "training"
+    assert "training" in Dataset.get_all(workspace)
+    assert Model.get_model_path("svm") == again.path == Model(workspace, "svm").path
+    third = Model.register(workspace, model_path="dot.txt", model_name="svm")
+    assert third.version == 3 and len(Model.list(workspace, name="svm")) == 3
+    store = Datastore.get(workspace, "blob")
+    store.upload("folder", "there")
+    assert store.download("restored") == 1
+    assert Datastore(workspace, "blob").name == "blob" and Datastore.get_default(workspace).name == "workspaceblobstore"
 print("surface ok")

@@ -1,4 +1,4 @@
-//! Accepting connections: the one that woke the thread first, then others; each with a number, and known while it is open.
+//! Accepting connections: the one that the thread was started for, then others; each with a number, and known while it is open.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
@@ -88,10 +88,10 @@ pub(super) struct Door {
 
 impl Door {
     /// A listener that gives `first` before all others.
-    pub(super) fn new(listener: TcpListener, first: TcpStream, live: Live) -> Self {
+    pub(super) fn new(listener: TcpListener, first: Option<TcpStream>, live: Live) -> Self {
         Self {
             listener,
-            first: Some(first),
+            first,
             live,
             next: 0,
         }

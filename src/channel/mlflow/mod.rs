@@ -1,7 +1,7 @@
 //! A tracking endpoint of one attempt, for unchanged scripts that use the `mlflow` client.
 //!
-//! Until the first connection it is a listening socket and one thread blocked in `accept`; then that thread runs a current-thread
-//! runtime. The requests and the rules are described in `docs/reference/metrics.md`; they were taken from recordings of the clients
+//! Until the first connection it is a listening socket and nothing more: whoever owns it watches [`Endpoint::waiting`] and calls
+//! [`Endpoint::serve`], which starts a thread with a current-thread runtime. The requests and the rules are described in `docs/reference/metrics.md`; they were taken from recordings of the clients
 //! 1.30, 2.22 and 3.17.
 
 mod artifact;
@@ -14,8 +14,10 @@ mod state;
 
 use crate::channel::{Report, Sink};
 use crate::journal::Channel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use state::State;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -112,6 +114,8 @@ impl App {
 pub struct Endpoint {
     app: Arc<App>,
     stop: CancellationToken,
+    /// Until it is served.
+    listener: Option<TcpListener>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -125,10 +129,11 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Listens on a free port of 127.0.0.1; what the clients say goes to `sink`, in order of arrival, before they get their answer.
+    /// Listens on a free port of 127.0.0.1; once it is served, what the clients say goes to `sink`, in order of arrival, before they
+    /// get their answer.
     ///
     /// # Errors
-    /// [`MlflowError`] if there is no socket, thread or random source.
+    /// [`MlflowError`] if there is no socket or random source.
     pub fn bind(config: Config, sink: Arc<dyn Sink>) -> Result<Self, MlflowError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| MlflowError::Random)?;
@@ -145,17 +150,43 @@ impl Endpoint {
             models: Mutex::default(),
             live: door::Live::default(),
         });
-        let stop = CancellationToken::new();
-        let (inner, token) = (Arc::clone(&app), stop.clone());
-        let thread = std::thread::Builder::new()
-            .name("mlflow".to_owned())
-            .spawn(move || wait_and_serve(&listener, &inner, &token))
-            .map_err(MlflowError::Thread)?;
         Ok(Self {
             app,
-            stop,
-            thread: Some(thread),
+            stop: CancellationToken::new(),
+            listener: Some(listener),
+            thread: None,
         })
+    }
+
+    /// What becomes readable when the first client has come; `None` once it is served.
+    pub fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Starts to answer; nothing happens if it does already.
+    ///
+    /// # Errors
+    /// [`MlflowError::Thread`] if there is no thread; it can be tried again.
+    pub fn serve(&mut self) -> Result<(), MlflowError> {
+        let Some(listener) = &self.listener else {
+            return Ok(());
+        };
+        let listener = listener.try_clone().map_err(MlflowError::Listen)?;
+        let (app, stop) = (Arc::clone(&self.app), self.stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("mlflow".to_owned())
+            .spawn(move || {
+                if let Err(error) = serve(listener, &app, &stop) {
+                    app.sink.report(Report::Warning {
+                        code: "mlflow-endpoint".to_owned(),
+                        message: format!("the mlflow endpoint ended: {error}"),
+                    });
+                }
+            })
+            .map_err(MlflowError::Thread)?;
+        self.thread = Some(thread);
+        self.listener = None;
+        Ok(())
     }
 
     /// The tracking URI with the key in it: who knows it may report to this attempt, and only to it.
@@ -217,15 +248,17 @@ impl Endpoint {
 
     /// Stops listening; requests under way get two seconds.
     pub fn stop(&mut self) {
+        // A client may have come in the last moment.
+        if self.listener.as_ref().is_some_and(somebody_came) {
+            // Without a thread it cannot be answered.
+            let _ = self.serve();
+        }
+        self.listener = None;
         self.stop.cancel();
-        let Some(thread) = self.thread.take() else { return };
-        // Wakes the thread if it still waits for a first connection.
-        drop(TcpStream::connect_timeout(
-            &self.app.address,
-            Duration::from_secs(1),
-        ));
-        // A panicked thread has nothing more to give.
-        let _ = thread.join();
+        if let Some(thread) = self.thread.take() {
+            // A panicked thread has nothing more to give.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -235,47 +268,31 @@ impl Drop for Endpoint {
     }
 }
 
-/// The thread: blocked until somebody comes, then a server.
-fn wait_and_serve(listener: &TcpListener, app: &Arc<App>, stop: &CancellationToken) {
-    let first = loop {
-        match listener.accept() {
-            Ok((stream, _)) => break stream,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            // Out of descriptors, most likely: the caller may free some.
-            Err(_) => std::thread::sleep(Duration::from_millis(100)),
-        }
-        if stop.is_cancelled() {
-            return;
-        }
-    };
-    if stop.is_cancelled() {
-        return;
-    }
-    if let Err(error) = serve(listener, first, app, stop) {
-        app.sink.report(Report::Warning {
-            code: "mlflow-endpoint".to_owned(),
-            message: format!("the mlflow endpoint ended: {error}"),
-        });
-    }
+/// Whether a connection waits to be accepted.
+fn somebody_came(listener: &TcpListener) -> bool {
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-fn serve(
-    listener: &TcpListener,
-    first: TcpStream,
-    app: &Arc<App>,
-    stop: &CancellationToken,
-) -> std::io::Result<()> {
+fn serve(listener: TcpListener, app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
         .build()?;
-    let listener = listener.try_clone()?;
     listener.set_nonblocking(true)?;
-    first.set_nonblocking(true)?;
+    // Whoever made the socket readable; it may have gone again.
+    let first = listener.accept().ok().map(|(stream, _)| stream);
     runtime.block_on(async {
+        let first = match first {
+            Some(stream) => {
+                stream.set_nonblocking(true)?;
+                Some(tokio::net::TcpStream::from_std(stream)?)
+            }
+            None => None,
+        };
         let door = door::Door::new(
             tokio::net::TcpListener::from_std(listener)?,
-            tokio::net::TcpStream::from_std(first)?,
+            first,
             app.live.clone(),
         );
         let service = route::router(Arc::clone(app)).into_make_service_with_connect_info::<door::Peer>();

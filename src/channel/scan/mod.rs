@@ -11,9 +11,10 @@ mod wandb;
 
 use crate::channel::{Report, Sink};
 use crate::journal::Channel;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -114,7 +115,7 @@ pub fn scan(roots: &[PathBuf], since: SystemTime, limits: Limits) -> Findings {
         bytes: 0,
         entries: 0,
         cut: false,
-        seen: Vec::new(),
+        seen: HashSet::new(),
     };
     for root in roots {
         walk.folder(root, root, 0);
@@ -133,7 +134,8 @@ struct Walk {
     bytes: u64,
     entries: usize,
     cut: bool,
-    seen: Vec<PathBuf>,
+    /// Device and inode of folders that were read.
+    seen: HashSet<(u64, u64)>,
 }
 
 const PASSED_OVER: [&str; 7] = [
@@ -153,11 +155,10 @@ impl Walk {
             return;
         }
         // A root inside another one (`outputs` below the working folder) is read once.
-        if let Ok(real) = folder.canonicalize() {
-            if self.seen.contains(&real) {
-                return;
-            }
-            self.seen.push(real);
+        if let Ok(details) = folder.metadata()
+            && !self.seen.insert((details.dev(), details.ino()))
+        {
+            return;
         }
         let Ok(entries) = std::fs::read_dir(folder) else {
             return;

@@ -5,11 +5,19 @@ use std::path::PathBuf;
 
 /// Arguments of `list`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  overdrive list --last 5 --json")]
+#[command(after_help = "Examples:
+  overdrive list --last 5 --json
+  overdrive list --where 'state:completed best>0.9 lr<0.01 tag:nightly'
+
+In an expression all terms must hold: state:WORD, tag:KEY or tag:KEY=VALUE, comparisons (< <= > >= = !=) of
+best, trials, failed, duration in seconds or a parameter of the best trial, and words or \"quoted texts\".")]
 pub struct List {
     /// At most this many, newest first; 0 = all.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", env = "OVERDRIVE_LIST_LAST", default_value_t = 20)]
     pub last: u64,
+    /// Only sweeps that fit, for instance `state:failed best>0.9 tag:nightly "text"`.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub search: Option<String>,
     /// Only this experiment.
     #[arg(short = 'e', long = "experiment-name", value_name = "NAME")]
     pub experiment: Option<String>,
@@ -31,6 +39,7 @@ pub struct List {
   overdrive show
   overdrive show latest.19
   overdrive show HD_1f --limit 0 --json
+  overdrive show --where 'lr<0.01 best>0.9'
 
 Exit codes: 0, 3 unknown sweep or trial.")]
 pub struct Show {
@@ -46,6 +55,9 @@ pub struct Show {
     /// Only trials in this state.
     #[arg(long, value_name = "STATE", ignore_case = true)]
     pub state: Option<String>,
+    /// Only trials that fit, for instance `state:failed lr<0.01 best>0.9 "out of memory"`.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub search: Option<String>,
     /// Go on where a page ended: its `next` in the JSON.
     #[arg(long, value_name = "NEXT")]
     pub cursor: Option<String>,
@@ -160,7 +172,7 @@ pub struct Plot {
     #[arg(short, long, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// File type where the name does not say it: svg or png.
-    #[arg(long, value_name = "TYPE", default_value = "svg", value_parser = ["svg", "png"])]
+    #[arg(long, value_name = "TYPE", env = "OVERDRIVE_PLOT_FORMAT", default_value = "svg", value_parser = ["svg", "png"])]
     pub format: String,
     /// Width in pixels.
     #[arg(long, value_name = "PX", default_value_t = 900, value_parser = clap::value_parser!(u32).range(200..=8000))]
@@ -169,7 +181,13 @@ pub struct Plot {
     #[arg(long, value_name = "PX", default_value_t = 540, value_parser = clap::value_parser!(u32).range(150..=8000))]
     pub height: u32,
     /// Colours.
-    #[arg(long, value_enum, value_name = "THEME", default_value_t)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "THEME",
+        env = "OVERDRIVE_PLOT_THEME",
+        default_value_t
+    )]
     pub theme: Theme,
     /// Logarithmic axis of the metric.
     #[arg(long)]
@@ -226,10 +244,10 @@ pub struct Export {
 The address that is printed signs one browser in. Ctrl-C ends the studio; sweeps go on.")]
 pub struct Studio {
     /// Port; default: 8712 or the next free one. 0 = any.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "OVERDRIVE_STUDIO_PORT")]
     pub port: Option<u16>,
     /// Address to listen on; default: this computer only. Another one needs `--insecure`.
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", env = "OVERDRIVE_STUDIO_HOST")]
     pub host: Option<std::net::IpAddr>,
     /// Serve an address that the network reaches, although nothing there is encrypted.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! The verbs of the Azure ML command line (v1): `overdrive ml ...`, `overdrive az ml ...`.
 
+use super::job::{JobCommand, V2Command};
 use super::target::{AttachTarget, CreateCommand, ProjectFolder, RemoveTarget, TargetName, UpdateCommand};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -121,6 +122,15 @@ pub enum MlCommand {
     /// Models: files of runs under names of their own.
     #[command(subcommand)]
     Model(Box<ModelCommand>),
+    /// Jobs of the second command line (v2): sweeps and commands.
+    #[command(subcommand)]
+    Job(Box<JobCommand>),
+    /// Compute targets in the words of the second command line (v2).
+    #[command(subcommand)]
+    Compute(Box<V2Command>),
+    /// Any other group: answered with what there is.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
 }
 
 /// Where the project lies and under which experiment it runs.

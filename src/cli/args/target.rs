@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   overdrive target create amlcompute -n cpu-cluster -s STANDARD_D3_V2 --max-nodes 4
-  overdrive run hdconfig.yml --target cpu-cluster
+  overdrive target attach remote -n gpu1 -a gpu1.example.org -u me --private-key-file ~/.ssh/id_ed25519
+  overdrive run hdconfig.yml --target gpu1
   overdrive target test local")]
 pub struct Target {
     /// What to do.
@@ -218,13 +219,158 @@ pub struct RemoveTarget {
 /// Arguments of `attach`.
 #[derive(Debug, Clone, Args)]
 pub struct AttachTarget {
-    /// Kind, and its options.
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "KIND OPTIONS"
-    )]
-    pub rest: Vec<String>,
+    /// What to attach.
+    #[command(subcommand)]
+    pub command: AttachCommand,
+}
+
+/// Kinds of resources to attach.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AttachCommand {
+    /// A machine that is reached by SSH.
+    #[command(alias = "ssh", alias = "remotedocker")]
+    Remote(Box<AttachRemote>),
+    /// A Slurm cluster, submitted to from here or from a machine that is reached by SSH.
+    Slurm(Box<AttachSlurm>),
+    /// Any other kind: answered with the kinds there are.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// How a target is filed.
+#[derive(Debug, Clone, Args)]
+pub struct Filing {
+    /// Name: letters, digits and hyphens, a letter first, at most 32.
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub name: String,
+    /// Free text.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Tag; repeat for several.
+    #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
+    pub tag: Vec<String>,
+    /// Keep it for all projects of this user.
+    #[arg(long)]
+    pub user: bool,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
+    /// Write the file without looking whether it works.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// How a machine is reached by SSH.
+#[derive(Debug, Clone, Args)]
+pub struct Reach {
+    /// Name or address, or a `Host` of your SSH configuration.
+    #[arg(short = 'a', long, alias = "ssh-config-host", value_name = "HOST")]
+    pub address: Option<String>,
+    /// User there.
+    #[arg(short = 'u', long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// Port; 22 unless your SSH configuration says otherwise.
+    #[arg(long, value_name = "PORT")]
+    pub ssh_port: Option<u16>,
+    /// Password; others can see it while the command runs, so better one of the next three.
+    #[arg(short = 'p', long, value_name = "PASSWORD")]
+    pub password: Option<String>,
+    /// Ask for the password, or the passphrase of the key.
+    #[arg(long)]
+    pub ask_secret: bool,
+    /// File with the password or passphrase, readable by its owner alone.
+    #[arg(long, alias = "password-file", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Variable that holds the password or passphrase.
+    #[arg(long, alias = "password-env", alias = "passphrase-env", value_name = "NAME")]
+    pub secret_env: Option<String>,
+    /// Private key.
+    #[arg(long, value_name = "FILE")]
+    pub private_key_file: Option<PathBuf>,
+    /// Passphrase of the key; as with the password.
+    #[arg(long, value_name = "PASSPHRASE")]
+    pub private_key_passphrase: Option<String>,
+    /// SSH configuration instead of yours.
+    #[arg(long, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+    /// Accept the key of a host that was never seen.
+    #[arg(long)]
+    pub accept_host_key: bool,
+    /// Folder there in which everything is kept; by default ~/.cache/overdrive.
+    #[arg(long = "folder", value_name = "DIR")]
+    pub root: Option<String>,
+    /// Build of overdrive for that machine, if this one does not run there.
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+}
+
+/// Arguments of `attach remote`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachRemote {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub filing: Filing,
+    /// How it is reached.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Trials at once; by default as many as it has cores.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u64>,
+}
+
+/// How jobs are submitted to Slurm.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Jobs {
+    /// Partition; the site's default otherwise.
+    #[arg(long, value_name = "NAME")]
+    pub partition: Option<String>,
+    /// Account that pays.
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// Quality of service.
+    #[arg(long, value_name = "NAME")]
+    pub qos: Option<String>,
+    /// Generic resources of a trial, such as gpu:1.
+    #[arg(long, value_name = "LIST")]
+    pub gres: Option<String>,
+    /// Features that a node must have.
+    #[arg(long, value_name = "LIST")]
+    pub constraint: Option<String>,
+    /// Time limit of a job, such as 2:00:00.
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<String>,
+    /// Another option of sbatch, such as --exclusive; repeat for several.
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub directive: Vec<String>,
+    /// Let each job take one trial after the other.
+    #[arg(long)]
+    pub workers: bool,
+    /// Seconds between two looks at the queue; 2 by default.
+    #[arg(long, value_name = "SECONDS")]
+    pub poll_seconds: Option<u64>,
+}
+
+/// Arguments of `attach slurm`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachSlurm {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub filing: Filing,
+    /// How jobs are submitted.
+    #[command(flatten)]
+    pub jobs: Jobs,
+    /// Cores of a trial.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u32>,
+    /// Memory of a trial, such as 8G.
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// Jobs at once; by default as many as the sweep allows.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u64>,
+    /// The machine on which jobs are submitted, if not this one.
+    #[command(flatten)]
+    pub login: Reach,
 }
 
 /// Arguments of `test`.

@@ -3,6 +3,18 @@
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
+/// Which Python runs the trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// What the files ask for.
+    #[default]
+    Auto,
+    /// The Python found here, as it is.
+    Current,
+    /// What the files ask for, but for a container: its Python packages only.
+    NoContainer,
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -10,6 +22,7 @@ use std::path::PathBuf;
   overdrive run hdconfig.yml train.py -c local -- --epochs 10
   overdrive run sweep.yml --seed 7 --set limits.max_total_trials=20
   overdrive run hdconfig.yml --resume          # for cron and requeued jobs
+  overdrive run sweep.yml --map azureml:iris:1=data/iris.csv
 
 Exit codes: 0 best trial found, 1 failed or canceled, 2 usage or configuration, 4 target unreachable,
 5 no trial reported the metric, 130 Ctrl-C, 143 SIGTERM.
@@ -57,9 +70,27 @@ pub struct Run {
     /// Tag of the sweep; repeat for several.
     #[arg(long, value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
-    /// Environment: `current` takes the Python found here as it is, `auto` what the files ask for.
-    #[arg(long, value_name = "NAME", default_value = "auto")]
-    pub environment: String,
+    /// Environment of the trials.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        env = "OVERDRIVE_RUN_ENVIRONMENT",
+        default_value_t
+    )]
+    pub environment: Environment,
+    /// Take timeouts of job files below a minute as they stand; Azure ML makes a minute of them.
+    #[arg(long)]
+    pub short_timeouts: bool,
+    /// Let a parameter replace the fixed argument of the same name, instead of an error.
+    #[arg(long)]
+    pub allow_duplicate_arguments: bool,
+    /// Sweep step of a pipeline file with several.
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Where data lies: a dataset, `datastore:NAME` or the beginning of an address; repeat for several.
+    #[arg(long, value_name = "DATA=PATH")]
+    pub map: Vec<String>,
     /// Run the trials in the source folder itself, without a snapshot.
     #[arg(long)]
     pub in_place: bool,
@@ -165,7 +196,10 @@ pub struct Check {
     /// Run configuration that goes with an hdconfig.yml: a name or a file.
     #[arg(short = 'c', long = "run-configuration", value_name = "RUNCONFIG")]
     pub run_configuration: Option<String>,
-    /// Treat warnings as errors.
+    /// Sweep step of a pipeline file that has several.
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Treat warnings, and whatever Azure ML would refuse, as errors.
     #[arg(long)]
     pub strict: bool,
     /// How findings are printed.

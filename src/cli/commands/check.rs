@@ -37,6 +37,7 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             file: Some(file),
             run_configuration: arguments.run_configuration.clone(),
             fallback_seed: 1,
+            step: arguments.step.clone(),
             ..Request::default()
         };
         found.extend(resolve(&request, &Disk).diagnostics);
@@ -48,7 +49,8 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let failed = errors > 0 || (arguments.strict && warnings > 0);
+    let refused_by_azure = found.iter().any(|finding| finding.code == "portability");
+    let failed = errors > 0 || (arguments.strict && (warnings > 0 || refused_by_azure));
     let missing = found
         .iter()
         .any(|finding| finding.code == "missing-file" && finding.source.is_none());
@@ -68,11 +70,11 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             }
             let summary = diagnostic::summary(&found);
             let summary = summary.trim_end();
-            output.note(if summary.is_empty() {
-                "nothing to complain about"
-            } else {
-                summary
-            });
+            if errors + warnings == 0 {
+                output.note("nothing to complain about");
+            } else if !summary.is_empty() {
+                output.note(summary);
+            }
         }
     }
     Ok(match (failed, missing) {

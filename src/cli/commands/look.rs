@@ -8,6 +8,7 @@ use crate::controller::SweepState;
 use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::report::overview::{self, Order};
+use crate::report::search::Search;
 use crate::report::{card, document, explain, number, text};
 use crate::store::row::{SweepRow, TrialRow};
 use crate::store::{Store, SweepFilter, TrialCursor, TrialOrder, TrialQuery};
@@ -46,7 +47,8 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
             .into_iter()
             .filter(|state| state.word().eq_ignore_ascii_case(word))
     });
-    // One more than asked for tells whether there are more.
+    let search = arguments.search.as_deref().map(expression).transpose()?;
+    // One more than asked for tells whether there are more; an expression is looked for among all.
     let filter = SweepFilter {
         experiment: arguments.experiment.clone(),
         states: states.collect(),
@@ -56,10 +58,13 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
             .as_deref()
             .map(|text| store.resolve(text))
             .transpose()?,
-        limit: (arguments.last > 0).then(|| arguments.last.saturating_add(1)),
+        limit: (arguments.last > 0 && search.is_none()).then(|| arguments.last.saturating_add(1)),
         ..SweepFilter::default()
     };
     let mut rows = store.sweeps(&filter)?;
+    if let Some(search) = &search {
+        rows.retain(|row| search.matches_sweep(row));
+    }
     let more = arguments.last > 0 && rows.len() as u64 > arguments.last;
     if more {
         rows.truncate(usize::try_from(arguments.last).unwrap_or(usize::MAX));
@@ -78,6 +83,11 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
         output.note("there are older ones: `--last 0` shows all");
     }
     Ok(exit::OK)
+}
+
+/// A search expression that was typed.
+fn expression(text: &str) -> Result<Search, CliError> {
+    Search::parse(text).map_err(|error| CliError::usage("where", error.to_string()))
 }
 
 /// Shows a sweep or a trial.
@@ -111,6 +121,7 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         "trial" | "duration" => TrialOrder::Number,
         _ => TrialOrder::Best,
     };
+    let search = arguments.search.as_deref().map(expression).transpose()?;
     // Durations are computed, not stored: those are sorted here.
     let by_duration = arguments.sort == "duration";
     let after = match &arguments.cursor {
@@ -130,7 +141,7 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         states,
         order,
         after,
-        limit: if by_duration {
+        limit: if by_duration || search.is_some() {
             None
         } else {
             limit.map(|limit| limit + 1)
@@ -138,6 +149,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         ..TrialQuery::default()
     };
     let mut rows = store.trials(&sweep.sweep, &query)?;
+    if let Some(search) = &search {
+        rows.retain(|row| search.matches(row));
+    }
     if by_duration {
         overview::sort(&mut rows, Order::Duration, sweep.goal.unwrap_or(Goal::Minimize));
     }

@@ -17,18 +17,25 @@ mod without;
 use crate::cli::args::{Cli, Command};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
+use crate::cli::settings::Settings;
 use crate::cli::{exit, place};
 use crate::controller::SweepState;
 use crate::history::TrialState;
 use crate::report::{card, document, text};
 use crate::store::row::SweepRow;
 use crate::store::{Store, TrialQuery};
+use std::collections::HashMap;
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`CliError`] with the exit code and what to type next.
-pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
+pub(super) fn dispatch(
+    cli: Cli,
+    output: &Output,
+    settings: &Settings,
+    flags: &HashMap<String, String>,
+) -> Result<u8, CliError> {
     let globals = &cli.globals;
     match cli.command {
         Command::List(arguments) => look::list(&arguments, globals, output),
@@ -47,6 +54,7 @@ pub(super) fn dispatch(cli: Cli, output: &Output) -> Result<u8, CliError> {
         Command::Check(arguments) => check::check(&arguments, output),
         Command::Init(arguments) => check::init(&arguments, output),
         Command::Schema(arguments) => check::schema(&arguments, output),
+        Command::Config(arguments) => texts::config(&arguments, settings, flags, output),
         Command::Simulate(arguments) => without::simulate(&arguments, output),
         Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments, output),

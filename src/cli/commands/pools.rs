@@ -1,13 +1,21 @@
 //! From the names of an experiment's targets to what the engine starts trials with.
 
 use crate::cli::error::CliError;
+use crate::cli::exit;
 use crate::cli::output::Output;
+use crate::cli::settings;
 use crate::config::Experiment;
 use crate::report::text;
-use crate::target::LocalOptions;
+use crate::target::agent::protocol::Starter;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
-use crate::target::registry::{Registry, RegistryError};
+use crate::target::probe::Step;
+use crate::target::registry::{Registry, RegistryError, Section};
+use crate::target::remote::{RemoteOptions, RemoteTarget, Slots};
+use crate::target::slurm::{self, SlurmOptions, SlurmTarget};
+use crate::target::ssh::{Ssh, SshOptions, SshTransport};
+use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Targets of one sweep.
 #[derive(Default)]
@@ -16,6 +24,62 @@ pub(super) struct Targets {
     pub(super) local: Option<LocalOptions>,
     /// Pools.
     pub(super) pools: Vec<LocalOptions>,
+    /// Machines elsewhere.
+    pub(super) remote: Vec<Arc<RemoteTarget>>,
+    /// Clusters whose jobs this computer submits.
+    pub(super) clusters: Vec<Arc<dyn ComputeTarget>>,
+}
+
+impl Targets {
+    /// Whether trials run on this computer, so that their environment is needed here.
+    pub(super) fn any_here(&self) -> bool {
+        self.local.is_some() || !self.pools.is_empty() || !self.clusters.is_empty()
+    }
+
+    /// Those that the engine takes as they are.
+    pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
+        let remote = self
+            .remote
+            .iter()
+            .map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>);
+        remote.chain(self.clusters.iter().map(Arc::clone)).collect()
+    }
+
+    /// Waits until those elsewhere can start trials.
+    ///
+    /// # Errors
+    /// The first that cannot be reached or made ready.
+    pub(super) fn make_ready(&self, luggage: &Luggage, output: &Output) -> Result<(), CliError> {
+        // All begin before one is waited for.
+        for target in &self.remote {
+            target.equip(luggage);
+        }
+        for target in &self.remote {
+            let name = text::printable(target.name());
+            target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<TargetError> for CliError {
+    fn from(error: TargetError) -> Self {
+        let message = text::printable(&error.to_string());
+        match error {
+            TargetError::Refused { target, .. } => Self::new(exit::UNREACHABLE, "target-refused", message)
+                .help(format!(
+                    "`overdrive target test {}` looks at each step",
+                    text::printable(&target)
+                )),
+            TargetError::Unreachable { target, .. } => {
+                Self::new(exit::UNREACHABLE, "target-unreachable", message).help(format!(
+                    "`overdrive target test {}` looks at each step",
+                    text::printable(&target)
+                ))
+            }
+            TargetError::Exhausted { .. } => Self::failed("target-exhausted", message),
+        }
+    }
 }
 
 impl From<PoolError> for CliError {
@@ -49,6 +113,9 @@ impl From<RegistryError> for CliError {
                 |near| format!("did you mean `{near}`?"),
             )),
             RegistryError::Pool(error) => error.into(),
+            RegistryError::Section(_) => Self::usage("target-file", message),
+            RegistryError::Ssh(_) => Self::usage("ssh-options", message),
+            RegistryError::Slurm(_) => Self::usage("slurm-options", message),
             RegistryError::Reserved(_) => {
                 Self::usage("reserved-name", message).help("`local` is this computer and always there")
             }
@@ -62,17 +129,76 @@ impl From<RegistryError> for CliError {
 
 /// The registry of a state folder.
 pub(super) fn registry(home: &Path) -> Registry {
-    Registry::new(home, configuration_folder().as_deref())
+    Registry::new(home, settings::configuration_folder().as_deref())
 }
 
-/// `$XDG_CONFIG_HOME`, else `~/.config`.
-fn configuration_folder() -> Option<PathBuf> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+/// Where secrets and accepted host keys are kept: the user's configuration, else the state folder.
+pub(super) fn private_folder(home: &Path) -> PathBuf {
+    settings::configuration_folder().map_or_else(|| home.to_owned(), |folder| folder.join("overdrive"))
+}
+
+/// A machine by SSH, with this program to bring there.
+pub(super) fn ssh(options: &SshOptions, home: &Path) -> Ssh {
+    Ssh::new(
+        options.clone(),
+        private_folder(home).join("known_hosts"),
+        program(),
+    )
+}
+
+/// This program's file.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into())
+}
+
+/// A machine by SSH as a target called `name`, on which `starter` starts runners.
+fn by_ssh(options: RemoteOptions, machine: &SshOptions, starter: Starter, home: &Path) -> Arc<RemoteTarget> {
+    let transport = SshTransport::new(ssh(machine, home), starter);
+    Arc::new(RemoteTarget::new(options, Box::new(transport)))
+}
+
+/// Looks whether a cluster takes jobs, from where they are submitted.
+pub(super) fn probe_slurm(options: &SlurmOptions, home: &Path) -> Vec<Step> {
+    match &options.login {
+        None => slurm::probe(options, &mut slurm::here),
+        Some(login) => {
+            let machine = ssh(login, home);
+            let mut steps = crate::target::ssh::probe(&machine);
+            if steps.iter().all(|step| step.optional || step.found.is_ok()) {
+                steps.extend(slurm::probe(options, &mut |script| machine.ask(script)));
+            }
+            steps
+        }
+    }
+}
+
+impl Targets {
+    /// Adds a machine by SSH.
+    fn add_remote(&mut self, name: &str, options: &SshOptions, home: &Path) {
+        let remote = RemoteOptions {
+            name: name.to_owned(),
+            kind: "remote",
+            slots: options.slots.map_or(Slots::Cores, Slots::Of),
+        };
+        self.remote.push(by_ssh(remote, options, Starter::Process, home));
+    }
+
+    /// Adds a Slurm cluster, reached from here or from another machine.
+    fn add_slurm(&mut self, name: &str, options: &SlurmOptions, home: &Path) {
+        let mut options = options.clone();
+        let Some(login) = options.login.take() else {
+            let cluster = SlurmTarget::new(name.to_owned(), options, home.to_owned(), program());
+            self.clusters.push(Arc::new(cluster));
+            return;
+        };
+        let remote = RemoteOptions {
+            name: name.to_owned(),
+            kind: "slurm",
+            slots: options.slots.map_or(Slots::Any, Slots::Of),
+        };
+        self.remote
+            .push(by_ssh(remote, &login, Starter::Slurm { options }, home));
+    }
 }
 
 /// The name as the registry knows it.
@@ -100,7 +226,17 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
                 continue;
             }
             made if made.eq_ignore_ascii_case("amlcompute") => throw_away(experiment)?,
-            known => registry.get(known)?.definition.amlcompute,
+            known => match registry.get(known)?.definition.section()? {
+                Section::Pool(pool) => pool.clone(),
+                Section::Remote(options) => {
+                    targets.add_remote(name, options, home);
+                    continue;
+                }
+                Section::Slurm(options) => {
+                    targets.add_slurm(name, options, home);
+                    continue;
+                }
+            },
         };
         let options = pool.local(name, &machine, nodes)?;
         let asked = pool
@@ -139,16 +275,23 @@ fn trials(count: u64) -> String {
     }
 }
 
-/// The same targets by name only, for a sweep whose trials are only to be ended.
-pub(super) fn by_name(experiment: &Experiment) -> Targets {
-    let pools = experiment.targets.iter().map(|name| LocalOptions {
-        name: name.clone(),
-        ..LocalOptions::default()
-    });
-    Targets {
-        local: None,
-        pools: pools.collect(),
+/// The same targets for a sweep whose trials are only to be ended: what is here needs no more than its name.
+pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
+    let registry = registry(home);
+    let mut targets = Targets::default();
+    for name in &experiment.targets {
+        let known = registry.get(bare(name)).map(|found| found.definition);
+        match known.as_ref().map(|definition| definition.section()) {
+            Ok(Ok(Section::Remote(options))) => targets.add_remote(name, options, home),
+            Ok(Ok(Section::Slurm(options))) => targets.add_slurm(name, options, home),
+            // A pool, or one whose file is gone.
+            _ => targets.pools.push(LocalOptions {
+                name: name.clone(),
+                ..LocalOptions::default()
+            }),
+        }
     }
+    targets
 }
 
 /// `target: amlcompute`: a pool for this sweep alone, as large as the sweep can use. Here there is nothing to give back.

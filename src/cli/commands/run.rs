@@ -1,7 +1,7 @@
 //! `run`, `resume`: from the user's files to the final card.
 
 use super::pools;
-use crate::cli::args::{Globals, Resume, Run};
+use crate::cli::args::{Environment, Globals, Resume, Run};
 use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
 use crate::cli::follow::Events;
@@ -10,12 +10,12 @@ use crate::cli::output::Output;
 use crate::cli::terminal::Signals;
 use crate::cli::{exit, findings, inherit, place, prepare};
 use crate::config::resolve::{EnvironmentChoice, Request, resolve};
-use crate::config::{Experiment, Files, Format};
+use crate::config::{DataMap, Experiment, Files, Format};
 use crate::controller::{Limits, SweepState};
 use crate::diagnostic::{Dialect, Source, list, nearest, parse};
 use crate::engine::{Engine, Setup};
 use crate::store::row::SweepRow;
-use crate::store::{Request as Wish, Store};
+use crate::store::{FILE, Request as Wish, Store};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,11 @@ pub(super) fn run(arguments: &Run, globals: &Globals, output: &Output) -> Result
         fallback_seed: chance(),
         resume_from: arguments.resume_from.clone(),
         settings: arguments.set.clone(),
-        environment: choice(&arguments.environment)?,
+        environment: choice(arguments.environment),
+        short_timeouts: arguments.short_timeouts,
+        allow_duplicate_arguments: arguments.allow_duplicate_arguments,
+        step: arguments.step.clone(),
+        map: data_map(&arguments.map)?,
         ..Request::default()
     };
     let experiment = findings::experiment(resolve(&request, &Disk), output)?;
@@ -103,8 +107,31 @@ pub(super) fn finish(finished: &Finished, globals: &Globals, output: &Output) ->
         }
         Led::Over { signal } => {
             super::closing(&store, &sweep, output)?;
+            drop(store);
+            told(&sweep, globals);
             Ok(signal.unwrap_or_else(|| super::verdict(&sweep)))
         }
+    }
+}
+
+/// Notes that the result was delivered; the last thing before the end of the command, so that one that is killed earlier leaves a
+/// result that `--resume` delivers.
+pub(super) fn told(sweep: &SweepRow, globals: &Globals) {
+    // Where that cannot be written the result is delivered once more by the next `--resume`: better twice than never.
+    if let Ok(store) = place::write(globals) {
+        let _ = store.set_awaited(&sweep.sweep, false);
+    }
+}
+
+/// The end of a sweep whose command was killed before it could tell it.
+fn undelivered(sweep: SweepRow, output: &Output) -> Finished {
+    output.note(&format!(
+        "{} has ended and its command was killed before it could tell: this is its result",
+        sweep.sweep
+    ));
+    Finished {
+        sweep: sweep.sweep,
+        led: Led::Over { signal: None },
     }
 }
 
@@ -116,31 +143,42 @@ pub(super) fn begin(
     output: &Output,
 ) -> Result<Finished, CliError> {
     let home = place::state_folder(globals)?;
-    // A name that is not known is told before anything is made; who goes on takes the names of what was started.
-    let named = match start.resume {
-        true => None,
-        false => Some(pools::of(experiment, &home, output)?),
-    };
-    let store = Arc::new(Store::open(&home)?);
     if start.resume
+        && home.join(FILE).is_file()
         && let Some(file) = &experiment.file
-        && let Some(sweep) = place::unfinished(&store, file)?
     {
-        output.note(&format!("going on with {}", sweep.sweep));
-        let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
-        let setup = resuming(
-            &store,
-            &sweep,
-            Some((experiment, start, &home, output)),
-            start.take_over,
-            targets,
-        )?;
-        return go_on(&store, &sweep, setup, start.events.as_deref(), output);
+        let store = Arc::new(Store::open(&home)?);
+        if let Some(sweep) = place::to_go_on_with(&store, file)? {
+            if sweep.state.is_terminal() {
+                return Ok(undelivered(sweep, output));
+            }
+            output.note(&format!("going on with {}", sweep.sweep));
+            let targets = pools::of(&store.experiment(&sweep.sweep)?, &home, output)?;
+            let setup = resuming(
+                &store,
+                &sweep,
+                Some((experiment, start, &home, output)),
+                start.take_over,
+                targets,
+            )?;
+            return go_on(&store, &sweep, setup, start.events.as_deref(), output);
+        }
     }
-    let targets = match named {
-        Some(targets) => targets,
-        None => pools::of(experiment, &home, output)?,
-    };
+    begin_as(&sweep_id(experiment), experiment, start, globals, output)
+}
+
+/// Starts a sweep under this id and leads it to its end.
+pub(super) fn begin_as(
+    id: &str,
+    experiment: &Experiment,
+    start: &Start,
+    globals: &Globals,
+    output: &Output,
+) -> Result<Finished, CliError> {
+    let home = place::state_folder(globals)?;
+    // A name that is not known is told before anything is made.
+    let targets = pools::of(experiment, &home, output)?;
+    let store = Arc::new(Store::open(&home)?);
     let (inherited, left_out) = inherit::inherited(&store, experiment)?;
     if let Some(note) = left_out.note() {
         output.note(&note);
@@ -148,24 +186,36 @@ pub(super) fn begin(
     if !inherited.is_empty() {
         output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
-    let preparation = prepare::prepare(experiment, &home, start.in_place, output)?;
+    if start.in_place && !targets.remote.is_empty() {
+        return Err(CliError::usage(
+            "in-place",
+            "`--in-place` runs trials in a folder of this computer, and a target is elsewhere",
+        ));
+    }
+    let experiment = &*prepare::with_inputs(experiment, output)?;
+    let preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    targets.make_ready(&preparation.luggage(id, experiment), output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
     let setup = Setup {
+        targets: targets.elsewhere(),
         local: targets.local,
         pools: targets.pools,
         preparation: Some(preparation),
         inherited,
         take_over: start.take_over,
+        awaited: true,
         ..Setup::default()
     };
-    let id = sweep_id(experiment);
     let events = Events::open(start.events.as_deref())?;
-    let engine = Engine::start(&store, &id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
+    let engine = Engine::start(&store, id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
     let led = with_reader(&store, |reader| {
         lead::lead(engine, reader, output, events, &signals)
     })?;
-    Ok(Finished { sweep: id, led })
+    Ok(Finished {
+        sweep: id.to_owned(),
+        led,
+    })
 }
 
 fn go_on(
@@ -212,17 +262,20 @@ fn resuming(
     let stored = store.experiment(&sweep.sweep)?;
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
         (None, Some((experiment, start, home, output))) => {
-            Some(prepare::prepare(experiment, home, start.in_place, output)?)
+            let here = targets.any_here();
+            Some(prepare::prepare(experiment, home, start.in_place, here, output)?)
         }
         _ => None,
     };
     let (inherited, _) = inherit::inherited(store, &stored)?;
     Ok(Setup {
+        targets: targets.elsewhere(),
         local: targets.local,
         pools: targets.pools,
         preparation,
         inherited,
         take_over,
+        awaited: true,
         ..Setup::default()
     })
 }
@@ -231,6 +284,9 @@ fn resuming(
 pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = Arc::new(place::write(globals)?);
     let sweep = store.sweep(&arguments.sweep)?;
+    if sweep.state.is_terminal() && store.awaited(&sweep.sweep)? {
+        return finish(&undelivered(sweep, output), globals, output);
+    }
     if sweep.state.is_terminal() {
         let id = place::short_id(&store, &sweep.sweep);
         return Err(CliError::failed(
@@ -269,12 +325,12 @@ pub(super) fn resume(arguments: &Resume, globals: &Globals, output: &Output) -> 
 /// Leads a sweep without a controller to the end that was asked for.
 pub(super) fn carry_out(store: Store, sweep: &SweepRow, output: &Output) -> Result<u8, CliError> {
     let store = Arc::new(store);
-    // What is being cancelled needs its targets by name only: they may be gone.
-    let targets = pools::by_name(&store.experiment(&sweep.sweep)?);
+    let targets = pools::to_end(&store.experiment(&sweep.sweep)?, store.folder());
     let setup = resuming(&store, sweep, None, false, targets)?;
     let finished = go_on(&store, sweep, setup, None, output)?;
     let row = store.sweep(&finished.sweep)?;
     super::closing(&store, &row, output)?;
+    store.set_awaited(&row.sweep, false)?;
     Ok(if row.state == SweepState::Canceled {
         exit::OK
     } else {
@@ -357,17 +413,36 @@ pub(super) fn chance() -> u64 {
 }
 
 /// What `--environment` means.
-fn choice(word: &str) -> Result<EnvironmentChoice, CliError> {
+fn choice(word: Environment) -> EnvironmentChoice {
     match word {
-        "auto" => Ok(EnvironmentChoice::AsAsked),
-        "current" => Ok(EnvironmentChoice::Current),
-        "no-container" => Ok(EnvironmentChoice::WithoutContainer),
-        other => Err(CliError::usage(
-            "environment",
-            format!("`{other}` is not a choice of `--environment`"),
-        )
-        .help("one of auto, current, no-container")),
+        Environment::Auto => EnvironmentChoice::AsAsked,
+        Environment::Current => EnvironmentChoice::Current,
+        Environment::NoContainer => EnvironmentChoice::WithoutContainer,
     }
+}
+
+/// What `--map` says: a dataset, `datastore:NAME`, or the beginning of an address, to a path of this machine.
+fn data_map(pairs: &[String]) -> Result<DataMap, CliError> {
+    let mut map = DataMap::default();
+    for pair in pairs {
+        let (data, path) = pair
+            .split_once('=')
+            .filter(|(data, path)| !data.is_empty() && !path.is_empty())
+            .ok_or_else(|| {
+                CliError::usage("map", format!("`{pair}` is not of the form DATA=PATH")).help(
+                    "for instance  --map azureml:iris:1=data/iris.csv  or  --map datastore:blob=/mnt/blob",
+                )
+            })?;
+        let path = path.to_owned();
+        match data.strip_prefix("datastore:") {
+            Some(name) => map.datastores.insert(name.to_owned(), path),
+            None if data.contains("://") || data.starts_with("azureml:") => {
+                map.locations.insert(data.to_owned(), path)
+            }
+            None => map.datasets.insert(data.to_owned(), path),
+        };
+    }
+    Ok(map)
 }
 
 /// `KEY=VALUE` pairs.

@@ -1,9 +1,11 @@
 //! `target create|update|list|show|delete|detach|attach|test`, and what the old verbs share with them.
 
+mod attaching;
+
 use super::{pools, steer};
 use crate::cli::args::{
-    AttachTarget, Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand,
-    TargetName, TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
+    UpdateCommand, UpdatePool, VmPriority,
 };
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Progress};
@@ -17,13 +19,17 @@ use crate::report::{document, text};
 use crate::store::row::SweepRow;
 use crate::store::{FILE, Store, SweepFilter};
 use crate::target::pool::{Machine, Pool, Priority};
-use crate::target::probe;
-use crate::target::registry::{Definition, Found, Kind, Level, Listed, Registry, RegistryError};
+use crate::target::registry::{Definition, Found, Kind, Level, Listed, Registry, RegistryError, Section};
+use crate::target::slurm::SlurmOptions;
+use crate::target::ssh::SshOptions;
+use crate::target::{probe, ssh};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+pub(super) use attaching::attach;
+
 /// Kinds that exist.
-const KINDS: &str = "`local` (this computer, always there) and `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer)";
+const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer), `remote` (`attach remote`: a machine by SSH) and `slurm` (`attach slurm`: a cluster)";
 
 /// Runs one of the verbs.
 pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> Result<u8, CliError> {
@@ -38,7 +44,10 @@ pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> R
         }
         TargetCommand::Create(CreateCommand::Other(words))
         | TargetCommand::Update(UpdateCommand::Other(words)) => Err(no_such_kind(words.first())),
-        TargetCommand::Attach(AttachTarget { rest }) => Err(nothing_to_attach(rest.first())),
+        TargetCommand::Attach(arguments) => {
+            let (found, _) = attach(&arguments, globals, output)?;
+            tell(&found, "attached", output)
+        }
         TargetCommand::List(folder) => list(&folder.path, globals, output),
         TargetCommand::Show(name) => show(&name, globals, output),
         TargetCommand::Delete(arguments) => remove(&arguments, false, globals, output),
@@ -61,8 +70,8 @@ pub(super) fn no_such_kind(word: Option<&String>) -> CliError {
     error.help(format!("kinds that exist: {KINDS}"))
 }
 
-/// The answer to any resource that somebody wants to attach.
-pub(super) fn nothing_to_attach(word: Option<&String>) -> CliError {
+/// The answer to a resource of a kind that cannot be attached.
+fn nothing_to_attach(word: Option<&String>) -> CliError {
     let message = match word.map(|word| text::printable(word)) {
         Some(word) if word == "adla" => {
             "Data Lake Analytics was retired on 2024-02-29; nothing was attached".to_owned()
@@ -115,15 +124,18 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         Err(RegistryError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
         Ok(mut found) => {
-            let old = &found.definition.amlcompute;
-            if old.node()? != pool.node()? || old.vm_priority != pool.vm_priority {
+            let same = match found.definition.section()? {
+                Section::Pool(old) => old.node()? == pool.node()? && old.vm_priority == pool.vm_priority,
+                _ => false,
+            };
+            if !same {
                 return Err(CliError::from(RegistryError::Exists {
                     name: found.definition.name,
                     path: found.path,
                 })
-                .help("it has another size or priority: delete it first, or choose another name"));
+                .help("it has another kind, size or priority: remove it first, or choose another name"));
             }
-            found.definition.amlcompute = pool;
+            found.definition.amlcompute = Some(pool);
             found.definition.modified_on = Some(now());
             if arguments.description.is_some() {
                 found.definition.description.clone_from(&arguments.description);
@@ -143,7 +155,9 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
             tags,
             created_on: Some(made.clone()),
             modified_on: Some(made),
-            amlcompute: pool,
+            amlcompute: Some(pool),
+            remote: None,
+            slurm: None,
         },
     )?)
 }
@@ -183,13 +197,19 @@ pub(super) fn update(arguments: &UpdatePool, globals: &Globals) -> Result<Found,
     built_in(name)?;
     let mut found = registry.get(name)?;
     let before = found.definition.amlcompute.clone();
-    let pool = &mut found.definition.amlcompute;
+    let Some(pool) = &mut found.definition.amlcompute else {
+        let kind = found.definition.kind.word();
+        return Err(
+            CliError::usage("target-kind", format!("`{name}` is of type `{kind}`, not a pool"))
+                .help(format!("its file can be edited: {}", found.path.display())),
+        );
+    };
     pool.min_nodes = arguments.min_nodes.unwrap_or(pool.min_nodes);
     pool.max_nodes = arguments.max_nodes.unwrap_or(pool.max_nodes);
     pool.idle_seconds_before_scaledown = arguments
         .idle_seconds_before_scaledown
         .unwrap_or(pool.idle_seconds_before_scaledown);
-    if *pool != before {
+    if before.as_ref() != Some(&*pool) {
         found.definition.modified_on = Some(now());
         registry.update(&found)?;
     }
@@ -225,13 +245,21 @@ pub(super) fn remove(
             ));
             return Ok(exit::OK);
         }
-        Ok(found) if detach => {
+        Ok(found) if detach && !found.definition.kind.is_attached() => {
             let name = found.definition.name;
             return Err(CliError::usage(
                 "not-attached",
                 format!("`{name}` was created, not attached; it stays"),
             )
             .help(format!("`overdrive target delete -n {name}` removes it")));
+        }
+        Ok(found) if !detach && found.definition.kind.is_attached() => {
+            let name = found.definition.name;
+            return Err(CliError::usage(
+                "attached",
+                format!("`{name}` was attached, not created; it stays"),
+            )
+            .help(format!("`overdrive target detach -n {name}` lets go of it")));
         }
         // A file that cannot be understood can be removed all the same.
         Ok(_) | Err(RegistryError::Malformed { .. }) => {}
@@ -271,6 +299,7 @@ pub(super) fn remove(
         };
         steer::cancel(&cancel, &there, &quiet)?;
     }
+    attaching::forget_secret(&there.home.clone().unwrap_or_default(), name);
     if let Some(path) = registry.remove(name)? {
         output.note(&format!("removed: {}", path.display()));
     }
@@ -303,18 +332,24 @@ pub(super) fn busy(home: &Path, name: &str) -> Result<Vec<SweepRow>, CliError> {
 
 /// A target as the JSON of this program tells it.
 fn native(found: &Found, machine: &Machine) -> Result<Value, CliError> {
-    let pool = &found.definition.amlcompute;
-    let node = pool.node()?;
     let mut value = serde_json::to_value(&found.definition)
         .map_err(|error| CliError::failed("json", error.to_string()))?;
     if let Some(entries) = value.as_object_mut() {
         entries.insert("level".into(), json!(found.level));
         entries.insert("file".into(), json!(found.path));
-        entries.insert("slots".into(), json!(pool.nodes(machine)?));
-        entries.insert(
-            "node".into(),
-            json!({"cpus": node.cpus, "memory_gib": node.memory_gib, "gpus": node.gpus}),
-        );
+        match found.definition.section()? {
+            Section::Pool(pool) => {
+                let node = pool.node()?;
+                entries.insert("slots".into(), json!(pool.nodes(machine)?));
+                entries.insert(
+                    "node".into(),
+                    json!({"cpus": node.cpus, "memory_gib": node.memory_gib, "gpus": node.gpus}),
+                );
+            }
+            Section::Remote(SshOptions { slots, .. }) | Section::Slurm(SlurmOptions { slots, .. }) => {
+                entries.insert("slots".into(), json!(slots));
+            }
+        }
     }
     Ok(value)
 }
@@ -325,17 +360,66 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
         output.document(&document::document(native(found, &machine)?))?;
         return Ok(exit::OK);
     }
-    let pool = &found.definition.amlcompute;
-    output.text(&format!(
-        "{done}: {} ({} to {} nodes of {}, {} at a time on this computer)",
-        found.definition.name,
-        pool.min_nodes,
-        pool.max_nodes,
-        text::printable(&pool.vm_size),
-        pool.nodes(&machine)?,
-    ))?;
+    let name = &found.definition.name;
+    let what = match found.definition.section()? {
+        Section::Pool(pool) => format!(
+            "{} to {} nodes of {}, {} at a time on this computer",
+            pool.min_nodes,
+            pool.max_nodes,
+            text::printable(&pool.vm_size),
+            pool.nodes(&machine)?,
+        ),
+        Section::Remote(options) => {
+            let cores = || "as many trials as it has cores".into();
+            format!(
+                "{}, {} at a time",
+                options.address,
+                options.slots.map_or_else(cores, count)
+            )
+        }
+        Section::Slurm(options) => {
+            let partition = options
+                .partition
+                .as_ref()
+                .map_or("the default partition".into(), |name| text::printable(name));
+            let jobs = options
+                .slots
+                .map_or_else(|| "as many jobs as the sweep says".into(), count);
+            format!("{partition}, {jobs} at a time")
+        }
+    };
+    output.text(&format!("{done}: {name} ({what})"))?;
     output.note(&format!("file: {}", found.path.display()));
     Ok(exit::OK)
+}
+
+fn count(slots: u64) -> String {
+    slots.to_string()
+}
+
+/// Size, nodes and trials at once of a target, for a table.
+fn figures(found: &Found, machine: &Machine) -> Result<[String; 3], CliError> {
+    Ok(match found.definition.section()? {
+        Section::Pool(pool) => [
+            text::printable(&pool.vm_size),
+            format!("{}..{}", pool.min_nodes, pool.max_nodes),
+            pool.nodes(machine)?.to_string(),
+        ],
+        Section::Remote(options) => [
+            text::printable(&options.address),
+            "1".into(),
+            options.slots.map_or_else(|| "its cores".into(), count),
+        ],
+        Section::Slurm(options) => [
+            options
+                .partition
+                .as_ref()
+                .map(|name| text::printable(name))
+                .unwrap_or_default(),
+            String::new(),
+            options.slots.map_or_else(|| "as the sweep says".into(), count),
+        ],
+    })
 }
 
 /// Every target of a project folder.
@@ -385,13 +469,13 @@ fn list(path: &Path, globals: &Globals, output: &Output) -> Result<u8, CliError>
     for (name, found) in &all {
         row(match found {
             Ok(found) => {
-                let pool = &found.definition.amlcompute;
+                let [size, nodes, slots] = figures(found, &machine)?;
                 [
                     name.clone(),
-                    word("amlcompute"),
-                    text::printable(&pool.vm_size),
-                    format!("{}..{}", pool.min_nodes, pool.max_nodes),
-                    pool.nodes(&machine)?.to_string(),
+                    word(found.definition.kind.word()),
+                    size,
+                    nodes,
+                    slots,
                     word("Succeeded"),
                     word(match found.level {
                         Level::Project => "project",
@@ -449,15 +533,26 @@ fn show(arguments: &TargetName, globals: &Globals, output: &Output) -> Result<u8
 fn test(arguments: &TestTarget, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let home = home(&arguments.folder.path, globals)?;
     let name = pools::bare(&arguments.name);
+    let mut elsewhere = None;
     if !name.eq_ignore_ascii_case("local") {
-        pools::registry(&home).get(name)?;
+        let found = pools::registry(&home).get(name)?;
+        match found.definition.section()? {
+            Section::Pool(_) => {}
+            Section::Remote(options) => elsewhere = Some(ssh::probe(&pools::ssh(options, &home))),
+            Section::Slurm(options) => elsewhere = Some(pools::probe_slurm(options, &home)),
+        }
     }
     // Without a store nothing is left behind: the folder that the state folder would be made in is probed.
     let folder = home
         .ancestors()
         .find(|folder| folder.is_dir())
         .unwrap_or(Path::new("."));
-    let steps = probe::local(folder, Some(Path::new("python3")));
+    let steps = elsewhere.unwrap_or_else(|| probe::local(folder, Some(Path::new("python3"))));
+    told(name, &steps, output)
+}
+
+/// Shows the steps of a probe; the exit code that they mean.
+fn told(name: &str, steps: &[probe::Step], output: &Output) -> Result<u8, CliError> {
     let failed = steps
         .iter()
         .filter(|step| step.found.is_err() && !step.optional)
@@ -481,7 +576,7 @@ fn test(arguments: &TestTarget, globals: &Globals, output: &Output) -> Result<u8
             Column::number("ms", 0),
             Column::text("found", 0),
         ];
-        for step in &steps {
+        for step in steps {
             let (word, found) = match (&step.found, step.optional) {
                 (Ok(found), _) => ("ok", found),
                 (Err(found), true) => ("missing", found),

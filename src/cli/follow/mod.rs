@@ -3,7 +3,6 @@
 //! The same code serves `run`, `resume` (the engine works in another thread of this process) and `watch` (it works elsewhere): all
 //! three only read the store.
 
-mod margin;
 mod view;
 
 use crate::cli::error::CliError;
@@ -13,9 +12,10 @@ use crate::clock::iso;
 use crate::history::{CancelCause, TrialState};
 use crate::report::eta::Smooth;
 use crate::report::style::{Look, Span};
-use crate::report::{lines, live, number};
+use crate::report::{lines, live, number, text};
 use crate::store::row::{EventRow, TrialRow};
 use crate::store::{Store, TrialQuery};
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,8 +27,12 @@ const BATCH: u64 = 2000;
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Above so many trials, ends that bring no new best are not told one by one.
 const MANY: u64 = 200;
+/// Warnings of one code that are told without `-v`.
+const WARNINGS_MAX: u32 = 3;
 /// Above so many trials that exist already, their curves are not read when the view begins.
 const ROWS_MAX: u64 = 20_000;
+/// The same for ended trials, whose curves only the policy's threshold needs.
+const ENDED_MAX: u64 = 2_000;
 
 /// Where JSON lines of events go.
 pub(super) enum Events {
@@ -84,6 +88,7 @@ pub(super) struct Follower<'a> {
     beat: Instant,
     beat_ended: u64,
     notice: Option<String>,
+    warned: HashMap<String, u32>,
     above: Vec<String>,
 }
 
@@ -103,15 +108,27 @@ impl<'a> Follower<'a> {
         let sweep = store.sweep(id)?;
         let existing: u64 = sweep.trials.values().sum();
         let mut view = View::new(sweep, &store.experiment(id)?);
-        let rows = store.trials(id, &TrialQuery::default())?;
-        let metric = view.sweep.metric.clone().unwrap_or_default();
-        view.begin(&rows, |row| {
-            if existing > ROWS_MAX {
-                Vec::new()
-            } else {
-                store.curve(id, row.trial, &metric, None).unwrap_or_default()
+        if output.progress != Progress::None || !matches!(events, Events::None) {
+            // Ended trials are taken one by one, unless a policy compares the others with their reports.
+            let keeps_ended = view.judges() && existing <= ENDED_MAX;
+            let mut kept = Vec::new();
+            store.each_trial(id, &TrialQuery::default(), |row| {
+                if row.state.is_terminal() && !keeps_ended {
+                    view.begin(&row, &[]);
+                } else {
+                    kept.push(row);
+                }
+            })?;
+            let metric = view.sweep.metric.clone().unwrap_or_default();
+            for row in kept {
+                let curve = if existing > ROWS_MAX {
+                    Vec::new()
+                } else {
+                    store.curve(id, row.trial, &metric, None).unwrap_or_default()
+                };
+                view.begin(&row, &curve);
             }
-        });
+        }
         let beat_ended = view.counts.ended();
         let mut follower = Self {
             store,
@@ -127,6 +144,7 @@ impl<'a> Follower<'a> {
             beat: Instant::now(),
             beat_ended,
             notice: None,
+            warned: HashMap::new(),
             above: Vec::new(),
         };
         follower.begin();
@@ -164,7 +182,18 @@ impl<'a> Follower<'a> {
 
     /// Number of trials that run or start now.
     pub(super) fn running(&self) -> u64 {
+        if self.is_silent() {
+            let words = [TrialState::Preparing.word(), TrialState::Running.word()];
+            return self.store.sweep(&self.id).map_or(0, |sweep| {
+                words.iter().filter_map(|word| sweep.trials.get(*word)).sum()
+            });
+        }
         self.view.counts.running + self.view.counts.starting
+    }
+
+    /// Whether nobody wants to see anything before the end.
+    fn is_silent(&self) -> bool {
+        self.output.progress == Progress::None && matches!(self.events, Events::None)
     }
 
     /// Reads what is new and shows it; returns whether the sweep has ended.
@@ -173,7 +202,7 @@ impl<'a> Follower<'a> {
     /// That of the store, a closed pipe.
     pub(super) fn step(&mut self) -> Result<bool, CliError> {
         let mut ended = false;
-        loop {
+        while !self.is_silent() {
             let batch = self.store.events_since(Some(&self.id), self.seq, BATCH)?;
             let full = batch.len() as u64 == BATCH;
             for event in &batch {
@@ -246,6 +275,7 @@ impl<'a> Follower<'a> {
                 }
             }
             News::Notice(reason) => self.line(lines::line(&clock, "sweep", "notice", &reason), Look::Plain),
+            News::Warning { trial, code, message } => self.warning(&clock, trial, &code, &message),
             News::Anomaly(message) => {
                 if self.output.verbose > 0 {
                     self.line(lines::line(&clock, "sweep", "anomaly", &message), Look::Yellow);
@@ -253,6 +283,30 @@ impl<'a> Follower<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A warning of the engine that is in no event log, because nothing can be written now.
+    pub(super) fn warn(&mut self, code: &str, message: &str) {
+        let clock = clock_now();
+        self.warning(&clock, None, code, message);
+    }
+
+    /// The first of each code are told; trials of one sweep tend to have the same trouble.
+    fn warning(&mut self, clock: &str, trial: Option<u64>, code: &str, message: &str) {
+        let told = self.warned.entry(code.to_owned()).or_insert(0u32);
+        *told += 1;
+        let (told, all) = (*told, self.output.verbose > 0);
+        if told > WARNINGS_MAX && !all {
+            return;
+        }
+        let subject = trial.map_or("sweep".to_owned(), |trial| format!("trial {trial}"));
+        let more = if told == WARNINGS_MAX && !all {
+            " (further ones only with -v)"
+        } else {
+            ""
+        };
+        let facts = format!("[{code}] {}{more}", text::printable(message));
+        self.line(lines::line(clock, &subject, "warning", &facts), Look::Yellow);
     }
 
     fn ended(&mut self, clock: &str, row: &TrialRow) {

@@ -1,11 +1,10 @@
 //! What is known of a running sweep, kept up to date from its event log, and turned into the live block.
 
-use super::margin;
 use crate::config::Experiment;
 use crate::controller::{Record, SweepState};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Goal;
-use crate::policy::PolicySpec;
+use crate::policy::{self, Policy, PolicySpec};
 use crate::report::eta::{self, Eta};
 use crate::report::live::{Counts, LiveRow, LiveState};
 use crate::report::overview;
@@ -30,12 +29,12 @@ struct Open {
 }
 
 /// The view.
-#[derive(Debug)]
 pub(super) struct View {
     pub(super) sweep: SweepRow,
     read_at: Instant,
     sampler: String,
-    policy: PolicySpec,
+    /// Fed with what the controller's is fed with, asked only how far trials are from being stopped.
+    policy: Option<Box<dyn Policy>>,
     policy_words: String,
     goal: Goal,
     open: BTreeMap<u64, Open>,
@@ -45,7 +44,6 @@ pub(super) struct View {
     durations: VecDeque<u64>,
     best_so_far: Vec<f64>,
     top: Vec<(u64, f64, IndexMap<String, Value>)>,
-    best_at: Vec<f64>,
     names: Vec<String>,
     pub(super) incumbent: Option<u64>,
 }
@@ -63,6 +61,12 @@ pub(super) enum News {
     Sweep(SweepState),
     /// The sampler has nothing left, resources are short: worth a line.
     Notice(String),
+    /// Something is not as it should be, with a trial or the sweep.
+    Warning {
+        trial: Option<u64>,
+        code: String,
+        message: String,
+    },
     /// Something that cannot happen by the rules.
     Anomaly(String),
 }
@@ -75,7 +79,8 @@ impl View {
             sweep,
             read_at: Instant::now(),
             sampler: sampler_words(experiment),
-            policy: experiment.policy.clone(),
+            policy: (experiment.policy != PolicySpec::NoTermination)
+                .then(|| policy::build(&experiment.policy, goal)),
             policy_words: policy_words(&experiment.policy),
             goal,
             open: BTreeMap::new(),
@@ -85,7 +90,6 @@ impl View {
             durations: VecDeque::new(),
             best_so_far: Vec::new(),
             top: Vec::new(),
-            best_at: Vec::new(),
             names: experiment
                 .launch
                 .parameters
@@ -96,27 +100,33 @@ impl View {
         }
     }
 
-    /// Takes in the trials that exist when the view begins. `curve` is the reports of an open one.
-    pub(super) fn begin(&mut self, rows: &[TrialRow], mut curve: impl FnMut(&TrialRow) -> Vec<MetricPoint>) {
-        for row in rows {
-            self.created = self.created.max(row.trial + 1);
-            if row.state.is_terminal() {
-                self.end(row);
-                continue;
+    /// Whether the reports of ended trials say anything here.
+    pub(super) fn judges(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// Takes in a trial that exists when the view begins. `points` is its reports, as far as they are to be known.
+    pub(super) fn begin(&mut self, row: &TrialRow, points: &[MetricPoint]) {
+        self.created = self.created.max(row.trial + 1);
+        if let Some(policy) = &mut self.policy {
+            for point in points {
+                policy.report(row.trial, point.value);
             }
-            let points = curve(row);
-            let mut open = open(row);
-            open.step = points.last().map(|point| point.step);
-            open.started = row
-                .duration_ms
-                .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
-            for point in &points {
-                open.curve.push(point.value);
-                note_best(&mut self.best_at, self.goal, open.curve.len(), point.value);
-            }
-            self.counts.add(row.state, row.cause.as_ref());
-            self.open.insert(row.trial, open);
         }
+        if row.state.is_terminal() {
+            self.end(row);
+            return;
+        }
+        let mut open = open(row);
+        open.step = points.last().map(|point| point.step);
+        open.started = row
+            .duration_ms
+            .and_then(|ms| Instant::now().checked_sub(std::time::Duration::from_millis(ms)));
+        for point in points {
+            open.curve.push(point.value);
+        }
+        self.counts.add(row.state, row.cause.as_ref());
+        self.open.insert(row.trial, open);
     }
 
     /// A fresh row of the sweep.
@@ -138,6 +148,7 @@ impl View {
     }
 
     fn end(&mut self, row: &TrialRow) {
+        self.dropped(row.trial, row.state);
         self.counts.add(row.state, row.cause.as_ref());
         if let Some(duration) = row.duration_ms {
             self.durations.push_back(duration);
@@ -164,15 +175,33 @@ impl View {
         }
     }
 
+    /// The policy looks at a trial no more.
+    fn dropped(&mut self, trial: u64, state: TrialState) {
+        if let Some(policy) = &mut self.policy {
+            policy.end(trial, state);
+        }
+    }
+
     /// Takes in one event.
     pub(super) fn event(&mut self, event: &EventRow) -> News {
         if event.kind == "observed" {
             self.observed(event);
             return News::None;
         }
-        if event.kind == "warning" && event.data.get("code").is_some_and(|code| code == "exhausted") {
-            let message = event.data.get("message").and_then(serde_json::Value::as_str);
-            return message.map_or(News::None, |message| News::Notice(message.to_owned()));
+        if event.kind == "warning" {
+            let text = |key: &str| event.data.get(key).and_then(serde_json::Value::as_str);
+            let (code, message) = (
+                text("code").unwrap_or_default(),
+                text("message").unwrap_or_default(),
+            );
+            return match code {
+                "exhausted" => News::Notice(message.to_owned()),
+                code => News::Warning {
+                    trial: event.trial,
+                    code: code.to_owned(),
+                    message: message.to_owned(),
+                },
+            };
         }
         let Ok(record) = serde_json::from_value::<Record>(event.data.clone()) else {
             return News::None;
@@ -198,6 +227,9 @@ impl View {
                 superseded: true,
                 ..
             } => {
+                if let Some(policy) = &mut self.policy {
+                    policy.restart(trial);
+                }
                 if let Some(open) = self.open.get_mut(&trial) {
                     open.curve.clear();
                     open.started = None;
@@ -208,6 +240,9 @@ impl View {
             Record::TrialState {
                 trial, state, cause, ..
             } => {
+                if state == TrialState::CancelRequested {
+                    self.dropped(trial, TrialState::Canceled);
+                }
                 if let Some(open) = self.open.get_mut(&trial) {
                     remove(&mut self.counts, open);
                     open.state = state;
@@ -273,8 +308,9 @@ impl View {
                 .and_then(serde_json::Value::as_i64)
                 .unwrap_or(position),
         );
-        let interval = open.curve.len();
-        note_best(&mut self.best_at, self.goal, interval, value);
+        if let (Some(policy), Some(trial)) = (&mut self.policy, event.trial) {
+            policy.report(trial, value);
+        }
     }
 
     /// Milliseconds since the sweep began, by its own clock.
@@ -345,7 +381,7 @@ impl View {
                     step: open.step,
                     last: open.curve.last().copied(),
                     best,
-                    margin: margin::of(&self.policy, self.goal, &self.best_at, best, open.curve.len()),
+                    margin: self.policy.as_ref().and_then(|policy| policy.margin(*trial)),
                     curve: open.curve.clone(),
                     time_ms: time,
                     left_ms: median.zip(time).map(|(median, time)| median.saturating_sub(time)),
@@ -433,24 +469,6 @@ fn remove(counts: &mut Counts, open: &Open) {
     *slot = slot.saturating_sub(1);
 }
 
-/// Keeps the best value of all trials up to each interval.
-fn note_best(best_at: &mut Vec<f64>, goal: Goal, interval: usize, value: f64) {
-    let before = best_at.last().copied().unwrap_or(f64::NAN);
-    if best_at.len() < interval {
-        best_at.resize(interval, before);
-    }
-    if !value.is_finite() {
-        return;
-    }
-    for known in best_at.iter_mut().skip(interval.saturating_sub(1)) {
-        if known.is_finite() && !goal.better(value, *known) {
-            // Later intervals are at least as good as this one.
-            break;
-        }
-        *known = value;
-    }
-}
-
 /// `random seed 1234`.
 fn sampler_words(experiment: &Experiment) -> String {
     if experiment.space.is_empty() {
@@ -462,28 +480,4 @@ fn sampler_words(experiment: &Experiment) -> String {
 /// `Bandit(slack_factor 0.1)`; empty for none.
 pub(super) fn policy_words(policy: &PolicySpec) -> String {
     overview::policy(policy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn best_at_each_interval_is_a_prefix_best() {
-        let mut best = Vec::new();
-        for (interval, value) in [
-            (1, 0.5),
-            (2, 0.4),
-            (3, 0.7),
-            (1, 0.6),
-            (2, 0.65),
-            (3, 0.1),
-            (4, f64::NAN),
-        ] {
-            note_best(&mut best, Goal::Maximize, interval, value);
-        }
-        assert_eq!(best, [0.6, 0.65, 0.7, 0.7]);
-        note_best(&mut best, Goal::Maximize, 2, 0.9);
-        assert_eq!(best, [0.6, 0.9, 0.9, 0.9]);
-    }
 }

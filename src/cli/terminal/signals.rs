@@ -41,6 +41,11 @@ impl Signals {
         self.interrupts.load(Ordering::SeqCst) + self.terminations.load(Ordering::SeqCst)
     }
 
+    /// Whether Ctrl-C came: somebody sits there who may press it again.
+    pub fn interrupted(&self) -> bool {
+        self.interrupts.load(Ordering::SeqCst) > 0
+    }
+
     /// Whether the terminal went away: nobody watches any more, trials are to run on.
     pub fn hung_up(&self) -> bool {
         self.hangups.load(Ordering::SeqCst) > 0

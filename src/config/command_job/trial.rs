@@ -264,9 +264,12 @@ fn environment(entry: &Entry, context: &JobContext<'_>, found: &mut Diagnostics)
     let Some(mut fields) = Fields::open(&entry.value, "`environment`", found) else {
         return current();
     };
+    let image = fields
+        .given("image")
+        .and_then(|entry| entry.value.as_text())
+        .map(str::to_owned);
+    let dockerfile = fields.given("build").map(|entry| dockerfile(entry, context));
     fields.know(&[
-        "image",
-        "build",
         "os_type",
         "name",
         "version",
@@ -276,8 +279,7 @@ fn environment(entry: &Entry, context: &JobContext<'_>, found: &mut Diagnostics)
     ]);
     let conda = fields.given("conda_file");
     fields.finish(Unknown::Refuse, found);
-    let Some(conda) = conda else { return current() };
-    let mapping = match &conda.value.kind {
+    let mapping = conda.and_then(|conda| match &conda.value.kind {
         Kind::Map(_) => {
             let text = conda.value.to_json().to_string();
             let source = Source::new(format!("{} (conda_file)", found.source().name()), text);
@@ -286,10 +288,28 @@ fn environment(entry: &Entry, context: &JobContext<'_>, found: &mut Diagnostics)
             file
         }
         _ => conda_path(conda, context, found),
-    };
-    mapping.map_or_else(current, |file| EnvironmentSpec::Conda {
+    });
+    let inner = mapping.map_or_else(current, |file| EnvironmentSpec::Conda {
         dependencies: file.mapping,
-    })
+    });
+    if image.is_none() && dockerfile.is_none() {
+        return inner;
+    }
+    EnvironmentSpec::Docker {
+        image,
+        dockerfile: dockerfile.flatten(),
+        arguments: Vec::new(),
+        shm_size: None,
+        inner: Box::new(inner),
+    }
+}
+
+/// The text of the Dockerfile of `build: {path, dockerfile_path}`, if it is there.
+fn dockerfile(build: &Entry, context: &JobContext<'_>) -> Option<String> {
+    let text = |key: &str| build.value.get(key).and_then(Node::as_text);
+    let folder = join(context.folder, text("path")?);
+    let file = join(&folder, text("dockerfile_path").unwrap_or("Dockerfile"));
+    context.files.read(&file).ok().flatten()
 }
 
 fn conda_path(

@@ -14,7 +14,7 @@ pub(super) fn read(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<L
     if let Some((value, entry)) = total
         && value > 1000
     {
-        found.note(
+        found.warning(
             "portability",
             entry.value.span,
             "Azure ML allows at most 1,000 runs",
@@ -42,7 +42,17 @@ pub(super) fn read(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<L
                 );
             }
         }),
-        None => Some(DEFAULT_MINUTES),
+        None => {
+            let head = found.source().head();
+            found
+                .warning(
+                    "portability",
+                    head,
+                    "no `max_duration_minutes`: the sweep may take 10,080 minutes, a week",
+                )
+                .help("Azure ML's own tool fails without it; write  max_duration_minutes: 10080");
+            Some(DEFAULT_MINUTES)
+        }
     };
     let (total, concurrent, minutes) = (total?.0, concurrent?, minutes?);
     let max_total = total.unsigned_abs();

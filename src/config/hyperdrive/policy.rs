@@ -26,7 +26,7 @@ pub(super) fn read(entry: Option<&Entry>, found: &mut Diagnostics) -> Option<Pol
     let Some(entry) = entry else {
         let head = found.source().head();
         found
-            .note(
+            .warning(
                 "portability",
                 head,
                 "no `policy` section: no trial is stopped early",
@@ -36,7 +36,7 @@ pub(super) fn read(entry: Option<&Entry>, found: &mut Diagnostics) -> Option<Pol
     };
     if entry.value.is_null() {
         found
-            .note(
+            .warning(
                 "portability",
                 entry.key_span,
                 "`policy` is empty: no trial is stopped early",

@@ -59,7 +59,7 @@ pub(super) fn read(entry: &Entry, found: &mut Diagnostics) -> Option<Space> {
         }
         Kind::Map(entries) => {
             found
-                .note("portability", entry.key_span, "`parameter_space` is a map")
+                .warning("portability", entry.key_span, "`parameter_space` is a map")
                 .help("Azure ML takes a list:  - name: NAME");
             for parameter in entries {
                 match read_item(&parameter.value, Some(parameter), found) {

@@ -6,6 +6,7 @@
 
 mod duplicates;
 mod find;
+mod local;
 mod naming;
 mod run;
 
@@ -321,6 +322,7 @@ impl<'a> Resolver<'a> {
         }
         experiment.tags.extend(request.tags.clone());
         experiment.resume_from.extend(request.resume_from.iter().cloned());
+        self.limits_of_local(&experiment);
         experiment.launch.environment = chosen(experiment.launch.environment, request.environment);
         self.name(&mut experiment)?;
         Some(experiment)

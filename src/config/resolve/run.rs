@@ -45,15 +45,15 @@ impl Resolver<'_> {
             .flat_map(|hyperdrive| &hyperdrive.parameters)
             .filter_map(|binding| binding.argument.clone())
             .collect();
-        let allowed = [
+        let said = [
             Some(&section),
             hyperdrive.as_ref().map(|hyperdrive| &hyperdrive.section),
         ]
         .into_iter()
         .flatten()
         .find_map(|section| section.extensions.get("allow_duplicate_arguments"))
-        .and_then(Json::as_bool)
-        .unwrap_or(false);
+        .and_then(Json::as_bool);
+        let allowed = self.request.allow_duplicate_arguments || said.unwrap_or(false);
         let launch = self.launch(&mut found, &map, |resolver, config, arguments| {
             duplicates::check(
                 source,

@@ -96,6 +96,12 @@ fn running() -> Json {
             "description": "largest captured log of a trial",
             "type": "integer", "minimum": 1, "maximum": 1 << 20,
         },
+        "azureml_shim": boolean("offer overdrive's own `azureml` package to scripts"),
+        "mlflow_endpoint": boolean("offer a tracking endpoint to MLflow clients"),
+        "mlflow_create": {
+            "description": "what an MLflow run without a parent is: the trial itself, or a child of it",
+            "enum": ["trial", "child"],
+        },
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),
         "tags": table("tags", scalar()),

@@ -94,21 +94,35 @@ fn logbase(entry: &Entry, found: &mut Diagnostics) -> Option<f64> {
     value
 }
 
+/// Draws by powers of `logbase`; whether the distribution is one of those that do. Powers of a base below 1 are those of its
+/// inverse with the sign of the exponent turned, so that a distribution always grows with its exponent.
+fn rebase(distribution: &mut Distribution, logbase: f64) -> bool {
+    let turned = logbase < 1.0;
+    let power = if turned { logbase.recip() } else { logbase };
+    match distribution {
+        Distribution::Loguniform { low, high, base } | Distribution::Qloguniform { low, high, base, .. } => {
+            if turned {
+                (*low, *high) = (-*high, -*low);
+            }
+            *base = power;
+        }
+        Distribution::Lognormal { mu, base, .. } | Distribution::Qlognormal { mu, base, .. } => {
+            if turned {
+                *mu = -*mu;
+            }
+            *base = power;
+        }
+        _ => return false,
+    }
+    true
+}
+
 /// Whether the algorithm suits the space; puts the base into its logarithmic distributions.
 pub(super) fn suits(algorithm: &Algorithm, space: &mut Space, found: &mut Diagnostics) {
     if let Some((logbase, span)) = algorithm.logbase {
         let mut used = false;
         for parameter in &mut space.space.parameters {
-            match &mut parameter.distribution {
-                Distribution::Loguniform { base, .. }
-                | Distribution::Qloguniform { base, .. }
-                | Distribution::Lognormal { base, .. }
-                | Distribution::Qlognormal { base, .. } => {
-                    *base = logbase;
-                    used = true;
-                }
-                _ => {}
-            }
+            used |= rebase(&mut parameter.distribution, logbase);
         }
         if !used {
             found
@@ -118,6 +132,15 @@ pub(super) fn suits(algorithm: &Algorithm, space: &mut Space, found: &mut Diagno
     }
     for (parameter, span) in space.space.parameters.iter().zip(&space.spans) {
         let distribution = &parameter.distribution;
+        if let Some(mistake) = distribution.mistake() {
+            found
+                .error(
+                    "argument-range",
+                    *span,
+                    format!("`{}` cannot be drawn", parameter.name),
+                )
+                .label(mistake);
+        }
         match algorithm.kind {
             "grid" if !matches!(distribution, Distribution::Choice { .. }) => {
                 let diagnostic = found.error(

@@ -5,9 +5,9 @@
 
 use crate::config::command_job::is_name;
 use crate::config::command_job::scalars::{integer, number, wrong};
-use crate::config::expression::{EXPRESSIONS, advise};
+use crate::config::expression::{advise, called, no_options, of_numbers, unknown};
 use crate::config::{ParameterBinding, Shape};
-use crate::diagnostic::{Diagnostics, Entry, Fields, Kind, Node, Span, Unknown, nearest};
+use crate::diagnostic::{Diagnostics, Entry, Fields, Kind, Node, Span, Unknown};
 use crate::space::{Condition, Distribution, Parameter, SearchSpace, Value};
 use indexmap::IndexMap;
 
@@ -97,20 +97,9 @@ fn expression(
 
 fn name(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> {
     let text = entry.value.as_str().unwrap_or_default();
-    let hit = EXPRESSIONS
-        .into_iter()
-        .find(|name| name.eq_ignore_ascii_case(text));
+    let hit = called(text);
     if hit.is_none() {
-        let near = nearest(text, EXPRESSIONS);
-        let diagnostic = found.error(
-            "unknown-expression",
-            entry.value.span,
-            format!("`{text}` is not a sampling expression"),
-        );
-        diagnostic.expected(EXPRESSIONS.join(", "));
-        if let Some(near) = near {
-            diagnostic.suggest(entry.value.span, near);
-        }
+        unknown(text, entry.value.span, found);
     }
     hit
 }
@@ -155,9 +144,7 @@ fn options(
     found: &mut Diagnostics,
 ) -> Option<Shape> {
     if items.is_empty() {
-        found
-            .error("values-count", span, "`choice` needs at least one option")
-            .label("none is given");
+        no_options(span, found);
         return None;
     }
     if items.iter().any(|item| item.as_map().is_some()) {
@@ -322,36 +309,7 @@ fn build(
             .label(format!("{q} is not"));
         return None;
     }
-    let q = q.map_or(1.0, |(q, _)| q);
-    let base = std::f64::consts::E;
-    Some(match kind {
-        "uniform" => Distribution::Uniform { low: a, high: b },
-        "quniform" => Distribution::Quniform { low: a, high: b, q },
-        "loguniform" => Distribution::Loguniform {
-            low: a,
-            high: b,
-            base,
-        },
-        "qloguniform" => Distribution::Qloguniform {
-            low: a,
-            high: b,
-            q,
-            base,
-        },
-        "normal" => Distribution::Normal { mu: a, sigma: b },
-        "qnormal" => Distribution::Qnormal { mu: a, sigma: b, q },
-        "lognormal" => Distribution::Lognormal {
-            mu: a,
-            sigma: b,
-            base,
-        },
-        _ => Distribution::Qlognormal {
-            mu: a,
-            sigma: b,
-            q,
-            base,
-        },
-    })
+    Some(of_numbers(kind, a, b, q.map_or(1.0, |(q, _)| q)))
 }
 
 /// The form on the wire: `["uniform", [0, 1]]`, `["choice", [["a", "b"]]]`.

@@ -1,11 +1,13 @@
 //! The doorbell: a datagram socket that runners and other processes ring after they have written something down. Best effort;
 //! whoever waits also looks by itself now and then.
 
+use crate::runner::spec::TOLD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest path of a socket that the kernel takes, without its end mark.
@@ -19,6 +21,7 @@ const DEAF: Duration = Duration::from_millis(10);
 pub struct Bell {
     socket: OnceLock<UnixDatagram>,
     path: PathBuf,
+    called: AtomicBool,
 }
 
 impl Bell {
@@ -44,6 +47,7 @@ impl Bell {
         Self {
             socket: OnceLock::new(),
             path,
+            called: AtomicBool::new(true),
         }
     }
 
@@ -92,7 +96,15 @@ impl Bell {
             if socket.recv(&mut sink).is_err() {
                 break;
             }
+            if sink[0] != TOLD {
+                self.called.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Whether somebody other than a runner has rung since the last question; true at first, and always without a socket.
+    pub fn was_called(&self) -> bool {
+        self.called.swap(false, Ordering::Relaxed) || self.socket.get().is_none()
     }
 }
 
@@ -107,7 +119,7 @@ impl Drop for Bell {
 }
 
 /// Rings the bell at `path`, if anybody listens.
-pub(super) fn ring(path: &Path) {
+pub(in crate::target) fn ring(path: &Path) {
     if let Ok(socket) = UnixDatagram::unbound()
         && socket.set_nonblocking(true).is_ok()
     {

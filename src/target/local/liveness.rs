@@ -1,28 +1,48 @@
 //! Whether a runner lives: by its claim, or by what was started and has not claimed yet.
 
-use super::super::Liveness;
+use super::super::{Fate, Liveness};
 use crate::process::{Identity, Presence};
 use std::path::Path;
 use std::process::Child;
 
+/// Why an attempt with a claim of nobody is over.
+const KEPT_OUT: &str = "the attempt was given up before a runner claimed it";
+
 /// A runner that this process started.
-pub(super) struct Started {
-    pub(super) child: Child,
+#[derive(Debug)]
+pub(super) enum Started {
+    /// A child of this process.
+    Child(Child),
+    /// Forked by the fork server, and nobody's child to wait for.
+    Fork {
+        /// Its process id.
+        pid: i32,
+        /// Its start time in clock ticks since boot; 0 if it ended at once.
+        start_ticks: u64,
+    },
 }
 
 impl Started {
-    pub(super) fn new(child: Child) -> Self {
-        Self { child }
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Child(child) => i32::try_from(child.id()).unwrap_or(0),
+            Self::Fork { pid, .. } => *pid,
+        }
     }
 
     /// Whether this is the process that `claim` names: a child that was not waited for keeps its id.
     fn is(&self, claim: &Identity) -> bool {
-        i32::try_from(self.child.id()) == Ok(claim.pid)
+        self.pid() == claim.pid
     }
 
-    /// Whether it ended; also clears it from the process table.
+    /// Whether it ended; also clears a child from the process table.
     fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        match self {
+            Self::Child(child) => !matches!(child.try_wait(), Ok(None)),
+            Self::Fork { pid, start_ticks } => {
+                matches!(crate::process::look(*pid), Ok(ticks) if ticks != Some(*start_ticks))
+            }
+        }
     }
 }
 
@@ -38,6 +58,8 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
         };
     }
     match known {
+        // A claim of nobody: it was taken so that no runner starts.
+        Some(claim) if claim.pid == 0 => Liveness::Over(Fate::Canceled, KEPT_OUT.into()),
         // Our own child is asked directly, which takes one call instead of eight.
         Some(claim)
             if claim.boot_id == crate::clock::boot_id()
@@ -63,7 +85,7 @@ pub(super) fn of(folder: &Path, mut started: Option<&mut Started>, known: &mut O
             // A claim may appear between the two looks; then the next call sees it.
             Some(started) => {
                 if started.has_ended() && matches!(claim(folder), Ok(None)) {
-                    let pid = started.child.id();
+                    let pid = started.pid();
                     Liveness::Dead(format!(
                         "runner {pid} ended before it claimed the attempt{}",
                         last_words(folder)
@@ -87,9 +109,7 @@ fn claim(folder: &Path) -> std::io::Result<Option<Identity>> {
 }
 
 fn death(folder: &Path, claim: &Identity) -> String {
-    if claim.pid == 0 {
-        "the attempt was given up before a runner claimed it".into()
-    } else if claim.boot_id != crate::clock::boot_id() {
+    if claim.boot_id != crate::clock::boot_id() {
         "the machine was restarted".into()
     } else {
         // What it could not even write into a journal.

@@ -3,10 +3,11 @@
 //! A runner is a child that nobody depends on: it makes a session of its own, outlives the controller, and its end is told by its
 //! journal or proved by its identity (boot id, process id, start time), never by an exit status.
 
-mod bell;
+pub(super) mod bell;
+mod forks;
 mod gpu;
 mod liveness;
-mod reader;
+pub(super) mod reader;
 
 pub use bell::Bell;
 pub use gpu::visible_devices;
@@ -14,6 +15,8 @@ pub use gpu::visible_devices;
 use super::{AttemptRef, Chunk, ComputeTarget, Liveness, TargetError};
 use crate::process::Identity;
 use crate::runner::AttemptSpec;
+use crate::runner::fork_server::{Answer, RUNNER_LOG};
+use forks::Forks;
 use liveness::Started;
 use reader::Readers;
 use rustix::io::Errno;
@@ -41,6 +44,8 @@ pub struct LocalOptions {
     pub executable: PathBuf,
     /// Its arguments before the attempt's folder.
     pub arguments: Vec<OsString>,
+    /// Whether the program with these arguments and `--serve` is a fork server ([`crate::runner::fork_server`]).
+    pub fork_server: bool,
     /// Devices to hand out by `CUDA_VISIBLE_DEVICES`, one per trial, the least used first; empty = leave the variable alone.
     pub devices: Vec<String>,
 }
@@ -52,6 +57,7 @@ impl Default for LocalOptions {
             slots: None,
             executable: "/proc/self/exe".into(),
             arguments: vec!["runner".into()],
+            fork_server: true,
             devices: Vec::new(),
         }
     }
@@ -70,6 +76,7 @@ struct State {
     started: HashMap<PathBuf, Started>,
     /// Runners that ended and whose entry in the process table was not yet cleared.
     ended: Vec<Child>,
+    forks: Forks,
     readers: Readers,
     claims: HashMap<PathBuf, Option<Identity>>,
     devices: HashMap<PathBuf, usize>,
@@ -111,6 +118,31 @@ impl LocalTarget {
         }
     }
 
+    /// Starts the program for one attempt.
+    fn spawn(&self, folder: &std::path::Path, device: Option<String>) -> Result<Child, TargetError> {
+        let log = folder.join(RUNNER_LOG);
+        let errors = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&log)
+            .map_err(|error| self.failed(&log.display().to_string(), &error))?;
+        let mut command = Command::new(&self.options.executable);
+        command
+            .args(&self.options.arguments)
+            .arg(folder)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors);
+        if let Some(device) = device {
+            command.env("CUDA_VISIBLE_DEVICES", device);
+        }
+        command
+            .spawn()
+            .map_err(|error| self.failed(&self.options.executable.display().to_string(), &error))
+    }
+
     /// The least used device, taken for the attempt.
     fn device(&self, state: &mut State, folder: &std::path::Path) -> Option<String> {
         let devices = &self.options.devices;
@@ -135,39 +167,39 @@ impl ComputeTarget for LocalTarget {
     }
 
     fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
-        let log = attempt.folder.join("runner.log");
-        let errors = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&log)
-            .map_err(|error| self.failed(&log.display().to_string(), &error))?;
-        let mut command = Command::new(&self.options.executable);
-        command
-            .args(&self.options.arguments)
-            .arg(&attempt.folder)
-            .current_dir(&attempt.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors);
-        let mut state = self.state();
-        if !spec.env.contains_key("CUDA_VISIBLE_DEVICES")
-            && let Some(device) = self.device(&mut state, &attempt.folder)
-        {
-            command.env("CUDA_VISIBLE_DEVICES", device);
-        }
-        let child = match command.spawn() {
-            Ok(child) => child,
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let device = if spec.env.contains_key("CUDA_VISIBLE_DEVICES") {
+            None
+        } else {
+            self.device(state, &attempt.folder)
+        };
+        // A fork has the environment of its server.
+        let forked = match device {
+            None => state.forks.fork(&self.options, &attempt.folder),
+            Some(_) => None,
+        };
+        let started = match forked {
+            Some(Answer::Forked { pid, start_ticks }) => Ok(Started::Fork { pid, start_ticks }),
+            Some(Answer::Refused { errno }) => Err(self.failed(
+                &self.options.executable.display().to_string(),
+                &std::io::Error::from_raw_os_error(errno),
+            )),
+            None => self.spawn(&attempt.folder, device).map(Started::Child),
+        };
+        match started {
+            Ok(started) => {
+                let before = state.started.insert(attempt.folder.clone(), started);
+                if let Some(Started::Child(before)) = before {
+                    state.ended.push(before);
+                }
+                Ok(())
+            }
             Err(error) => {
                 state.devices.remove(&attempt.folder);
-                return Err(self.failed(&self.options.executable.display().to_string(), &error));
+                Err(error)
             }
-        };
-        let started = Started::new(child);
-        if let Some(before) = state.started.insert(attempt.folder.clone(), started) {
-            state.ended.push(before.child);
         }
-        Ok(())
     }
 
     fn follow(&self, cursors: &[(AttemptRef, u64)]) -> Result<Vec<Chunk>, TargetError> {
@@ -219,6 +251,11 @@ impl ComputeTarget for LocalTarget {
         }
     }
 
+    fn withdraw(&self, attempt: &AttemptRef) {
+        // Not there: nothing was asked for.
+        let _ = std::fs::remove_file(attempt.folder.join("cancel"));
+    }
+
     fn wait(&self, timeout: Duration) {
         self.bell.wait(timeout);
     }
@@ -229,8 +266,8 @@ impl ComputeTarget for LocalTarget {
         state.readers.forget(&attempt.folder);
         state.claims.remove(&attempt.folder);
         state.devices.remove(&attempt.folder);
-        if let Some(started) = state.started.remove(&attempt.folder) {
-            state.ended.push(started.child);
+        if let Some(Started::Child(child)) = state.started.remove(&attempt.folder) {
+            state.ended.push(child);
         }
         state
             .ended

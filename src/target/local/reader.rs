@@ -15,14 +15,14 @@ const ROUND_BYTES: usize = 256 << 10;
 
 /// Open journals by folder.
 #[derive(Default)]
-pub(super) struct Readers {
+pub(in crate::target) struct Readers {
     open: HashMap<PathBuf, (File, u64)>,
     round: u64,
 }
 
 impl Readers {
     /// The bytes of the journal from `offset` on.
-    pub(super) fn read(&mut self, folder: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    pub(in crate::target) fn read(&mut self, folder: &Path, offset: u64) -> io::Result<Vec<u8>> {
         self.round += 1;
         if !self.open.contains_key(folder) {
             if self.open.len() >= OPEN_MAX {
@@ -56,7 +56,7 @@ impl Readers {
     }
 
     /// Closes the journal; the next read opens it anew (network file systems show new bytes only then).
-    pub(super) fn forget(&mut self, folder: &Path) {
+    pub(in crate::target) fn forget(&mut self, folder: &Path) {
         self.open.remove(folder);
     }
 

@@ -15,6 +15,7 @@ fn target(script: &str) -> LocalTarget {
     let options = LocalOptions {
         executable: "/bin/sh".into(),
         arguments: vec!["-c".into(), script.into(), "sh".into()],
+        fork_server: false,
         ..LocalOptions::default()
     };
     LocalTarget::new(options, bell())

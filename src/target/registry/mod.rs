@@ -4,6 +4,8 @@
 //! compared without case. `local` is this computer and has no file. See `docs/reference/targets.md`.
 
 use super::pool::{Pool, PoolError};
+use super::slurm::{SlurmOptions, SlurmProblem};
+use super::ssh::{SshOptions, SshProblem};
 use crate::diagnostic::nearest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,30 @@ const FOLDER: &str = "compute";
 pub enum Kind {
     /// An elastic pool.
     AmlCompute,
+    /// A machine that is reached by SSH.
+    #[serde(alias = "ssh")]
+    Remote,
+    /// A Slurm cluster.
+    Slurm,
+}
+
+impl Kind {
+    /// The word in files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AmlCompute => "amlcompute",
+            Self::Remote => "remote",
+            Self::Slurm => "slurm",
+        }
+    }
+
+    /// Whether what it names existed before and is only let go of.
+    pub fn is_attached(self) -> bool {
+        match self {
+            Self::AmlCompute => false,
+            Self::Remote | Self::Slurm => true,
+        }
+    }
 }
 
 /// The content of a target's file.
@@ -47,8 +73,63 @@ pub struct Definition {
     /// When it was changed by a command, ISO 8601 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_on: Option<String>,
-    /// The pool.
-    pub amlcompute: Pool,
+    /// The pool, of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amlcompute: Option<Pool>,
+    /// How the machine is reached, of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<SshOptions>,
+    /// How jobs are submitted, of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmOptions>,
+}
+
+/// The section that a target's kind calls for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Section<'a> {
+    /// Of a pool.
+    Pool(&'a Pool),
+    /// Of a machine by SSH.
+    Remote(&'a SshOptions),
+    /// Of a Slurm cluster.
+    Slurm(&'a SlurmOptions),
+}
+
+impl Definition {
+    /// The section of its kind.
+    ///
+    /// # Errors
+    /// [`RegistryError::Section`] if it is missing, or another one is there too.
+    pub fn section(&self) -> Result<Section<'_>, RegistryError> {
+        let sections = [
+            self.amlcompute.is_some(),
+            self.remote.is_some(),
+            self.slurm.is_some(),
+        ];
+        if sections.iter().filter(|there| **there).count() <= 1 {
+            let section = match self.kind {
+                Kind::AmlCompute => self.amlcompute.as_ref().map(Section::Pool),
+                Kind::Remote => self.remote.as_ref().map(Section::Remote),
+                Kind::Slurm => self.slurm.as_ref().map(Section::Slurm),
+            };
+            if let Some(section) = section {
+                return Ok(section);
+            }
+        }
+        Err(RegistryError::Section(self.kind.word()))
+    }
+
+    /// Whether it can be worked with.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), RegistryError> {
+        match self.section()? {
+            Section::Pool(pool) => Ok(pool.check()?),
+            Section::Remote(options) => Ok(options.check()?),
+            Section::Slurm(options) => Ok(options.check()?),
+        }
+    }
 }
 
 /// Where a target's file lies.
@@ -106,9 +187,18 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// Not exactly the section that the kind calls for.
+    #[error("a target of type `{0}` has the section `{0}`, and no other")]
+    Section(&'static str),
     /// The pool cannot be worked with.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// The machine cannot be worked with.
+    #[error(transparent)]
+    Ssh(#[from] SshProblem),
+    /// The cluster cannot be worked with.
+    #[error(transparent)]
+    Slurm(#[from] SlurmProblem),
     /// The system refused.
     #[error("`{path}`: {source}", path = .path.display())]
     File {
@@ -217,7 +307,7 @@ impl Registry {
     /// [`RegistryError`]; nothing was written.
     pub fn create(&self, level: Level, definition: &Definition) -> Result<Found, RegistryError> {
         check_name(&definition.name)?;
-        definition.amlcompute.check()?;
+        definition.check()?;
         match self.find(&definition.name) {
             Err(RegistryError::NotFound { .. }) => {}
             Ok((name, path, _)) => return Err(RegistryError::Exists { name, path }),
@@ -241,7 +331,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]; the file is as it was.
     pub fn update(&self, found: &Found) -> Result<(), RegistryError> {
-        found.definition.amlcompute.check()?;
+        found.definition.check()?;
         write(&found.path, &found.definition, true)
     }
 
@@ -306,7 +396,7 @@ fn read(name: &str, path: PathBuf, level: Level) -> Result<Found, RegistryError>
         }
     };
     let trouble = if definition.name.eq_ignore_ascii_case(name) {
-        definition.amlcompute.check().err().map(|error| error.to_string())
+        definition.check().err().map(|error| error.to_string())
     } else {
         Some(format!("it calls itself `{}`", definition.name))
     };

@@ -11,7 +11,9 @@ fn definition(name: &str) -> Definition {
         tags: IndexMap::from([("team".to_owned(), "a: b".to_owned())]),
         created_on: Some("2026-01-01T00:00:00.000Z".into()),
         modified_on: None,
-        amlcompute: Pool {
+        remote: None,
+        slurm: None,
+        amlcompute: Some(Pool {
             vm_size: "STANDARD_D3_V2".into(),
             min_nodes: 0,
             max_nodes: 4,
@@ -21,7 +23,7 @@ fn definition(name: &str) -> Definition {
             memory_gib: None,
             gpus: None,
             admin_username: None,
-        },
+        }),
     }
 }
 
@@ -41,7 +43,7 @@ fn what_is_written_is_read_again() {
     assert_eq!(made.path, folder.path().join("state/compute/cpu-cluster.yml"));
     let mut found = registry.get("CPU-Cluster").unwrap();
     assert_eq!(found, made);
-    found.definition.amlcompute.max_nodes = 9;
+    found.definition.amlcompute.as_mut().unwrap().max_nodes = 9;
     registry.update(&found).unwrap();
     assert_eq!(
         registry
@@ -49,6 +51,7 @@ fn what_is_written_is_read_again() {
             .unwrap()
             .definition
             .amlcompute
+            .unwrap()
             .max_nodes,
         9
     );
@@ -82,7 +85,7 @@ fn the_project_wins_over_the_user() {
         Err(RegistryError::Exists { .. })
     ));
     // Written by hand.
-    own.amlcompute.max_nodes = 1;
+    own.amlcompute.as_mut().unwrap().max_nodes = 1;
     let path = folder.path().join("state/compute/Shared.yml");
     write(&path, &own, true).unwrap();
     assert_eq!(registry.get("shared").unwrap().path, path);
@@ -117,14 +120,8 @@ fn files_by_hand_are_read_and_their_errors_told() {
         "short.yml",
         "name: short\ntype: amlcompute\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
     );
-    let short = registry.get("short").unwrap().definition;
-    assert_eq!(
-        (
-            short.amlcompute.idle_seconds_before_scaledown,
-            short.amlcompute.min_nodes
-        ),
-        (120, 0)
-    );
+    let short = registry.get("short").unwrap().definition.amlcompute.unwrap();
+    assert_eq!((short.idle_seconds_before_scaledown, short.min_nodes), (120, 0));
     for (name, text, told) in [
         (
             "typo",
@@ -133,8 +130,23 @@ fn files_by_hand_are_read_and_their_errors_told() {
         ),
         (
             "kind",
-            "name: kind\ntype: slurm\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
-            "slurm",
+            "name: kind\ntype: abacus\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
+            "abacus",
+        ),
+        (
+            "section",
+            "name: section\ntype: remote\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
+            "section",
+        ),
+        (
+            "ssh",
+            "name: ssh\ntype: remote\nremote: {address: -oProxyCommand=x}\n",
+            "ProxyCommand",
+        ),
+        (
+            "secret",
+            "name: secret\ntype: remote\nremote: {address: gpu1, secret: hunter2}\n",
+            "env:NAME",
         ),
         (
             "other",
@@ -154,7 +166,7 @@ fn files_by_hand_are_read_and_their_errors_told() {
     }
     put("no_target.yml", "");
     put("notes.txt", "");
-    assert_eq!(registry.list().unwrap().len(), 6);
+    assert_eq!(registry.list().unwrap().len(), 9);
     let error = registry.get("shrot").unwrap_err();
     assert!(matches!(error, RegistryError::NotFound { near: Some(near), .. } if near == "short"));
     // One that cannot be read can be removed all the same.
@@ -165,7 +177,7 @@ fn files_by_hand_are_read_and_their_errors_told() {
 fn nothing_is_half_created() {
     let (folder, registry) = registry();
     let mut wrong = definition("wrong");
-    wrong.amlcompute.vm_size = "moon".into();
+    wrong.amlcompute.as_mut().unwrap().vm_size = "moon".into();
     assert!(matches!(
         registry.create(Level::Project, &wrong),
         Err(RegistryError::Pool(_))

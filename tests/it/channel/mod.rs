@@ -7,4 +7,4 @@ mod mlflow_clients;
 mod mlflow_protocol;
 mod scan;
 mod trial;
-mod venv;
+pub(crate) mod venv;

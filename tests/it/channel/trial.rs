@@ -40,7 +40,8 @@ impl Trial {
         config.sweep = Some("HD_7".to_owned());
         change(&mut config);
         let sink = Arc::new(Memory::default());
-        let endpoint = Endpoint::bind(config, sink.clone()).unwrap();
+        let mut endpoint = Endpoint::bind(config, sink.clone()).unwrap();
+        endpoint.serve().unwrap();
         Self {
             folder,
             endpoint,

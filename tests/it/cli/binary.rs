@@ -13,11 +13,15 @@ pub(super) fn overdrive() -> Command {
         "CLICOLOR_FORCE",
         "CLICOLOR",
         "CI",
+        "GITHUB_ACTIONS",
+        "GITLAB_CI",
+        "TF_BUILD",
     ] {
         command.env_remove(name);
     }
     command
         .env("LC_ALL", "C.UTF-8")
+        .env("XDG_CONFIG_HOME", "/nonexistent")
         .env("TZ", "UTC")
         .env("COLUMNS", "100");
     command

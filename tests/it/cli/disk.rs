@@ -29,13 +29,31 @@ impl Mount {
         self.0.path()
     }
 
-    /// Takes all the room there is.
-    fn fill(&self) -> PathBuf {
-        let path = self.path().join("filler");
+    /// Takes all the room there is, to the last page.
+    fn fill(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
         let mut file = fs::File::create(&path).unwrap();
-        let block = vec![1_u8; 64 << 10];
-        while file.write_all(&block).is_ok() {}
+        for block in [vec![1_u8; 64 << 10], vec![1; 4 << 10]] {
+            while file.write_all(&block).is_ok() {}
+        }
         path
+    }
+}
+
+/// A small file system, or the word that the test was left out.
+#[expect(clippy::print_stderr, reason = "what was left out must be seen")]
+fn mounted(test: &str) -> Option<Mount> {
+    match Mount::new(64) {
+        Ok(mount) => Some(mount),
+        Err(reason) => {
+            eprintln!("left out (needs to mount a tmpfs: {}): {test}", reason.trim());
+            assert_ne!(
+                std::env::var("OVERDRIVE_TEST_TIER").as_deref(),
+                Ok("full"),
+                "{reason}"
+            );
+            None
+        }
     }
 }
 
@@ -47,20 +65,8 @@ impl Drop for Mount {
 
 #[test]
 fn a_full_disk_pauses_the_sweep_until_there_is_room() {
-    let mount = match Mount::new(64) {
-        Ok(mount) => mount,
-        Err(reason) => {
-            eprintln!(
-                "left out (needs to mount a tmpfs: {}): a_full_disk",
-                reason.trim()
-            );
-            assert_ne!(
-                std::env::var("OVERDRIVE_TEST_TIER").as_deref(),
-                Ok("full"),
-                "{reason}"
-            );
-            return;
-        }
+    let Some(mount) = mounted("a_full_disk") else {
+        return;
     };
     let body = r#"log="$SEEN/${AZUREML_RUN_ID##*_}-$$"
 i=0
@@ -85,7 +91,7 @@ while [ $i -lt 60 ]; do echo "score=$i.$$"; echo "$i.$$" >> "$log"; i=$((i + 1))
         }
     };
     until("running trials", || show("trials")["Running"] == 2);
-    let filler = mount.fill();
+    let filler = mount.fill("filler");
     until("the pause", || show("state") == "Paused");
     let reason = show("reason");
     assert!(
@@ -123,4 +129,68 @@ while [ $i -lt 60 ]; do echo "score=$i.$$"; echo "$i.$$" >> "$log"; i=$((i + 1))
     let seen: usize = project.lines_seen().iter().map(|(_, lines)| lines.len()).sum();
     assert_eq!(kept.lines().count() - 1, seen, "every number is there once");
     assert_eq!(seen as u64, total * 60);
+}
+
+/// The room that the reserve gave back is taken as well: nothing is started any more, scripts go on and end, and once there is room
+/// again every end and every number that their journals took is found.
+#[test]
+fn a_disk_that_fills_up_again_loses_nothing_either() {
+    let Some(mount) = mounted("a_disk_that_fills_up_again") else {
+        return;
+    };
+    let body = r#"log="$SEEN/${AZUREML_RUN_ID##*_}-$$"
+: > "$log"; i=0
+until [ -e "$SEEN/go" ] || [ $i = 600 ]; do i=$((i + 1)); echo "score=$i"; sleep 0.05; done
+echo "score=1000"; echo 1000 >> "$log""#;
+    let project = Project::new(body, &Sweep::default());
+    let home = mount.path().join("state");
+    let home = home.to_str().unwrap();
+    let mut child = project.start(&["--home", home, "run", "hdconfig.yml", "--json"]);
+    let show = || -> serde_json::Value {
+        let output = project.run(&["--home", home, "show", "--json"]);
+        match output.status.success() {
+            true => json(&output),
+            false => serde_json::Value::Null,
+        }
+    };
+    until("running trials", || show()["trials"]["Running"] == 2);
+    let filler = mount.fill("filler");
+    until("the pause", || show()["state"] == "Paused");
+    let second = mount.fill("second");
+    fs::write(project.seen().join("go"), "").unwrap();
+    until("the end of the running scripts", || {
+        let entries = fs::read_dir(project.seen()).unwrap();
+        let texts = entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        texts.filter(|text| text == "1000\n").count() == 2
+    });
+    // Longer than the controller's patience between two tries.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the controller waits for room"
+    );
+    // Ends may still find room in pages that the store has already; a start never does.
+    let shown = show();
+    assert_eq!(shown["state"], "Paused", "{shown}");
+    let trials: u64 = shown["trials"]
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
+    assert_eq!(trials, 2, "{shown}");
+    fs::remove_file(filler).unwrap();
+    fs::remove_file(second).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let document = json(&output);
+    assert_eq!(document["trials"]["Completed"], 4, "{document}");
+    assert_eq!(document["best"]["value"], 1000.0, "{document}");
+    let executed: Vec<_> = fs::read_dir(project.seen())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "go")
+        .collect();
+    assert_eq!(executed.len(), 4, "each trial is executed once: {executed:?}");
 }

@@ -25,13 +25,14 @@ fn seed() -> u64 {
     seed
 }
 
-/// Starts and kills the command `wanted` times, then lets it end.
-fn kill_again_and_again(project: &Project, wanted: u32, longest_ms: u64, rng: &mut Pcg64) -> u32 {
+/// Starts and kills the command up to `wanted` times while one of its `total` scripts has not started, then lets it end: a
+/// command that is killed between the end of its sweep and its own has nothing left to continue, and the next would be a new sweep.
+fn kill_again_and_again(project: &Project, total: u64, wanted: u32, longest_ms: u64, rng: &mut Pcg64) -> u32 {
     let mut killed = 0;
     for _ in 0..400 {
         let mut child = project.start(&RUN);
         std::thread::sleep(Duration::from_millis(rng.random_range(5..longest_ms)));
-        if killed < wanted && child.try_wait().unwrap().is_none() {
+        if killed < wanted && project.scripts_started() < total && child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             child.wait().unwrap();
             killed += 1;
@@ -91,7 +92,7 @@ fn fifty_kills(sampler: &'static str) {
     };
     let project = Project::new(LOGGING, &sweep);
     let mut rng = Pcg64::seed_from_u64(seed());
-    let killed = kill_again_and_again(&project, 50, 160, &mut rng);
+    let killed = kill_again_and_again(&project, total, 50, 160, &mut rng);
     println!("{killed} kills");
     assert!(killed >= 20, "only {killed} kills fitted into the sweep");
     nothing_was_lost(&project, total);

@@ -2,9 +2,14 @@
 
 mod az_script;
 mod binary;
+mod channels;
+mod choices;
+mod deliver;
 mod disk;
 mod faults;
 mod inherit;
+mod inputs;
+mod jobs;
 mod kills;
 mod plots;
 mod project;

@@ -92,6 +92,7 @@ impl Project {
             .env_remove("OVERDRIVE_HOME")
             .env("SEEN", self.seen())
             .env("LC_ALL", "C.UTF-8")
+            .env("XDG_CONFIG_HOME", "/nonexistent")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -115,6 +116,11 @@ impl Project {
     pub(super) fn trials(&self) -> Vec<Value> {
         let shown = self.json(&["show", "--json", "--limit", "0", "--sort", "trial"]);
         shown["items"].as_array().unwrap().clone()
+    }
+
+    /// How many scripts have made a file of their own.
+    pub(super) fn scripts_started(&self) -> u64 {
+        fs::read_dir(self.seen()).map_or(0, |entries| entries.count() as u64)
     }
 
     /// What the scripts wrote to files of their own named `<trial>-<pid>`.

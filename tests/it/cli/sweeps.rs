@@ -409,32 +409,6 @@ fn running(folder: &Path, count: usize) -> bool {
 }
 
 #[test]
-fn an_interrupt_cancels_and_a_second_one_leaves() {
-    let project = project(
-        "trap '' TERM\ni=0\nwhile [ $i -lt 40 ]; do echo score=$i; sleep 0.2; i=$((i + 1)); done",
-        "score",
-    );
-    let folder = project.path();
-    let child = start(folder, &["run", "hdconfig.yml"]);
-    until("two running trials", || running(folder, 2));
-    signal(&child, rustix::process::Signal::INT);
-    std::thread::sleep(Duration::from_millis(600));
-    signal(&child, rustix::process::Signal::INT);
-    let output = child.wait_with_output().unwrap();
-    let err = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{err}");
-    assert!(
-        err.contains("stopping: no new trials, cancelling 2; press again to leave them running"),
-        "{err}"
-    );
-    assert!(err.contains("left 2 running; `overdrive resume"), "{err}");
-    // The cancel is on record: whoever goes on carries it out.
-    let resumed = run(folder, &["resume", "--json"]);
-    assert_eq!(resumed.status.code(), Some(1), "{}", text(&resumed.stderr));
-    assert_eq!(json(&resumed)["state"], "Canceled");
-}
-
-#[test]
 fn a_termination_cancels_and_a_killed_sweep_is_resumed() {
     let project = project(
         "i=0\nwhile [ $i -lt 15 ]; do echo score=$i; sleep 0.2; i=$((i + 1)); done",

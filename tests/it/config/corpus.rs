@@ -1,11 +1,12 @@
 //! Files as people have them.
 
 use overdrive::config::hyperdrive::read;
-use overdrive::config::{Format, Shape};
+use overdrive::config::launch::{LaunchContext, plan};
+use overdrive::config::{Format, Request, Shape, resolve};
 use overdrive::diagnostic::{Dialect, Severity, Source, parse};
 use overdrive::metric::Goal;
 use overdrive::policy::{PolicySpec, Slack};
-use overdrive::space::{Distribution, Value};
+use overdrive::space::{Assignment, Distribution, Value};
 
 fn text(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hdconfig");
@@ -50,6 +51,59 @@ fn the_workshop_file_loads_in_silence() {
     ));
     assert_eq!(reading.diagnostics, []);
     assert_eq!(reading.value.unwrap().metric.name, "Test accuracy");
+}
+
+/// The one public sweep that exists as hdconfig file with its run configuration and as a job file means the same in both.
+#[test]
+fn the_workshop_sweep_is_the_same_in_both_formats() {
+    const NAME: &str = "csiebler__azure-machine-learning-mlops-workshop";
+    let folder = super::disk::folder(&[
+        ("hyperdrive_config.yml", &text(&format!("{NAME}.yml"))),
+        ("hyperdrive.runconfig", &text(&format!("{NAME}__runconfig.yml"))),
+        ("sweep.yml", &text(&format!("{NAME}__v2-sweep.yml"))),
+        ("train.py", ""),
+        ("conda.yml", "dependencies: [python=3.8, {pip: [scikit-learn]}]\n"),
+        (
+            "overdrive.yml",
+            "datasets: {german-credit-train-tutorial: data.csv, german-credit-train-tutorial-v2: data.csv}\n",
+        ),
+        ("data.csv", ""),
+    ]);
+    let experiment = |file: &str| {
+        let request = Request {
+            file: Some(folder.path().join(file)),
+            ..Request::default()
+        };
+        let resolved = resolve(&request, &super::disk::Disk);
+        let found = resolved.diagnostics;
+        resolved.experiment.unwrap_or_else(|| panic!("{found:#?}"))
+    };
+    let (old, new) = (experiment("hyperdrive_config.yml"), experiment("sweep.yml"));
+    assert_eq!(old.metric, new.metric);
+    assert_eq!(
+        old.space.parameters[0].distribution,
+        new.space.parameters[0].distribution
+    );
+    assert_eq!(old.sampler.kind, new.sampler.kind);
+    assert_eq!((old.limits.max_total, new.limits.max_total), (8, 2));
+    let data = folder.path().join("data.csv").to_string_lossy().into_owned();
+    let context = LaunchContext {
+        interpreter: vec!["python".into()],
+        ..LaunchContext::default()
+    };
+    for experiment in [&old, &new] {
+        let assignment = Assignment {
+            values: vec![Some(Value::Int(1))],
+        };
+        let plan = plan(experiment, &assignment, &context).unwrap();
+        assert_eq!(plan.argv[..3], ["python", "train.py", "--data-path"]);
+        assert_eq!(plan.argv[4..], ["--c", "1"]);
+        assert!(
+            plan.inputs.values().any(|path| *path == data),
+            "{:?}",
+            plan.inputs
+        );
+    }
 }
 
 #[test]

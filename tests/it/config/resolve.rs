@@ -344,11 +344,14 @@ experiment_name: from-file
     request.settings = vec!["experiment_name=über".into()];
     assert_eq!(
         codes(&resolve(&request, &Disk).diagnostics),
-        ["error experiment-name"]
+        ["note registered-environment", "error experiment-name"]
     );
     request.settings.clear();
     request.script = Some("t.py".into());
-    assert_eq!(codes(&resolve(&request, &Disk).diagnostics), ["error no-effect"]);
+    assert_eq!(
+        codes(&resolve(&request, &Disk).diagnostics),
+        ["error no-effect", "note registered-environment"]
+    );
 }
 
 #[test]
@@ -405,6 +408,108 @@ impl WithProject for Request {
         self.project = Some(project.into());
         self
     }
+}
+
+/// What is asked for and not done on this computer is said, where it stands, unless somebody said that it is meant or another
+/// target is to do it.
+#[test]
+fn the_local_target_says_what_it_leaves_out() {
+    let files = folder(&[
+        ("hdconfig.yml", HDCONFIG),
+        ("train.py", ""),
+        ("train.R", ""),
+        (
+            "old.runconfig",
+            "script: train.py\nenvironment:\n  python: {userManagedDependencies: true}\n  docker:\n    enabled: true\n    baseImage: a/b\n",
+        ),
+        (
+            "new.runconfig",
+            "script: train.py\nenvironment: {python: {userManagedDependencies: true}}\ndocker: {use_docker: true}\n",
+        ),
+        (
+            "mpi.runconfig",
+            "script: train.py\nnodeCount: 2\ncommunicator: OpenMpi\nmpi: {processCountPerNode: 3}\nenvironment: {python: {userManagedDependencies: true}}\n",
+        ),
+        (
+            "r.runconfig",
+            "script: train.R\nframework: R\nenvironment: {r: {rVersion: '4.1', cranPackages: []}, python: {userManagedDependencies: true}}\n",
+        ),
+        (
+            "job.yml",
+            "command: python train.py\nenvironment: {image: c/d}\ndistribution: {type: pytorch, process_count_per_instance: 2}\n",
+        ),
+        (
+            "named.yml",
+            "command: python train.py\nenvironment: azureml:x:1\n",
+        ),
+    ]);
+    let told = |file: &str, configuration: Option<&str>, change: &dyn Fn(&mut Request)| {
+        let mut request = request(files.path(), file);
+        request.run_configuration = configuration.map(str::to_owned);
+        change(&mut request);
+        let resolved = resolve(&request, &Disk);
+        assert!(resolved.experiment.is_some(), "{:#?}", resolved.diagnostics);
+        resolved
+            .diagnostics
+            .iter()
+            .map(|found| {
+                let place = found.place().unwrap_or_default();
+                let place = place
+                    .rsplit_once('/')
+                    .map_or(place.as_str(), |(_, place)| place)
+                    .to_owned();
+                format!(
+                    "{} {place} {}",
+                    codes(std::slice::from_ref(found))[0],
+                    found.primary.text
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let asked = |_: &mut Request| {};
+    for (file, configuration, expected) in [
+        (
+            "hdconfig.yml",
+            Some("old"),
+            &["warning container old.runconfig:5:14 `a/b` is not used"][..],
+        ),
+        (
+            "hdconfig.yml",
+            Some("new"),
+            &["warning container new.runconfig:3:22 no image is used"],
+        ),
+        (
+            "hdconfig.yml",
+            Some("mpi"),
+            &["warning one-process mpi.runconfig:2:12 6 are asked for"],
+        ),
+        (
+            "hdconfig.yml",
+            Some("r"),
+            &["warning r-packages r.runconfig:3:18 the `Rscript` that is there is used with what it has"],
+        ),
+        (
+            "job.yml",
+            None,
+            &[
+                "warning container job.yml:2:22 `c/d` is not used",
+                "warning one-process job.yml:3:15 2 are asked for",
+            ],
+        ),
+        (
+            "named.yml",
+            None,
+            &[
+                "note registered-environment named.yml:2:14 trials run in the Python that is there, not in `azureml:x:1`",
+            ],
+        ),
+    ] {
+        assert_eq!(told(file, configuration, &asked), expected);
+    }
+    let meant = |request: &mut Request| request.environment = EnvironmentChoice::WithoutContainer;
+    assert_eq!(told("hdconfig.yml", Some("old"), &meant), [""; 0]);
+    let elsewhere = |request: &mut Request| request.targets = vec!["cluster".into()];
+    assert_eq!(told("hdconfig.yml", Some("mpi"), &elsewhere), [""; 0]);
 }
 
 #[test]

@@ -135,9 +135,14 @@ fn the_corpora_fit() {
     let hdconfigs = files("tests/fixtures/hdconfig", |name| {
         name.ends_with("azure-docs.yml") || name.contains("csiebler")
     });
-    assert_eq!(hdconfigs.len(), 2);
+    assert_eq!(hdconfigs.len(), 4);
     for (name, text) in hdconfigs {
-        assert!(fits(SchemaKind::Hdconfig, &text), "{name}");
+        let kind = match name.rsplit_once("__").map_or("", |(_, kind)| kind) {
+            "runconfig.yml" => SchemaKind::Runconfig,
+            "v2-sweep.yml" => SchemaKind::SweepJob,
+            _ => SchemaKind::Hdconfig,
+        };
+        assert!(fits(kind, &text), "{name}");
     }
     for (name, text) in files("tests/fixtures/runconfig", |name| name.ends_with(".runconfig")) {
         // Workbench files of 2017 have other keys, which the schema leaves alone.

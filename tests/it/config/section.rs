@@ -42,6 +42,8 @@ overdrive:
   trial_timeout: 15m
   render: {quantized: float}
   sampler: {type: Sobol, candidates: 24}
+  azureml_shim: false
+  mlflow_create: child
   enqueue:
   - {--lr: 0.01, layers: 4, kind: b}
 ";
@@ -67,6 +69,8 @@ fn settings_reach_the_experiment() {
     assert_eq!(experiment.sampler.kind, "sobol");
     assert_eq!(experiment.sampler.options["candidates"], 24);
     assert_eq!(experiment.targets, ["local"]);
+    assert_eq!(experiment.extensions["azureml_shim"], false);
+    assert_eq!(experiment.extensions["mlflow_create"], "child");
     assert_eq!(experiment.space.constraints, ["layers <= 8"]);
     assert_eq!(experiment.launch.trial_timeout_ms, Some(900_000));
     assert_eq!(experiment.extensions["render"]["quantized"], "float");
@@ -170,7 +174,7 @@ fn what_depends_on_the_space_is_said_with_its_place() {
         [
             ("unknown-sampler", "hdconfig.yml:19:19".to_owned()),
             ("constraint", "hdconfig.yml:14:33".to_owned()),
-            ("enqueue", "hdconfig.yml:21:5".to_owned()),
+            ("enqueue", "hdconfig.yml:23:5".to_owned()),
         ]
     );
     assert_eq!(experiment.space.constraints, ["layers <= 8", "layers <= 2"]);

@@ -544,6 +544,49 @@ fn values_are_read_with_their_types() {
 }
 
 #[test]
+fn the_base_of_logarithms() {
+    let with = |algorithm: &str, lr: &str| {
+        let text = BASE.replace("{type: uniform, min_value: 0.001, max_value: 0.1}", lr);
+        format!("{text}sampling_algorithm: {algorithm}\n")
+    };
+    let distribution = |text: &str| job(text).experiment.space.parameters[0].distribution.clone();
+    let bounded = "{type: loguniform, min_value: -3, max_value: 1}";
+    for (base, expected) in [
+        ("10", (-3.0, 1.0, 10.0)),
+        ("'2'", (-3.0, 1.0, 2.0)),
+        ("0.5", (-1.0, 3.0, 2.0)),
+    ] {
+        let text = with(&format!("{{type: random, logbase: {base}}}"), bounded);
+        let (low, high, base) = expected;
+        assert_eq!(distribution(&text), Distribution::Loguniform { low, high, base });
+    }
+    let text = with(
+        "{type: random, logbase: 0.5}",
+        "{type: lognormal, mu: 2, sigma: 1}",
+    );
+    let expected = Distribution::Lognormal {
+        mu: -2.0,
+        sigma: 1.0,
+        base: 2.0,
+    };
+    assert_eq!(distribution(&text), expected);
+    // 0.5^3 .. 0.5^-1 all the same.
+    let drawn = Distribution::Loguniform {
+        low: -1.0,
+        high: 3.0,
+        base: 2.0,
+    };
+    let Value::Float(lowest) = drawn.quantile(1e-12) else {
+        panic!()
+    };
+    assert!((lowest - 0.5).abs() < 1e-9, "{lowest}");
+    let too_large = "{type: loguniform, min_value: 0, max_value: 800}";
+    assert!(
+        serious(&read(&with("random", too_large)).diagnostics).contains(&"error argument-range".to_owned())
+    );
+}
+
+#[test]
 fn limits_and_policies() {
     let limits = |text: &str| {
         let job = job(&BASE.replace("{max_total_trials: 4}", text));
@@ -889,10 +932,11 @@ name: job1
     assert_eq!(experiment.launch.trial_timeout_ms, Some(5000));
     assert_eq!(experiment.launch.environment_variables["A"], "1");
     assert_eq!(experiment.launch.environment_variables["B"], "true");
-    assert!(matches!(
-        experiment.launch.environment,
-        EnvironmentSpec::Conda { .. }
-    ));
+    let EnvironmentSpec::Docker { image, inner, .. } = &experiment.launch.environment else {
+        panic!("the image is forgotten");
+    };
+    assert_eq!(image.as_deref(), Some("python"));
+    assert!(matches!(**inner, EnvironmentSpec::Conda { .. }));
     assert!(matches!(
         experiment.launch.command,
         Command::Template {

@@ -1,4 +1,5 @@
 //! Tests of `policy`: the published vectors, and the incremental policies against a slow literal one.
 
+mod margins;
 mod reference;
 mod vectors;

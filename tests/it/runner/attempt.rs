@@ -38,6 +38,7 @@ impl Attempt {
             log_cap_bytes: 1 << 30,
             shim: false,
             mlflow: false,
+            mlflow_children: false,
             registry: None,
         };
         Self { spec, folder }

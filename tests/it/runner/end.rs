@@ -6,7 +6,7 @@ use overdrive::runner::{Claim, end_orphans};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn exit_codes_and_signals_are_told() {
@@ -143,6 +143,15 @@ fn a_killed_runner_takes_its_script_along_and_orphans_are_found_by_cookie() {
     let daemon = attempt.await_file("daemon");
     let claim = Claim::read(&attempt.file("claim")).unwrap();
     assert_eq!(claim.proof_of_death(), None);
+    // The script runs before its runner has told so.
+    let began = Instant::now();
+    while !matches!(
+        read(&attempt.file("journal")).unwrap().0.last(),
+        Some(Entry::Started { .. })
+    ) {
+        assert!(began.elapsed() < Duration::from_secs(20), "never told as started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     runner.kill().unwrap();
     runner.wait().unwrap();
     assert!(gone_within(&main, Duration::from_secs(5)));

@@ -1,15 +1,13 @@
 //! `computetarget ...`: the registry in the words of the old command line.
 
 use super::print::Printer;
-use crate::cli::args::{
-    AttachTarget, ComputeCommand, CreateCommand, Globals, RemoveTarget, TargetName, UpdateCommand,
-};
+use crate::cli::args::{ComputeCommand, CreateCommand, Globals, RemoveTarget, TargetName, UpdateCommand};
 use crate::cli::commands::{pools, target};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::place;
-use crate::target::pool::Priority;
-use crate::target::registry::{Found, RegistryError};
+use crate::target::pool::{Pool, Priority};
+use crate::target::registry::{Found, RegistryError, Section};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -33,7 +31,10 @@ pub(super) fn compute(
         }
         ComputeCommand::Create(CreateCommand::Other(words))
         | ComputeCommand::Update(UpdateCommand::Other(words)) => Err(target::no_such_kind(words.first())),
-        ComputeCommand::Attach(AttachTarget { rest }) => Err(target::nothing_to_attach(rest.first())),
+        ComputeCommand::Attach(arguments) => {
+            let (found, home) = target::attach(&arguments, globals, output)?;
+            printer.print(&record(&found, &home)?)
+        }
         ComputeCommand::List(folder) => {
             let home = place::state_folder_from(globals, &folder.path)?;
             let mut items = vec![flat(local())];
@@ -47,18 +48,23 @@ pub(super) fn compute(
         }
         ComputeCommand::Show(TargetName { name, folder }) => {
             let home = place::state_folder_from(globals, &folder.path)?;
-            let name = pools::bare(&name);
-            if name.eq_ignore_ascii_case("local") {
-                return printer.print(&local());
-            }
-            match pools::registry(&home).get(name) {
-                Ok(found) => printer.print(&record(&found, &home)?),
-                Err(error @ RegistryError::Malformed { .. }) => printer.print(&broken(name, &error)),
-                Err(error) => Err(error.into()),
-            }
+            printer.print(&shown(&name, &home)?)
         }
         ComputeCommand::Delete(arguments) => remove(&arguments, false, globals, output),
         ComputeCommand::Detach(arguments) => remove(&arguments, true, globals, output),
+    }
+}
+
+/// The record of one target.
+pub(super) fn shown(name: &str, home: &Path) -> Result<Value, CliError> {
+    let name = pools::bare(name);
+    if name.eq_ignore_ascii_case("local") {
+        return Ok(local());
+    }
+    match pools::registry(home).get(name) {
+        Ok(found) => record(&found, home),
+        Err(error @ RegistryError::Malformed { .. }) => Ok(broken(name, &error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -103,10 +109,44 @@ fn broken(name: &str, error: &RegistryError) -> Value {
         "provisioningErrors": [{"error": {"code": "InvalidTargetFile", "message": error.to_string()}}], "tags": {}})
 }
 
-/// The record of a pool: the flat keys first, then the properties of the service.
+/// The record of a target: the flat keys first, then the properties of the service.
 fn record(found: &Found, home: &Path) -> Result<Value, CliError> {
+    match found.definition.section()? {
+        Section::Pool(pool) => pool_record(found, pool, home),
+        Section::Remote(options) => Ok(attached(
+            found,
+            "VirtualMachine",
+            &options.address,
+            &json!({"address": options.address, "sshPort": options.port.unwrap_or(22), "virtualMachineSize": null}),
+        )),
+        Section::Slurm(options) => {
+            let properties = serde_json::to_value(options).unwrap_or_default();
+            let location = options
+                .login
+                .as_ref()
+                .map_or("local", |login| login.address.as_str());
+            Ok(attached(found, "Slurm", location, &properties))
+        }
+    }
+}
+
+/// The record of what was there before.
+fn attached(found: &Found, compute_type: &str, location: &str, properties: &Value) -> Value {
     let definition = &found.definition;
-    let pool = &definition.amlcompute;
+    json!({
+        "id": definition.name, "name": definition.name, "provisioningState": "Succeeded", "location": location,
+        "provisioningErrors": null, "tags": definition.tags, "computeType": compute_type,
+        "properties": {
+            "description": definition.description, "computeType": compute_type, "computeLocation": location, "resourceId": null,
+            "provisioningState": "Succeeded", "provisioningErrors": null, "isAttachedCompute": true,
+            "createdOn": definition.created_on, "modifiedOn": definition.modified_on, "properties": properties, "status": null,
+        },
+    })
+}
+
+/// The record of a pool.
+fn pool_record(found: &Found, pool: &Pool, home: &Path) -> Result<Value, CliError> {
+    let definition = &found.definition;
     let priority = match pool.vm_priority {
         Priority::Dedicated => "Dedicated",
         Priority::LowPriority => "LowPriority",

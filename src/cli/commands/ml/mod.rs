@@ -1,16 +1,21 @@
 //! The verbs of Azure ML's first command line over the same store and engine.
 
 mod compute;
+mod compute_v2;
 mod folder;
+mod job;
 mod models;
 mod print;
 mod runs;
 mod submit;
 
-use crate::cli::args::{AzCommand, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand};
+use crate::cli::args::{
+    AzCommand, CreateV2, ExperimentCommand, FolderCommand, Globals, MlArgs, MlCommand, RunCommand, V2Command,
+};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
+use crate::diagnostic::nearest;
 use print::Printer;
 
 /// Runs a line that begins with `az`.
@@ -30,7 +35,15 @@ pub(super) fn az(command: AzCommand, globals: &Globals, output: &Output) -> Resu
 
 /// Runs a line that begins with `ml`.
 pub(super) fn ml(arguments: MlArgs, globals: &Globals, output: &Output) -> Result<u8, CliError> {
-    let options = arguments.globals;
+    let (mut options, mut command) = (arguments.globals, arguments.command);
+    // `-t` is a file in the first command line and a type in the second.
+    if let MlCommand::Compute(compute) = &mut command
+        && let V2Command::Create(CreateV2 { kind, .. }) | V2Command::List { kind, .. } = &mut **compute
+        && kind.is_none()
+    {
+        let word = options.output_metadata_file.take();
+        *kind = word.map(|word| word.to_string_lossy().into_owned());
+    }
     let quiet = Output {
         quiet: output.quiet || options.only_show_errors,
         ..output.clone()
@@ -39,7 +52,7 @@ pub(super) fn ml(arguments: MlArgs, globals: &Globals, output: &Output) -> Resul
         quiet.note("note: resource group and subscription have no effect here");
     }
     let printer = Printer::new(&options, &quiet)?;
-    match arguments.command {
+    match command {
         MlCommand::Folder(FolderCommand::Attach(scope)) => {
             printer.print(&folder::attach(&scope, &options, &quiet)?)
         }
@@ -58,5 +71,47 @@ pub(super) fn ml(arguments: MlArgs, globals: &Globals, output: &Output) -> Resul
         },
         MlCommand::Computetarget(command) => compute::compute(*command, globals, &quiet, &printer),
         MlCommand::Model(command) => models::models(*command, globals, &printer),
+        MlCommand::Job(command) => job::job(*command, globals, &quiet, &printer),
+        MlCommand::Compute(command) => compute_v2::compute(*command, globals, &quiet, &printer),
+        MlCommand::Other(words) => Err(refused(&words)),
+    }
+}
+
+/// Groups that this program knows by name and does not have.
+const ELSEWHERE: [&str; 9] = [
+    "service",
+    "endpoint",
+    "online-endpoint",
+    "online-deployment",
+    "batch-endpoint",
+    "batch-deployment",
+    "pipeline",
+    "component",
+    "registry",
+];
+
+fn refused(words: &[String]) -> CliError {
+    const GROUPS: [&str; 7] = [
+        "folder",
+        "experiment",
+        "run",
+        "computetarget",
+        "model",
+        "job",
+        "compute",
+    ];
+    let word = words.first().map(String::as_str).unwrap_or_default();
+    if ELSEWHERE.contains(&word) {
+        return CliError::usage(
+            "not-here",
+            format!(
+                "`ml {word}` is not offered: overdrive tunes and trains; it deploys nothing and has no pipelines"
+            ),
+        );
+    }
+    let error = CliError::usage("unknown-group", format!("`ml` has no group `{word}`"));
+    match nearest(word, GROUPS) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help("`overdrive ml -h` lists the groups"),
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Printer<'a> {
     format: OutputFormat,
     query: Option<String>,
     file: Option<PathBuf>,
+    map: Option<fn(Value) -> Value>,
 }
 
 impl<'a> Printer<'a> {
@@ -40,11 +41,24 @@ impl<'a> Printer<'a> {
             format: options.output,
             query: options.query.clone(),
             file: options.output_metadata_file.clone(),
+            map: None,
         })
+    }
+
+    /// The same, for results that are said in other words first.
+    pub(super) fn mapped(&self, map: fn(Value) -> Value) -> Self {
+        Self {
+            query: self.query.clone(),
+            file: self.file.clone(),
+            map: Some(map),
+            ..*self
+        }
     }
 
     /// Writes the whole result to the file, and what the query leaves of it to standard output.
     pub(super) fn print(&self, result: &Value) -> Result<u8, CliError> {
+        let mapped = self.map.map(|map| map(result.clone()));
+        let result = mapped.as_ref().unwrap_or(result);
         if let Some(path) = &self.file {
             let failed =
                 |error: std::io::Error| CliError::failed("write", format!("`{}`: {error}", path.display()));

@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a run id names.
-enum Run {
+pub(super) enum Run {
     Sweep(Box<SweepRow>),
     Trial(Box<SweepRow>, Box<TrialRow>),
 }
 
-fn find(store: &Store, id: &str) -> Result<Run, CliError> {
+pub(super) fn find(store: &Store, id: &str) -> Result<Run, CliError> {
     match store.sweep(id) {
         Ok(sweep) => Ok(Run::Sweep(Box::new(sweep))),
         Err(error) => match place::trial(store, id) {
@@ -124,12 +124,7 @@ pub(super) fn run(
         RunCommand::Update { reference, add_tag } => update(&reference, &add_tag, globals, printer),
         RunCommand::MonitorLogs(reference) => {
             let store = store(&reference, globals)?;
-            match find(&store, &reference.run)? {
-                Run::Sweep(sweep) => monitor(&store, &sweep.sweep, output)?,
-                Run::Trial(sweep, trial) => {
-                    logs::stream(&store, &sweep.sweep, trial.trial, &mut std::io::stderr())?
-                }
-            }
+            monitor_run(&store, &reference.run, output)?;
             printer.print(&shown(&store, &reference.run)?)
         }
         RunCommand::DownloadLogs { reference, directory } => {
@@ -140,6 +135,18 @@ pub(super) fn run(
         RunCommand::SubmitScript(_) | RunCommand::SubmitHyperdrive(_) => {
             Err(CliError::failed("verb", "this verb starts something"))
         }
+    }
+}
+
+/// Follows a run to its end: the events of a sweep, the output of a single run or a child.
+pub(super) fn monitor_run(store: &Store, id: &str, output: &Output) -> Result<(), CliError> {
+    match find(store, id)? {
+        Run::Sweep(sweep) if sweep.metric.is_none() => {
+            logs::stream(store, &sweep.sweep, 0, &mut std::io::stderr())?;
+            monitor(store, &sweep.sweep, output)
+        }
+        Run::Sweep(sweep) => monitor(store, &sweep.sweep, output),
+        Run::Trial(sweep, trial) => logs::stream(store, &sweep.sweep, trial.trial, &mut std::io::stderr()),
     }
 }
 
@@ -243,7 +250,28 @@ fn update(
     printer.print(&shown(&store, &sweep.sweep)?)
 }
 
+const LOGS: [(&str, &str); 3] = [
+    ("azureml-logs", "azureml-logs"),
+    ("user_logs", "user_logs"),
+    ("wd/logs", "logs"),
+];
+
 fn download(store: &Store, id: &str, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    copies(store, id, directory, &LOGS)
+}
+
+/// Outputs and logs of a run into `<directory>/artifacts`.
+pub(super) fn download_all(store: &Store, id: &str, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let everything = [&LOGS[..], &[("wd/outputs", "outputs"), ("artifacts", "outputs")]].concat();
+    copies(store, id, &directory.join("artifacts"), &everything)
+}
+
+fn copies(
+    store: &Store,
+    id: &str,
+    directory: &Path,
+    folders: &[(&str, &str)],
+) -> Result<Vec<PathBuf>, CliError> {
     let mut copied = Vec::new();
     let (sweep, trials) = match find(store, id)? {
         Run::Sweep(sweep) => {
@@ -262,12 +290,8 @@ fn download(store: &Store, id: &str, directory: &Path) -> Result<Vec<PathBuf>, C
         } else {
             directory.to_owned()
         };
-        for (from, name) in [
-            (folder.join("azureml-logs"), "azureml-logs"),
-            (folder.join("user_logs"), "user_logs"),
-            (folder.join("wd/logs"), "logs"),
-        ] {
-            copy(&from, &target.join(name), &mut copied)?;
+        for (from, name) in folders {
+            copy(&folder.join(from), &target.join(name), &mut copied)?;
         }
     }
     if copied.is_empty() {

@@ -84,7 +84,8 @@ fn go(
         ..globals.clone()
     };
     if arguments.detached {
-        let id = detached(experiment, &home, output)?;
+        let id = run::sweep_id(experiment);
+        detached(&id, experiment, &home, output)?;
         return printer.print(&runs::shown(&Store::open_read_only(&home)?, &id)?);
     }
     // The log of a single run is its progress; a sweep tells its events.
@@ -109,7 +110,10 @@ fn go(
     }
     let store = Store::open_read_only(&home)?;
     printer.print(&runs::shown(&store, &finished.sweep)?)?;
-    Ok(finished.code(&store.sweep(&finished.sweep)?))
+    let sweep = store.sweep(&finished.sweep)?;
+    drop(store);
+    run::told(&sweep, &globals);
+    Ok(finished.code(&sweep))
 }
 
 /// Copies the log of the run that is about to start to standard error.
@@ -138,21 +142,28 @@ fn stream_newest(home: &Path, since: std::time::SystemTime) {
 }
 
 /// Creates the sweep and leaves its leading to a process of its own, which survives this one and its terminal.
-fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<String, CliError> {
+pub(super) fn detached(
+    id: &str,
+    experiment: &Experiment,
+    home: &Path,
+    output: &Output,
+) -> Result<(), CliError> {
     use std::os::unix::process::CommandExt;
-    pools::of(experiment, home, output)?;
+    let targets = pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
-    let preparation = prepare::prepare(experiment, home, false, output)?;
-    let id = run::sweep_id(experiment);
-    let folder = home.join("sweeps").join(&id);
+    let experiment = &*prepare::with_inputs(experiment, output)?;
+    let preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    targets.make_ready(&preparation.luggage(id, experiment), output)?;
+    drop(targets);
+    let folder = home.join("sweeps").join(id);
     let document =
         serde_json::to_value(&preparation).map_err(|error| CliError::failed("json", error.to_string()))?;
-    store.create_sweep(&id, experiment, &folder, Some(&document))?;
+    store.create_sweep(id, experiment, &folder, Some(&document))?;
     std::fs::create_dir_all(&folder)?;
     let log = std::fs::File::create(folder.join("controller.log"))?;
     let program = std::env::current_exe()?;
     Command::new(program)
-        .args(["resume", &id, "--progress", "lines", "--color", "never", "--home"])
+        .args(["resume", id, "--progress", "lines", "--color", "never", "--home"])
         .arg(home)
         .stdin(Stdio::null())
         .stdout(Stdio::from(log.try_clone()?))
@@ -160,12 +171,12 @@ fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<Str
         // A group of its own: Ctrl-C in this terminal is not meant for it.
         .process_group(0)
         .spawn()?;
-    Ok(id)
+    Ok(())
 }
 
 /// Exit code where the verb does not print a card.
 impl run::Finished {
-    fn code(&self, sweep: &crate::store::row::SweepRow) -> u8 {
+    pub(super) fn code(&self, sweep: &crate::store::row::SweepRow) -> u8 {
         self.signal()
             .unwrap_or_else(|| match crate::cli::commands::verdict(sweep) {
                 // The old client knew success and failure only.

@@ -30,6 +30,18 @@ def current(trial_class):
         return _current[trial_class]
 
 
+def visible(run, run_id):
+    """The trial, its sweep or one of its children by id; no other run can be seen from here."""
+    if run_id == run.id:
+        return run
+    if run.parent is not None and run_id == run.parent.id:
+        return run.parent
+    for child in run.get_children(recursive=True):
+        if child.id == run_id:
+            return child
+    raise NotImplementedError("run {} is not visible from inside trial {}".format(run_id, run.id))
+
+
 def _trial_id():
     return os.environ.get("AZUREML_RUN_ID") or os.environ.get("OVERDRIVE_RUN_ID") or "local_0"
 

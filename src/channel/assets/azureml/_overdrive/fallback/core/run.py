@@ -43,15 +43,7 @@ class _SubmittedRun(Run):
 
 def get_run(experiment, run_id, rehydrate=True, clean_up=True):
     """The trial of this process or its sweep; no other is visible from here."""
-    run = Run.get_context(allow_offline=False)
-    if run_id == run.id:
-        return run
-    if run.parent is not None and run_id == run.parent.id:
-        return run.parent
-    for child in run.get_children(recursive=True):
-        if child.id == run_id:
-            return child
-    raise NotImplementedError("run {} is not visible from inside trial {}".format(run_id, run.id))
+    return _trial.visible(Run.get_context(allow_offline=False), run_id)
 
 
 class _OfflineRun(object):

@@ -1,6 +1,6 @@
 """Measures overdrive beside other tuners in the same run: no-op trials a second, and cost of a suggestion.
 
-    python3 benches/peers.py [--trials N] [--skip-ray]
+    python3 benches/peers/throughput.py [--trials N] [--skip-ray]
 
 Makes a virtual environment below target/peers (ray[tune], optuna, packages from PyPI), builds the release binary, and prints one table.
 Every figure of one table comes from one run on one machine; the blocks alternate, and medians are printed.
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "target" / "peers"
 OVERDRIVE = ROOT / "target" / "release" / "overdrive"
 

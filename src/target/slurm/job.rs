@@ -1,0 +1,246 @@
+//! Slurm's commands: what is typed, and what the answers mean.
+
+use super::SlurmOptions;
+use crate::target::Fate;
+use crate::target::command::{Input, last_line, talk};
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a command may take; Slurm's own clients give up earlier.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum JobState {
+    /// It waits, runs, or is being cleared away.
+    Active,
+    /// It is over, in Slurm's word.
+    Over(String),
+}
+
+/// A job in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) state: JobState,
+}
+
+/// Why a job was not submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unsubmitted {
+    /// Never as it stands.
+    Refused(String),
+    /// Not now: a limit on jobs.
+    Later(String),
+    /// It may have been taken all the same.
+    Uncertain(String),
+}
+
+/// Submits a job called `name` that runs `line` of shell in `folder`; its id.
+pub(super) fn submit(
+    options: &SlurmOptions,
+    name: &str,
+    folder: &Path,
+    line: &str,
+) -> Result<String, Unsubmitted> {
+    let mut command = Command::new("sbatch");
+    command
+        .args(["--parsable", "--no-requeue", "--open-mode=append"])
+        .arg(format!("--job-name={name}"))
+        .arg(format!("--output={}", folder.join("slurm.log").display()))
+        .arg(format!("--chdir={}", folder.display()))
+        .args(options.arguments());
+    let script = format!("#!/bin/sh\n{line}\n");
+    let spoken = talk(&mut command, Input::Text(&script), PATIENCE).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Unsubmitted::Refused("there is no `sbatch` on this machine".into()),
+        _ => Unsubmitted::Later(error.to_string()),
+    })?;
+    if spoken.code == Some(0) {
+        // `ID` or `ID;CLUSTER`, behind what a site's wrapper may say.
+        let line = last_line(&spoken.output);
+        let id = line.split(';').next().unwrap_or_default().trim();
+        if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(id.to_owned());
+        }
+        return Err(Unsubmitted::Uncertain(format!("sbatch answered `{line}`")));
+    }
+    Err(unsubmitted(spoken.code, &spoken.errors))
+}
+
+/// What a refusal of `sbatch` means.
+fn unsubmitted(code: Option<i32>, errors: &str) -> Unsubmitted {
+    const UNCERTAIN: [&str; 9] = [
+        "Socket timed out",
+        "Unable to contact slurm controller",
+        "Connection refused",
+        "Connection timed out",
+        "Zero Bytes were transmitted",
+        "Communication connection failure",
+        "Message receive failure",
+        "Transport endpoint is not connected",
+        "Slurm backup controller in standby mode",
+    ];
+    const LATER: [&str; 7] = [
+        "temporarily unable to accept job",
+        "Resource temporarily unavailable",
+        "MaxSubmitJob",
+        "MaxSubmitJobs",
+        "Job violates accounting/QOS policy",
+        "Reached maximum number of jobs",
+        "Resource limit",
+    ];
+    let words = last_line(errors);
+    let has = |known: &[&str]| known.iter().any(|known| errors.contains(known));
+    if code.is_none() {
+        Unsubmitted::Uncertain(format!("sbatch gave no answer within {} s", PATIENCE.as_secs()))
+    } else if has(&UNCERTAIN) {
+        Unsubmitted::Uncertain(words)
+    } else if has(&LATER) {
+        Unsubmitted::Later(words)
+    } else {
+        Unsubmitted::Refused(words)
+    }
+}
+
+/// All jobs of this user by name, those that ended lately included: one call for all.
+pub(super) fn list() -> Result<HashMap<String, Job>, String> {
+    let mut command = Command::new("squeue");
+    let user = rustix::process::getuid().as_raw().to_string();
+    command
+        .args(["--noheader", "--states=all", "--format=%i|%T|%j", "--user"])
+        .arg(user);
+    let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| format!("squeue: {error}"))?;
+    if spoken.code != Some(0) {
+        return Err(format!("squeue: {}", last_line(&spoken.errors)));
+    }
+    Ok(spoken.output.lines().filter_map(row).collect())
+}
+
+fn row(line: &str) -> Option<(String, Job)> {
+    let mut parts = line.trim().splitn(3, '|');
+    let (id, word, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let job = Job {
+        id: id.to_owned(),
+        state: state(word),
+    };
+    Some((name.to_owned(), job))
+}
+
+/// What Slurm's word for a job's state means.
+fn state(word: &str) -> JobState {
+    const OVER: [&str; 10] = [
+        "COMPLETED",
+        "CANCELLED",
+        "FAILED",
+        "TIMEOUT",
+        "NODE_FAIL",
+        "PREEMPTED",
+        "BOOT_FAIL",
+        "DEADLINE",
+        "OUT_OF_MEMORY",
+        "REVOKED",
+    ];
+    if OVER.contains(&word) {
+        JobState::Over(word.to_owned())
+    } else {
+        // PENDING, CONFIGURING, RUNNING, SUSPENDED, COMPLETING, REQUEUED, ... and what newer versions say.
+        JobState::Active
+    }
+}
+
+/// How a job ended that the queue has forgotten, if accounting knows.
+pub(super) fn past(id: &str) -> Option<String> {
+    let mut command = Command::new("sacct");
+    command.args([
+        "--noheader",
+        "--allocations",
+        "--parsable2",
+        "--format=State",
+        "--jobs",
+        id,
+    ]);
+    let spoken = talk(&mut command, Input::Text(""), PATIENCE).ok()?;
+    // `CANCELLED by 1000`
+    let word = spoken
+        .output
+        .lines()
+        .last()?
+        .split_whitespace()
+        .next()?
+        .to_owned();
+    (spoken.code == Some(0) && matches!(state(&word), JobState::Over(_))).then_some(word)
+}
+
+/// Ends a job: TERM, then KILL after the site's patience; the shell of the job as well.
+pub(super) fn cancel(id: &str) {
+    let mut command = Command::new("scancel");
+    command.args(["--full", id]);
+    // Asked for again while the job is there.
+    let _ = talk(&mut command, Input::Text(""), PATIENCE);
+}
+
+/// What a job's end means for an attempt whose journal does not tell its own; `None` = lost.
+pub(super) fn fate(word: &str, claimed: bool) -> Option<Fate> {
+    match word {
+        "CANCELLED" => Some(Fate::Canceled),
+        "TIMEOUT" => Some(Fate::TimeLimit),
+        "OUT_OF_MEMORY" => Some(Fate::OutOfMemory),
+        "PREEMPTED" => Some(Fate::Preempted),
+        "DEADLINE" => Some(Fate::Setup),
+        "COMPLETED" | "FAILED" if !claimed => Some(Fate::NotStarted),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_the_queue() {
+        let (name, job) = row("12|OUT_OF_MEMORY|od-ab|c").unwrap();
+        assert_eq!((name.as_str(), job.id.as_str()), ("od-ab|c", "12"));
+        assert_eq!(job.state, JobState::Over("OUT_OF_MEMORY".into()));
+        for word in [
+            "PENDING",
+            "CONFIGURING",
+            "RUNNING",
+            "COMPLETING",
+            "REQUEUE_HOLD",
+            "SOMETHING_NEW",
+        ] {
+            assert_eq!(state(word), JobState::Active, "{word}");
+        }
+        assert_eq!(row("nonsense"), None);
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let error = |text: &str| unsubmitted(Some(1), text);
+        assert!(matches!(
+            error("sbatch: error: invalid partition specified: x\n"),
+            Unsubmitted::Refused(_)
+        ));
+        assert!(matches!(
+            error("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"),
+            Unsubmitted::Uncertain(_)
+        ));
+        assert!(matches!(
+            error(
+                "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy"
+            ),
+            Unsubmitted::Later(_)
+        ));
+        assert!(matches!(unsubmitted(None, ""), Unsubmitted::Uncertain(_)));
+    }
+
+    #[test]
+    fn ends_have_their_fates() {
+        assert_eq!(fate("NODE_FAIL", true), None);
+        assert_eq!(fate("FAILED", true), None);
+        assert_eq!(fate("FAILED", false), Some(Fate::NotStarted));
+        assert_eq!(fate("PREEMPTED", true), Some(Fate::Preempted));
+    }
+}

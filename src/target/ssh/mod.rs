@@ -1,0 +1,90 @@
+//! Machines that are reached by SSH, through the system's own `ssh` and the user's configuration of it.
+//!
+//! One connection per machine is shared by everything (`ControlMaster`); host keys are checked; secrets go from a file or a variable
+//! to `ssh` through `SSH_ASKPASS`, never through an argument. See `docs/design/remote.md`.
+
+mod client;
+mod install;
+mod options;
+mod probe;
+pub mod secret;
+
+pub use client::Ssh;
+pub use options::{Secret, SshOptions, SshProblem};
+pub use probe::{HostKey, fingerprints, host_key, probe};
+
+use super::agent::protocol::Starter;
+use super::remote::{Errors, Line, LineError, Transport};
+use install::Installed;
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+
+/// Lines to the agent on a machine that is reached by SSH.
+pub struct SshTransport {
+    ssh: Ssh,
+    starter: Starter,
+    /// What is known to be there; forgotten when a line breaks.
+    installed: Mutex<Option<Installed>>,
+}
+
+impl SshTransport {
+    /// Lines to the machine of `ssh`, where `starter` starts runners.
+    pub fn new(ssh: Ssh, starter: Starter) -> Self {
+        Self {
+            ssh,
+            starter,
+            installed: Mutex::new(None),
+        }
+    }
+
+    fn installed(&self) -> Result<Installed, LineError> {
+        let mut known = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(installed) = &*known {
+            return Ok(installed.clone());
+        }
+        let installed = install::install(&self.ssh)?;
+        *known = Some(installed.clone());
+        Ok(installed)
+    }
+}
+
+impl Transport for SshTransport {
+    fn machine(&self) -> String {
+        self.ssh.destination()
+    }
+
+    fn starter(&self) -> Starter {
+        self.starter.clone()
+    }
+
+    fn open(&self) -> Result<Line, LineError> {
+        let installed = self.installed()?;
+        let mut command = self.ssh.command();
+        command
+            .arg(format!("exec {} agent {}", installed.program, installed.root))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| LineError::Unreachable(format!("cannot start ssh: {error}")))?;
+        match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            (Some(input), Some(output), Some(errors)) => Ok(Line {
+                child,
+                input,
+                output,
+                errors: Errors::of(errors),
+            }),
+            _ => Err(LineError::Unreachable("ssh has no standard streams".into())),
+        }
+    }
+
+    fn distrust(&self) {
+        self.ssh.hang_up();
+    }
+
+    fn explain(&self, words: &str) -> LineError {
+        *self.installed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.ssh.explain(words)
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests of `target`: one suite for every kind of target, through the real binary and against the real engine.
+//!
+//! Engines are started by `tests/services/`; they need root and Debian packages, and run when `OVERDRIVE_TEST_TIER=full`. Otherwise
+//! what was left out is said on standard error.
+
+mod agent;
+mod local;
+mod project;
+mod services;
+mod ssh;
+mod suite;
