@@ -322,6 +322,10 @@ impl<'a> Resolver<'a> {
         experiment.tags.extend(request.tags.clone());
         experiment.resume_from.extend(request.resume_from.iter().cloned());
         experiment.launch.environment = chosen(experiment.launch.environment, request.environment);
+        let limits = experiment.limits;
+        experiment
+            .sampler
+            .plan_for(limits.max_total, limits.max_concurrent);
         self.name(&mut experiment)?;
         Some(experiment)
     }
