@@ -90,10 +90,12 @@ impl Driver {
             Ok(site) => site,
             Err(error) => return self.not_submitted(key, submission, error),
         };
-        let spec = match self
-            .launcher
-            .spec(&attempt, &follower.nonce, &submission.assignment, (site, target.kind()))
-        {
+        let spec = match self.launcher.spec(
+            &attempt,
+            &follower.nonce,
+            &submission.assignment,
+            (site, target.kind()),
+        ) {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),
         };

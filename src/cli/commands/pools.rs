@@ -7,9 +7,9 @@ use crate::config::Experiment;
 use crate::report::text;
 use crate::target::agent::protocol::Starter;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
+use crate::target::probe::Step;
 use crate::target::registry::{Registry, RegistryError, Section};
 use crate::target::remote::{RemoteOptions, RemoteTarget, Slots};
-use crate::target::probe::Step;
 use crate::target::slurm::{self, SlurmOptions, SlurmTarget};
 use crate::target::ssh::{Ssh, SshOptions, SshTransport};
 use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
@@ -37,7 +37,10 @@ impl Targets {
 
     /// Those that the engine takes as they are.
     pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
-        let remote = self.remote.iter().map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>);
+        let remote = self
+            .remote
+            .iter()
+            .map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>);
         remote.chain(self.clusters.iter().map(Arc::clone)).collect()
     }
 
@@ -145,7 +148,11 @@ pub(super) fn private_folder(home: &Path) -> PathBuf {
 
 /// A machine by SSH, with this program to bring there.
 pub(super) fn ssh(options: &SshOptions, home: &Path) -> Ssh {
-    Ssh::new(options.clone(), private_folder(home).join("known_hosts"), program())
+    Ssh::new(
+        options.clone(),
+        private_folder(home).join("known_hosts"),
+        program(),
+    )
 }
 
 /// This program's file.
@@ -154,12 +161,7 @@ fn program() -> PathBuf {
 }
 
 /// A machine by SSH as a target called `name`, on which `starter` starts runners.
-fn by_ssh(
-    options: RemoteOptions,
-    machine: &SshOptions,
-    starter: Starter,
-    home: &Path,
-) -> Arc<RemoteTarget> {
+fn by_ssh(options: RemoteOptions, machine: &SshOptions, starter: Starter, home: &Path) -> Arc<RemoteTarget> {
     let transport = SshTransport::new(ssh(machine, home), starter);
     Arc::new(RemoteTarget::new(options, Box::new(transport)))
 }
@@ -203,7 +205,14 @@ impl Targets {
             kind: "slurm",
             slots: options.slots.map_or(Slots::Any, Slots::Of),
         };
-        self.remote.push(by_ssh(remote, &login, Starter::Slurm { options }, home));
+        self.remote.push(by_ssh(
+            remote,
+            &login,
+            Starter::Slurm {
+                options: Box::new(options),
+            },
+            home,
+        ));
     }
 }
 
@@ -233,7 +242,13 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
             }
             made if made.eq_ignore_ascii_case("amlcompute") => throw_away(experiment)?,
             known => match registry.get(known)?.definition.section()? {
-                Section::Pool(pool) => pool.clone(),
+                Section::Pool(pool) => match pool.on_cluster()? {
+                    Some(options) => {
+                        targets.add_slurm(name, &options, home);
+                        continue;
+                    }
+                    None => pool.clone(),
+                },
                 Section::Remote(options) => {
                     targets.add_remote(name, options, home);
                     continue;
@@ -290,6 +305,9 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
         match known.as_ref().map(|definition| definition.section()) {
             Ok(Ok(Section::Remote(options))) => targets.add_remote(name, options, home),
             Ok(Ok(Section::Slurm(options))) => targets.add_slurm(name, options, home),
+            Ok(Ok(Section::Pool(Pool {
+                slurm: Some(options), ..
+            }))) => targets.add_slurm(name, options, home),
             // A pool, or one whose file is gone.
             _ => targets.pools.push(LocalOptions {
                 name: name.clone(),
@@ -327,6 +345,7 @@ fn throw_away(experiment: &Experiment) -> Result<Pool, CliError> {
         cpus: None,
         memory_gib: None,
         gpus: None,
+        slurm: None,
         admin_username: None,
     };
     pool.check()?;

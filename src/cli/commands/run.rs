@@ -154,7 +154,10 @@ pub(super) fn begin(
             "`--in-place` runs trials in a folder of this computer, and a target is elsewhere",
         ));
     }
-    let preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    let mut preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    if !targets.remote.is_empty() {
+        prepare::data(experiment, &home, &mut preparation)?;
+    }
     let id = sweep_id(experiment);
     targets.make_ready(&preparation.luggage(&id, experiment), output)?;
     let runtime = super::runtime()?;
@@ -166,7 +169,6 @@ pub(super) fn begin(
         preparation: Some(preparation),
         inherited,
         take_over: start.take_over,
-        ..Setup::default()
     };
     let events = Events::open(start.events.as_deref())?;
     let engine = Engine::start(&store, &id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
@@ -221,7 +223,11 @@ fn resuming(
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
         (None, Some((experiment, start, home, output))) => {
             let here = targets.any_here();
-            Some(prepare::prepare(experiment, home, start.in_place, here, output)?)
+            let mut preparation = prepare::prepare(experiment, home, start.in_place, here, output)?;
+            if !targets.remote.is_empty() {
+                prepare::data(experiment, home, &mut preparation)?;
+            }
+            Some(preparation)
         }
         _ => None,
     };
@@ -233,7 +239,6 @@ fn resuming(
         preparation,
         inherited,
         take_over,
-        ..Setup::default()
     })
 }
 

@@ -170,7 +170,17 @@ impl View {
             self.observed(event);
             return News::None;
         }
-        if event.kind == "warning" && event.data.get("code").is_some_and(|code| code == "exhausted") {
+        // What is about targets, not about one trial.
+        const SHOWN: [&str; 6] = [
+            "exhausted",
+            "target-lost",
+            "target-found",
+            "target",
+            "slurm",
+            "not-collected",
+        ];
+        let code = event.data.get("code").and_then(serde_json::Value::as_str);
+        if event.kind == "warning" && code.is_some_and(|code| SHOWN.contains(&code)) {
             let message = event.data.get("message").and_then(serde_json::Value::as_str);
             return message.map_or(News::None, |message| News::Notice(message.to_owned()));
         }

@@ -96,6 +96,10 @@ fn running() -> Json {
             "description": "largest captured log of a trial",
             "type": "integer", "minimum": 1, "maximum": 1 << 20,
         },
+        "lost_contact_minutes": {
+            "description": "a trial of which nobody has heard for so long is given up and tried again; never by default",
+            "type": "integer", "minimum": 1, "maximum": 525_600,
+        },
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),
         "tags": table("tags", scalar()),

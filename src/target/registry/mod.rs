@@ -101,7 +101,11 @@ impl Definition {
     /// # Errors
     /// [`RegistryError::Section`] if it is missing, or another one is there too.
     pub fn section(&self) -> Result<Section<'_>, RegistryError> {
-        let sections = [self.amlcompute.is_some(), self.remote.is_some(), self.slurm.is_some()];
+        let sections = [
+            self.amlcompute.is_some(),
+            self.remote.is_some(),
+            self.slurm.is_some(),
+        ];
         if sections.iter().filter(|there| **there).count() <= 1 {
             let section = match self.kind {
                 Kind::AmlCompute => self.amlcompute.as_ref().map(Section::Pool),

@@ -39,7 +39,12 @@ pub(super) enum Unsubmitted {
 }
 
 /// Submits a job called `name` that runs `line` of shell in `folder`; its id.
-pub(super) fn submit(options: &SlurmOptions, name: &str, folder: &Path, line: &str) -> Result<String, Unsubmitted> {
+pub(super) fn submit(
+    options: &SlurmOptions,
+    name: &str,
+    folder: &Path,
+    line: &str,
+) -> Result<String, Unsubmitted> {
     let mut command = Command::new("sbatch");
     command
         .args(["--parsable", "--no-requeue", "--open-mode=append"])
@@ -103,7 +108,9 @@ fn unsubmitted(code: Option<i32>, errors: &str) -> Unsubmitted {
 pub(super) fn list() -> Result<HashMap<String, Job>, String> {
     let mut command = Command::new("squeue");
     let user = rustix::process::getuid().as_raw().to_string();
-    command.args(["--noheader", "--states=all", "--format=%i|%T|%j", "--user"]).arg(user);
+    command
+        .args(["--noheader", "--states=all", "--format=%i|%T|%j", "--user"])
+        .arg(user);
     let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| format!("squeue: {error}"))?;
     if spoken.code != Some(0) {
         return Err(format!("squeue: {}", last_line(&spoken.errors)));
@@ -124,7 +131,16 @@ fn row(line: &str) -> Option<(String, Job)> {
 /// What Slurm's word for a job's state means.
 fn state(word: &str) -> JobState {
     const OVER: [&str; 10] = [
-        "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "OUT_OF_MEMORY", "REVOKED",
+        "COMPLETED",
+        "CANCELLED",
+        "FAILED",
+        "TIMEOUT",
+        "NODE_FAIL",
+        "PREEMPTED",
+        "BOOT_FAIL",
+        "DEADLINE",
+        "OUT_OF_MEMORY",
+        "REVOKED",
     ];
     if OVER.contains(&word) {
         JobState::Over(word.to_owned())
@@ -137,10 +153,23 @@ fn state(word: &str) -> JobState {
 /// How a job ended that the queue has forgotten, if accounting knows.
 pub(super) fn past(id: &str) -> Option<String> {
     let mut command = Command::new("sacct");
-    command.args(["--noheader", "--allocations", "--parsable2", "--format=State", "--jobs", id]);
+    command.args([
+        "--noheader",
+        "--allocations",
+        "--parsable2",
+        "--format=State",
+        "--jobs",
+        id,
+    ]);
     let spoken = talk(&mut command, Input::Text(""), PATIENCE).ok()?;
     // `CANCELLED by 1000`
-    let word = spoken.output.lines().last()?.split_whitespace().next()?.to_owned();
+    let word = spoken
+        .output
+        .lines()
+        .last()?
+        .split_whitespace()
+        .next()?
+        .to_owned();
     (spoken.code == Some(0) && matches!(state(&word), JobState::Over(_))).then_some(word)
 }
 
@@ -174,7 +203,14 @@ mod tests {
         let (name, job) = row("12|OUT_OF_MEMORY|od-ab|c").unwrap();
         assert_eq!((name.as_str(), job.id.as_str()), ("od-ab|c", "12"));
         assert_eq!(job.state, JobState::Over("OUT_OF_MEMORY".into()));
-        for word in ["PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUE_HOLD", "SOMETHING_NEW"] {
+        for word in [
+            "PENDING",
+            "CONFIGURING",
+            "RUNNING",
+            "COMPLETING",
+            "REQUEUE_HOLD",
+            "SOMETHING_NEW",
+        ] {
             assert_eq!(state(word), JobState::Active, "{word}");
         }
         assert_eq!(row("nonsense"), None);
@@ -183,13 +219,18 @@ mod tests {
     #[test]
     fn refusals_are_told_apart() {
         let error = |text: &str| unsubmitted(Some(1), text);
-        assert!(matches!(error("sbatch: error: invalid partition specified: x\n"), Unsubmitted::Refused(_)));
+        assert!(matches!(
+            error("sbatch: error: invalid partition specified: x\n"),
+            Unsubmitted::Refused(_)
+        ));
         assert!(matches!(
             error("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"),
             Unsubmitted::Uncertain(_)
         ));
         assert!(matches!(
-            error("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy"),
+            error(
+                "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy"
+            ),
             Unsubmitted::Later(_)
         ));
         assert!(matches!(unsubmitted(None, ""), Unsubmitted::Uncertain(_)));

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// How long a node's last words may take to be seen on this machine (shared file systems cache).
 const LAG: Duration = Duration::from_secs(3);
 
+/// How long Slurm may take to say how a job ended whose runner is seen to be gone.
+const WORD: Duration = Duration::from_secs(6);
+
 /// How long the end of a sweep waits for the last words to Slurm.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -133,13 +136,21 @@ impl SlurmTarget {
 }
 
 /// What is known of an attempt's runner.
-fn liveness(entry: &mut Entry, folder: &Path, looked: Option<Instant>, trouble: Option<&str>) -> Liveness {
+fn liveness(
+    entry: &mut Entry,
+    folder: &Path,
+    workers: bool,
+    (looked, trouble): (Option<Instant>, Option<&str>),
+) -> Liveness {
     if entry.claim.is_none() {
         entry.claim = Claim::read(&folder.join("claim"));
     }
     if let Some(claim) = &entry.claim {
         if claim.pid == 0 {
-            return Liveness::Over(Fate::Canceled, "the attempt was given up before a runner claimed it".into());
+            return Liveness::Over(
+                Fate::Canceled,
+                "the attempt was given up before a runner claimed it".into(),
+            );
         }
         let runner = Identity {
             host: claim.host.clone(),
@@ -150,7 +161,15 @@ fn liveness(entry: &mut Entry, folder: &Path, looked: Option<Instant>, trouble: 
         // On the machine of the runner itself Slurm need not be asked.
         match runner.presence() {
             Presence::Here => return Liveness::Alive,
-            Presence::Gone => return ended(entry, true, Duration::ZERO).unwrap_or_else(|| Liveness::Dead("its runner is gone".into())),
+            Presence::Gone => {
+                let gone = *entry.gone.get_or_insert_with(Instant::now);
+                return match ended(entry, true, Duration::ZERO) {
+                    Some(life) => life,
+                    // Slurm may know better why.
+                    None if !workers && gone.elapsed() < WORD => Liveness::Alive,
+                    None => Liveness::Dead("its runner is gone".into()),
+                };
+            }
             Presence::Elsewhere | Presence::Unknown => {}
         }
     }
@@ -169,7 +188,9 @@ fn liveness(entry: &mut Entry, folder: &Path, looked: Option<Instant>, trouble: 
         Stage::Found => match (looked, trouble) {
             // The queue was read after it was taken up, and it does not stand there.
             (Some(at), _) if at > entry.since && entry.claim.is_none() => Liveness::Unclaimed,
-            (Some(at), _) if at > entry.since => Liveness::Dead("Slurm does not know its job any more".into()),
+            (Some(at), _) if at > entry.since => {
+                Liveness::Dead("Slurm does not know its job any more".into())
+            }
             (_, Some(trouble)) => Liveness::Unknown(trouble.to_owned()),
             (_, None) => Liveness::Unknown("Slurm was not asked yet".into()),
         },
@@ -254,7 +275,12 @@ impl ComputeTarget for SlurmTarget {
                 Entry::new(folder)
             });
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
-            let life = liveness(entry, folder, state.looked, state.trouble.as_deref());
+            let life = liveness(
+                entry,
+                folder,
+                self.shared.options.workers,
+                (state.looked, state.trouble.as_deref()),
+            );
             if self.shared.options.workers
                 && matches!(life, Liveness::Alive)
                 && !matches!(entry.stage, Stage::Over { .. })
@@ -330,7 +356,8 @@ impl ComputeTarget for SlurmTarget {
 
     fn end_orphans(&self, attempt: &AttemptRef, nonce: &str) {
         // Slurm ends what its job left on other machines; of a worker's job that is only sure here.
-        let here = Claim::read(&attempt.folder.join("claim")).is_some_and(|claim| claim.host == crate::process::host());
+        let here = Claim::read(&attempt.folder.join("claim"))
+            .is_some_and(|claim| claim.host == crate::process::host());
         if here {
             crate::runner::end_orphans(nonce, Duration::from_secs(5));
         }

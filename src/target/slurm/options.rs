@@ -78,7 +78,18 @@ pub enum SlurmProblem {
 
 /// Options of `sbatch` that would break the following of jobs.
 const OURS: [&str; 12] = [
-    "--job-name", "-J", "--output", "-o", "--error", "-e", "--requeue", "--array", "-a", "--parsable", "--wrap", "--chdir",
+    "--job-name",
+    "-J",
+    "--output",
+    "-o",
+    "--error",
+    "-e",
+    "--requeue",
+    "--array",
+    "-a",
+    "--parsable",
+    "--wrap",
+    "--chdir",
 ];
 
 impl SlurmOptions {
@@ -97,7 +108,10 @@ impl SlurmOptions {
             ("time", &self.time),
         ];
         for (key, value) in words {
-            if let Some(value) = value.as_ref().filter(|value| value.is_empty() || value.chars().any(char::is_control)) {
+            if let Some(value) = value
+                .as_ref()
+                .filter(|value| value.is_empty() || value.chars().any(char::is_control))
+            {
                 let value = value.clone();
                 return Err(SlurmProblem::Value { key, value });
             }
@@ -156,13 +170,27 @@ mod tests {
             ..SlurmOptions::default()
         };
         assert_eq!(options.check(), Ok(()));
-        assert_eq!(options.arguments(), ["--partition=gpu", "--gres=gpu:1", "--cpus-per-task=4", "--exclusive"]);
+        assert_eq!(
+            options.arguments(),
+            [
+                "--partition=gpu",
+                "--gres=gpu:1",
+                "--cpus-per-task=4",
+                "--exclusive"
+            ]
+        );
         let with = |word: &str| SlurmOptions {
             directives: vec![word.into()],
             ..SlurmOptions::default()
         };
-        assert!(matches!(with("--job-name=x").check(), Err(SlurmProblem::Reserved(_))));
+        assert!(matches!(
+            with("--job-name=x").check(),
+            Err(SlurmProblem::Reserved(_))
+        ));
         assert!(matches!(with("x.sh").check(), Err(SlurmProblem::Value { .. })));
-        assert!(matches!(with("--requeue").check(), Err(SlurmProblem::Reserved(_))));
+        assert!(matches!(
+            with("--requeue").check(),
+            Err(SlurmProblem::Reserved(_))
+        ));
     }
 }

@@ -34,16 +34,11 @@ pub(super) enum Stage {
     /// To be submitted.
     Queued,
     /// Perhaps submitted; looked for first.
-    Uncertain {
-        since: Instant,
-    },
+    Uncertain { since: Instant },
     /// Slurm has it, or a worker will take it.
     Submitted,
     /// Its job is over.
-    Over {
-        word: String,
-        at: Instant,
-    },
+    Over { word: String, at: Instant },
     /// It cannot be submitted.
     Refused(Fate, String),
 }
@@ -59,6 +54,8 @@ pub(super) struct Entry {
     /// Its job was seen in the queue.
     pub(super) seen: bool,
     pub(super) claim: Option<Claim>,
+    /// Since when its runner is seen to be gone.
+    pub(super) gone: Option<Instant>,
     pub(super) canceled: Option<Instant>,
     pub(super) grace: Duration,
     /// Slurm was asked to end its job.
@@ -73,15 +70,22 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(folder: &Path) -> Self {
         let attempt = folder.file_name().unwrap_or_default().to_string_lossy();
-        let trial = folder.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let trial = folder
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy();
         Self {
             // The random text of the folder's name makes it the only one.
             name: format!("od-{trial}-{attempt}"),
-            id: fs::read_to_string(folder.join("slurm.job")).ok().map(|id| id.trim().to_owned()),
+            id: fs::read_to_string(folder.join("slurm.job"))
+                .ok()
+                .map(|id| id.trim().to_owned()),
             stage: Stage::Found,
             since: Instant::now(),
             seen: false,
             claim: None,
+            gone: None,
             canceled: None,
             grace: Duration::from_secs(30),
             killed: false,
@@ -123,11 +127,23 @@ impl Scheduler {
             self.cancels();
             if Instant::now() >= next {
                 let changed = self.look();
-                let first = self.shared.options.poll_seconds.map_or(POLL, Duration::from_secs).max(Duration::from_millis(200));
-                self.poll = if changed { first } else { (self.poll * 5 / 4).clamp(first, POLL_LAST.max(first)) };
+                let first = self
+                    .shared
+                    .options
+                    .poll_seconds
+                    .map_or(POLL, Duration::from_secs)
+                    .max(Duration::from_millis(200));
+                self.poll = if changed {
+                    first
+                } else {
+                    (self.poll * 5 / 4).clamp(first, POLL_LAST.max(first))
+                };
                 next = Instant::now() + self.poll;
             }
-            match self.woken.recv_timeout(next.saturating_duration_since(Instant::now()).min(Duration::from_secs(1))) {
+            match self.woken.recv_timeout(
+                next.saturating_duration_since(Instant::now())
+                    .min(Duration::from_secs(1)),
+            ) {
                 Ok(()) => {
                     // One look at what is wanted answers all calls.
                     while self.woken.try_recv().is_ok() {}
@@ -172,9 +188,11 @@ impl Scheduler {
                         && entry.canceled.is_none()
                         && entry.due <= Instant::now()
                 };
-                let mut due: Vec<(&PathBuf, &Entry)> = state.entries.iter().filter(|(_, entry)| due(entry)).collect();
+                let mut due: Vec<(&PathBuf, &Entry)> =
+                    state.entries.iter().filter(|(_, entry)| due(entry)).collect();
                 due.sort_by_key(|(_, entry)| entry.since);
-                due.first().map(|(folder, entry)| ((*folder).clone(), entry.name.clone()))
+                due.first()
+                    .map(|(folder, entry)| ((*folder).clone(), entry.name.clone()))
             };
             let Some((folder, name)) = next else { return };
             let submitted = self.submit(&folder, &name);
@@ -187,7 +205,9 @@ impl Scheduler {
                     }
                     Err(Unsubmitted::Refused(why)) => entry.stage = Stage::Refused(Fate::Setup, why),
                     Err(Unsubmitted::Uncertain(why)) => {
-                        entry.stage = Stage::Uncertain { since: Instant::now() };
+                        entry.stage = Stage::Uncertain {
+                            since: Instant::now(),
+                        };
                         told(&mut state, why);
                     }
                     Err(Unsubmitted::Later(why)) => {
@@ -205,7 +225,9 @@ impl Scheduler {
     fn submit(&mut self, folder: &Path, name: &str) -> Result<Option<String>, Unsubmitted> {
         let program = self.program().map_err(Unsubmitted::Later)?;
         if self.shared.options.workers {
-            self.workers.put(&self.shared, folder, name).map_err(Unsubmitted::Later)?;
+            self.workers
+                .put(&self.shared, folder, name)
+                .map_err(Unsubmitted::Later)?;
             return self.staff(&program).map(|()| None);
         }
         let line = format!("exec {} runner {}", quoted(&program), quoted(folder));
@@ -219,7 +241,8 @@ impl Scheduler {
     fn staff(&mut self, program: &Path) -> Result<(), Unsubmitted> {
         let wanted = {
             let state = self.shared.state();
-            let open = |entry: &&Entry| !entry.forgotten && matches!(entry.stage, Stage::Queued | Stage::Submitted);
+            let open =
+                |entry: &&Entry| !entry.forgotten && matches!(entry.stage, Stage::Queued | Stage::Submitted);
             state.entries.values().filter(open).count() as u64
         };
         let wanted = wanted.min(self.shared.options.slots.unwrap_or(u64::MAX));
@@ -265,7 +288,10 @@ impl Scheduler {
             let mut state = self.shared.state();
             // What is over for the engine is of no interest, unless its job must still be ended.
             state.entries.retain(|_, entry| {
-                !entry.forgotten || (entry.canceled.is_some() && !entry.killed && matches!(entry.stage, Stage::Uncertain { .. }))
+                !entry.forgotten
+                    || (entry.canceled.is_some()
+                        && !entry.killed
+                        && matches!(entry.stage, Stage::Uncertain { .. }))
             });
             !state.entries.is_empty()
         };
@@ -281,7 +307,9 @@ impl Scheduler {
                 let changed = self.take_in(asked, &jobs);
                 if self.shared.options.workers
                     && let Ok(program) = self.program()
-                    && let Err(Unsubmitted::Refused(why) | Unsubmitted::Later(why) | Unsubmitted::Uncertain(why)) = self.staff(&program)
+                    && let Err(
+                        Unsubmitted::Refused(why) | Unsubmitted::Later(why) | Unsubmitted::Uncertain(why),
+                    ) = self.staff(&program)
                 {
                     told(&mut self.shared.state(), why);
                 }
@@ -320,7 +348,10 @@ impl Scheduler {
             let before = entry.stage.clone();
             let worker = self.workers.job_of(&entry.name);
             let job = jobs.get(worker.unwrap_or(&entry.name));
-            if job.is_none() && worker.is_some_and(|worker| !self.workers.has(worker)) && !matches!(entry.stage, Stage::Over { .. }) {
+            if job.is_none()
+                && worker.is_some_and(|worker| !self.workers.has(worker))
+                && !matches!(entry.stage, Stage::Over { .. })
+            {
                 over(entry, folder, "gone from the queue");
                 changed = true;
                 continue;
@@ -334,9 +365,13 @@ impl Scheduler {
                         JobState::Over(word) => over(entry, folder, word),
                     }
                 }
-                (None, Stage::Uncertain { since }) if since.elapsed() > CERTAIN => entry.stage = Stage::Queued,
+                (None, Stage::Uncertain { since }) if since.elapsed() > CERTAIN => {
+                    entry.stage = Stage::Queued
+                }
                 // Known by its number and gone from the queue: it ended long ago.
-                (None, Stage::Found | Stage::Submitted) if entry.id.is_some() && entry.since < asked && !self.shared.options.workers => {
+                (None, Stage::Found | Stage::Submitted)
+                    if entry.id.is_some() && entry.since < asked && !self.shared.options.workers =>
+                {
                     lost.push((folder.clone(), entry.id.clone().unwrap_or_default(), entry.seen));
                 }
                 _ => {}

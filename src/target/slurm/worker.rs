@@ -3,9 +3,9 @@
 //! Attempts are files in `queue/`, named so that the oldest comes first; whoever moves one to its own folder below `taken/` executes
 //! it by starting its runner. A worker that finds nothing for a while ends, and so does one that finds `stop`.
 
+use super::Shared;
 use super::job::{self, Job, JobState, Unsubmitted};
 use super::scheduler::quoted;
-use super::Shared;
 use crate::runner::Claim;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -49,9 +49,15 @@ pub fn main(folder: &Path) -> i32 {
 
 /// The oldest attempt that nobody else takes.
 fn take(queue: &Path, own: &Path) -> Option<(PathBuf, PathBuf)> {
-    let mut names: Vec<_> = fs::read_dir(queue).ok()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    let mut names: Vec<_> = fs::read_dir(queue)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.file_name()))
+        .collect();
     names.sort();
-    for name in names.into_iter().filter(|name| !name.as_bytes().starts_with(b".")) {
+    for name in names
+        .into_iter()
+        .filter(|name| !name.as_bytes().starts_with(b"."))
+    {
         let mine = own.join(&name);
         if fs::rename(queue.join(&name), &mine).is_ok() {
             let attempt = fs::read(&mine).ok()?;
@@ -159,7 +165,9 @@ impl Pool {
         self.taken.clear();
         let names = |path: &Path| -> HashSet<String> {
             let entries = fs::read_dir(path).into_iter().flatten();
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+            entries
+                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                .collect()
         };
         for worker in names(&folder.join("taken")) {
             let dead = !self.workers.contains_key(&worker);
@@ -198,7 +206,11 @@ impl Pool {
 
 /// A name in the order of trials: `od-7-0-ab` becomes `000000007.od-7-0-ab`.
 fn sortable(name: &str) -> String {
-    let trial: u64 = name.split('-').nth(1).and_then(|trial| trial.parse().ok()).unwrap_or(0);
+    let trial: u64 = name
+        .split('-')
+        .nth(1)
+        .and_then(|trial| trial.parse().ok())
+        .unwrap_or(0);
     format!("{trial:09}.{name}")
 }
 
@@ -223,7 +235,9 @@ mod tests {
         fs::write(queue.join(".od-8-0-ab"), "half").unwrap();
         let own = folder.path().join("a");
         fs::create_dir_all(&own).unwrap();
-        let taken: Vec<PathBuf> = std::iter::from_fn(|| take(&queue, &own)).map(|(_, attempt)| attempt).collect();
+        let taken: Vec<PathBuf> = std::iter::from_fn(|| take(&queue, &own))
+            .map(|(_, attempt)| attempt)
+            .collect();
         assert_eq!(taken, [PathBuf::from("/runs/9"), PathBuf::from("/runs/10")]);
     }
 }

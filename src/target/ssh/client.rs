@@ -211,9 +211,10 @@ impl Ssh {
     /// # Errors
     /// One sentence.
     pub fn ask(&self, script: &str) -> Result<String, String> {
-        self.script(script, Duration::from_secs(60)).map_err(|error| match error {
-            LineError::Unreachable(reason) | LineError::Refused(reason) => reason,
-        })
+        self.script(script, Duration::from_secs(60))
+            .map_err(|error| match error {
+                LineError::Unreachable(reason) | LineError::Refused(reason) => reason,
+            })
     }
 
     /// Runs a command line there; its output.

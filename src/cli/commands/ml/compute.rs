@@ -116,7 +116,10 @@ fn record(found: &Found, home: &Path) -> Result<Value, CliError> {
         )),
         Section::Slurm(options) => {
             let properties = serde_json::to_value(options).unwrap_or_default();
-            let location = options.login.as_ref().map_or("local", |login| login.address.as_str());
+            let location = options
+                .login
+                .as_ref()
+                .map_or("local", |login| login.address.as_str());
             Ok(attached(found, "Slurm", location, &properties))
         }
     }

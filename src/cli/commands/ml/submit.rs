@@ -142,7 +142,10 @@ fn detached(experiment: &Experiment, home: &Path, output: &Output) -> Result<Str
     use std::os::unix::process::CommandExt;
     let targets = pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
-    let preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    let mut preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    if !targets.remote.is_empty() {
+        prepare::data(experiment, home, &mut preparation)?;
+    }
     let id = run::sweep_id(experiment);
     targets.make_ready(&preparation.luggage(&id, experiment), output)?;
     drop(targets);

@@ -1,15 +1,17 @@
 //! `target attach`: what exists already and is only made known, after a look whether it works.
 
 use super::{home, nothing_to_attach, now, told};
-use crate::cli::args::{AttachCommand, AttachRemote, AttachSlurm, AttachTarget, Filing, Globals, Jobs, Reach};
+use crate::cli::args::{
+    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, Filing, Globals, Jobs, Reach,
+};
 use crate::cli::commands::pools;
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::report::text;
 use crate::store::Store;
-use crate::target::registry::{Definition, Found, Kind, Level, RegistryError, check_name};
 use crate::target::probe::Step;
+use crate::target::registry::{Definition, Found, Kind, Level, RegistryError, check_name};
 use crate::target::slurm::SlurmOptions;
 use crate::target::ssh::{self, HostKey, Secret, Ssh, SshOptions, secret};
 use std::io::{BufRead, IsTerminal, Write};
@@ -49,7 +51,11 @@ fn attach_remote(
     finish(looked, definition, filing, home)
 }
 
-fn attach_slurm(arguments: &AttachSlurm, globals: &Globals, output: &Output) -> Result<(Found, PathBuf), CliError> {
+fn attach_slurm(
+    arguments: &AttachSlurm,
+    globals: &Globals,
+    output: &Output,
+) -> Result<(Found, PathBuf), CliError> {
     let filing = &arguments.filing;
     let home = place(filing, globals)?;
     let mut cluster = SlurmOptions {
