@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 30] = [
+pub const KEYS: [&str; 31] = [
     "seed",
     "targets",
     "stop_when",
@@ -47,6 +47,7 @@ pub const KEYS: [&str; 30] = [
     "azureml_shim",
     "mlflow_endpoint",
     "mlflow_create",
+    "lost_contact_minutes",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -294,7 +295,11 @@ impl Section {
                 self.extensions.insert(key.to_owned(), Json::from_iter(table));
             }
         }
-        for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
+        for (key, high) in [
+            ("grace_seconds", 86_400),
+            ("log_cap_mib", 1 << 20),
+            ("lost_contact_minutes", 525_600),
+        ] {
             if let Some(entry) = fields.given(key)
                 && let Some(value) = found.integer(entry, 1, high)
             {

@@ -103,6 +103,10 @@ fn running() -> Json {
             "description": "what an MLflow run without a parent is: the trial itself, or a child of it",
             "enum": ["trial", "child"],
         },
+        "lost_contact_minutes": {
+            "description": "a trial of which nobody has heard for so long is given up and tried again; never by default",
+            "type": "integer", "minimum": 1, "maximum": 525_600,
+        },
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),
         "tags": table("tags", scalar()),
