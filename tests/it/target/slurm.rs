@@ -238,7 +238,7 @@ fn refusals(cluster: &Service) {
     let output = project.run(&["run", "hdconfig.yml"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(
-        text(&output.stderr).contains("invalid partition specified"),
+        text(&output.stderr).contains("nvalid partition"),
         "{}",
         text(&output.stderr)
     );
