@@ -71,6 +71,8 @@ pub(super) struct Driver {
     pub(super) slots: u64,
     /// Until when fewer slots than there are may be used, and how many.
     pub(super) squeezed: Option<(u64, u64)>,
+    /// Whether it was said that a relative slack does not fit the numbers.
+    pub(super) told_of_slack: bool,
     /// There is more to read at once.
     again: bool,
 }
@@ -85,6 +87,10 @@ impl Driver {
         base: (u64, u64),
         (orders, shown): (Receiver<Command>, SyncSender<Progress>),
     ) -> Self {
+        // A controller before this one has said it.
+        let told_of_slack = controller
+            .incumbent()
+            .is_some_and(|incumbent| incumbent.value <= 0.0);
         Self {
             writer,
             controller,
@@ -110,6 +116,7 @@ impl Driver {
             interrupted: false,
             slots: 0,
             squeezed: None,
+            told_of_slack,
             again: false,
         }
     }
@@ -223,7 +230,9 @@ impl Driver {
             if matches!(&record, Record::SweepState { state, .. } if state.is_terminal()) {
                 self.durability = Durability::Machine;
             }
+            let remark = self.remark(&record);
             self.changes.push((now, Change::Record(record)));
+            self.changes.extend(remark.map(|remark| (now, remark)));
         }
         for action in batch.actions {
             match action {

@@ -12,6 +12,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Label of the workspace; the shim's stand-in has the same.
+const WORKSPACE: &str = "overdrive-local";
+
 /// What all attempts of a sweep have in common.
 pub(super) struct Launcher {
     pub(super) sweep: String,
@@ -62,11 +65,7 @@ impl Launcher {
             interpreter: site.interpreter,
             attempt_folder: site.folder,
             data: IndexMap::new(),
-            workspace: self
-                .folder
-                .parent()
-                .and_then(Path::file_name)
-                .map_or_else(|| "overdrive".into(), |name| name.to_string_lossy().into_owned()),
+            workspace: WORKSPACE.into(),
             target_type: site.kind.into(),
             shim: self.preparation.shim,
         };

@@ -16,6 +16,8 @@ const NEXT: usize = 50;
 pub struct Facts {
     /// Reports that the policy's stops spared, and how many there would have been: `(212, 1080)`.
     pub saved: Option<(u64, u64)>,
+    /// Most reports of a trial, and the first report at which the policy would have looked, if none came so far: `(1, 5)`.
+    pub never_judged: Option<(u64, u64)>,
     /// Names of metrics that trials did report, if none reported the primary one.
     pub other_metrics: Vec<String>,
     /// Outputs of the best trial.
@@ -88,6 +90,17 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
                 number::count(saved),
                 number::count(all)
             ),
+        ));
+    }
+    if let Some((most, first)) = facts.never_judged {
+        let times = if most == 1 {
+            "once".to_owned()
+        } else {
+            format!("{most} times")
+        };
+        out.push(fact(
+            "policy",
+            format!("had no say: it looks from report {first} on, and no trial reported more than {times}"),
         ));
     }
     out.push(fact("time", number::duration(sweep.duration_ms)));

@@ -1,8 +1,8 @@
 //! Compute targets: seeing, creating, attaching, changing, testing, removing them.
 //!
 //! The verbs are those of the command line: `overdrive target ... --json` runs as a process of its own, so that shapes, findings and kinds
-//! are the same on both sides, whatever kinds there are. Values travel as one word each (`--flag=value`) or, where the command line takes a secret
-//! from the environment, through it; never through a shell. What is added here is what runs on each target.
+//! are the same on both sides, whatever kinds there are. Values travel as one word each (`--flag=value`), never through a shell; secrets through a
+//! variable or a private file, as the command line offers, never as an argument. What is added here is what runs on each target.
 
 use crate::store::{Store, SweepFilter, SweepRow};
 use crate::studio::control::changeable;
@@ -16,6 +16,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
@@ -24,6 +28,8 @@ use tokio::process::Command;
 const SWEEPS: u64 = 500;
 /// How long a verb may take; reaching a far machine has limits of its own.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Folder of secrets that were given in forms, below the state folder.
+const SECRETS: &str = "studio-secrets";
 /// Verbs that make or change a target.
 const VERBS: [&str; 3] = ["create", "attach", "update"];
 
@@ -65,6 +71,8 @@ pub struct TargetField {
     pub secret: bool,
     /// Variable that carries it instead of an argument.
     pub variable: Option<String>,
+    /// Field that takes the name of a file with it instead.
+    pub file: Option<String>,
 }
 
 /// A target as `overdrive target list --json` and `target show --json` tell it, and what runs on it.
@@ -240,7 +248,14 @@ pub(super) async fn create(
         _ => return Err(ApiError::bad("`name` is missing: what the target is called")),
     };
     let (words, variables) = line(&studio.settings, &word, &form)?;
-    verb(&studio, words, variables).await?;
+    let kept = words.iter().any(|word| word.contains(SECRETS));
+    if let Err(error) = verb(&studio, words, variables).await {
+        // Only what was kept for this very request: another target of the name keeps its own.
+        if kept {
+            forget(&studio.settings, &name);
+        }
+        return Err(error);
+    }
     shown(&studio, &name).await
 }
 
@@ -287,6 +302,7 @@ async fn remove(studio: &Studio, word: &str, name: &str, force: bool) -> Answer<
         words.push("--force".into());
     }
     let said = run(studio, words, Vec::new()).await?;
+    forget(&studio.settings, name);
     Ok(Json(TargetRemoved {
         schema_version: SCHEMA_VERSION,
         message: said.words,
@@ -356,18 +372,73 @@ fn line(settings: &Settings, word: &str, form: &TargetForm) -> Result<Words, Api
             if field.switch || text.contains('\0') {
                 return Err(ApiError::bad(format!("`{name}` has a value that cannot be one")));
             }
-            match &field.variable {
-                Some(variable) => variables.push((variable.clone(), text)),
-                None if field.secret => {
+            match (&field.variable, &field.file) {
+                (Some(variable), _) => variables.push((variable.clone(), text)),
+                (None, Some(file)) if field.secret => {
+                    let target = form
+                        .fields
+                        .get("name")
+                        .and_then(Value::as_str)
+                        .unwrap_or_default();
+                    let path = keep(settings, target, &text)?;
+                    words.push(format!("--{file}={}", path.display()));
+                }
+                (None, _) if field.secret => {
                     return Err(ApiError::bad(format!(
                         "`{name}` is a secret, and would be seen in the list of processes: give it on the command line's prompt"
                     )));
                 }
-                None => words.push(format!("--{name}={text}")),
+                (None, _) => words.push(format!("--{name}={text}")),
             }
         }
     }
     Ok((words, variables))
+}
+
+/// Where the secret of a target is kept that was given in a form.
+fn secret_path(settings: &Settings, target: &str) -> Option<PathBuf> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let legal = (1..=64).contains(&target.len()) && target.bytes().all(plain);
+    legal.then(|| {
+        settings
+            .state_folder
+            .join(SECRETS)
+            .join(target.to_ascii_lowercase())
+    })
+}
+
+/// Keeps a secret in a file that only its owner can read.
+fn keep(settings: &Settings, target: &str, secret: &str) -> Result<PathBuf, ApiError> {
+    let path = secret_path(settings, target)
+        .ok_or_else(|| ApiError::bad("`name` cannot name a compute target, and a secret needs one"))?;
+    if path.exists() {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "exists",
+            format!("a compute target called `{target}` has a secret already: detach it first"),
+        ));
+    }
+    let write = || -> std::io::Result<()> {
+        let folder = settings.state_folder.join(SECRETS);
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| ApiError::internal(format!("the secret cannot be kept: {error}")))?;
+    Ok(path)
+}
+
+/// Removes the secret of a target that is no more, or never was.
+fn forget(settings: &Settings, target: &str) {
+    if let Some(path) = secret_path(settings, target) {
+        // Mostly there is none.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// What a verb printed.
@@ -536,4 +607,129 @@ fn devices() -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn field(name: &str) -> TargetField {
+        TargetField {
+            name: name.to_owned(),
+            about: String::new(),
+            value: None,
+            default: None,
+            choices: Vec::new(),
+            group: None,
+            required: false,
+            switch: false,
+            many: false,
+            secret: false,
+            variable: None,
+            file: None,
+        }
+    }
+
+    struct NoFiles;
+
+    impl crate::config::Files for NoFiles {
+        fn read(&self, _: &std::path::Path) -> Result<Option<String>, String> {
+            Ok(None)
+        }
+        fn exists(&self, _: &std::path::Path) -> bool {
+            false
+        }
+        fn is_folder(&self, _: &std::path::Path) -> bool {
+            false
+        }
+        fn names(&self, _: &std::path::Path) -> Vec<String> {
+            Vec::new()
+        }
+        fn walk(&self, _: &std::path::Path) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn absolute(&self, path: &std::path::Path) -> PathBuf {
+            path.to_owned()
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_an_argument() {
+        let folder = tempfile::tempdir().unwrap();
+        let fields = vec![
+            field("name"),
+            TargetField {
+                switch: true,
+                ..field("accept-host-key")
+            },
+            TargetField {
+                many: true,
+                ..field("tag")
+            },
+            TargetField {
+                secret: true,
+                file: Some("secret-file".into()),
+                ..field("password")
+            },
+            TargetField {
+                secret: true,
+                variable: Some("OD_KEY".into()),
+                ..field("account-key")
+            },
+        ];
+        let kind = TargetKind {
+            verb: "attach".into(),
+            kind: "remote".into(),
+            about: String::new(),
+            fields,
+        };
+        let settings = Settings {
+            state_folder: folder.path().to_owned(),
+            project_folder: folder.path().to_owned(),
+            program: PathBuf::new(),
+            read_only: false,
+            files: std::sync::Arc::new(NoFiles),
+            kinds: vec![kind].into(),
+        };
+        let form = |name: &str| {
+            TargetForm {
+            verb: None,
+            kind: "remote".into(),
+            fields: serde_json::from_value(serde_json::json!({
+                "name": name, "accept-host-key": true, "tag": ["a=1", "--b=2"], "password": "hunter2", "account-key": "k3y",
+            }))
+            .unwrap(),
+        }
+        };
+        let (words, variables) = line(&settings, "attach", &form("Big-Box")).unwrap();
+        let path = folder.path().join("studio-secrets/big-box");
+        let expected = [
+            "attach".to_owned(),
+            "remote".into(),
+            "--name=Big-Box".into(),
+            "--accept-host-key".into(),
+            "--tag=a=1".into(),
+            "--tag=--b=2".into(),
+            format!("--secret-file={}", path.display()),
+        ];
+        assert_eq!(words, expected);
+        assert_eq!(variables, [("OD_KEY".to_owned(), "k3y".to_owned())]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hunter2");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(
+            line(&settings, "attach", &form("big-box")).is_err(),
+            "what is kept is not written over"
+        );
+        assert!(line(&settings, "attach", &form("../x")).is_err());
+        assert!(
+            line(&settings, "update", &form("y")).is_err(),
+            "a verb that the kind does not have"
+        );
+        forget(&settings, "BIG-BOX");
+        assert!(!path.exists());
+    }
 }

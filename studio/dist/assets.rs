@@ -3,18 +3,18 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-tJXNDwG1.js",
+        path: "assets/index-D3srh-Df.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-tJXNDwG1.js"),
-        br: include_bytes!("../packed/assets/index-tJXNDwG1.js.br"),
-        gz: include_bytes!("../packed/assets/index-tJXNDwG1.js.gz"),
+        plain: include_bytes!("assets/index-D3srh-Df.js"),
+        br: include_bytes!("../packed/assets/index-D3srh-Df.js.br"),
+        gz: include_bytes!("../packed/assets/index-D3srh-Df.js.gz"),
     },
     Asset {
-        path: "assets/raster.worker-Dt-4Ge4U.js",
+        path: "assets/raster.worker-KlJUsXxv.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/raster.worker-Dt-4Ge4U.js"),
-        br: include_bytes!("../packed/assets/raster.worker-Dt-4Ge4U.js.br"),
-        gz: include_bytes!("../packed/assets/raster.worker-Dt-4Ge4U.js.gz"),
+        plain: include_bytes!("assets/raster.worker-KlJUsXxv.js"),
+        br: include_bytes!("../packed/assets/raster.worker-KlJUsXxv.js.br"),
+        gz: include_bytes!("../packed/assets/raster.worker-KlJUsXxv.js.gz"),
     },
     Asset {
         path: "assets/style-BtBBvL-i.css",

@@ -296,6 +296,7 @@ export interface TargetField {
   many: boolean;
   secret: boolean;
   variable: string | null;
+  file: string | null;
 }
 
 export interface TargetKind {

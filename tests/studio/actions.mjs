@@ -1,5 +1,5 @@
 // Every action, on a sweep that really runs.
-import { Project, accessible, browser, check, config, open, picture, until } from './kit.mjs';
+import { Project, accessible, browser, check, config, open, pictures, until } from './kit.mjs';
 
 const project = new Project();
 const started = await browser();
@@ -143,7 +143,7 @@ try {
   await rows.nth(1).locator('.problem').first().waitFor();
   check('a finding stands beside its parameter', (await rows.nth(2).locator('.problem').count()) === 0 && (await page.getByRole('button', { name: 'Start' }).isDisabled()));
   await accessible(page, 'the form with a mistake');
-  await picture(page, 'form-light');
+  await pictures(page, 'form');
   await rows.nth(1).locator('input[type=text]').nth(2).fill('0.5');
   // Down to what the script takes, and start.
   while ((await rows.count()) > 2) await rows.last().getByRole('button', { name: /^remove/ }).click();
@@ -180,7 +180,7 @@ try {
   await page.waitForURL(/compare\?sweeps=/);
   await page.getByText('best so far of each sweep').waitFor();
   await accessible(page, 'two sweeps compared');
-  await picture(page, 'compare-sweeps-light');
+  await pictures(page, 'compare-sweeps');
   check('several sweeps are compared', (await page.getByRole('img', { name: /best so far of each sweep/ }).count()) === 1);
 
   // Compute: create, look, test for real, change, delete; what cannot be is told in the command line's words.
@@ -193,7 +193,7 @@ try {
   await page.getByRole('alert').getByText('Standard_D3_v2').waitFor();
   check('a mistake is told, with what was probably meant', true);
   await accessible(page, 'the form of a cluster');
-  await picture(page, 'compute-new-light');
+  await pictures(page, 'compute-new');
   await page.getByLabel('vm-size').fill('STANDARD_D3_V2');
   await page.getByRole('button', { name: 'create', exact: true }).click();
   await page.waitForURL(/compute\/cpu-pool$/);
@@ -204,7 +204,7 @@ try {
   const steps = await page.getByRole('region', { name: 'test' }).innerText();
   check('a test is real, with the time of each step', ['disk', 'processes', 'clock', 'ms'].every((word) => steps.includes(word)), steps);
   await accessible(page, 'a target with its test');
-  await picture(page, 'compute-target-light');
+  await pictures(page, 'compute-target');
   await page.getByRole('button', { name: 'change', exact: true }).click();
   check('the form shows what holds now', (await page.getByLabel('max-nodes').inputValue()) === '3');
   await page.getByLabel('max-nodes').fill('7');
@@ -213,7 +213,7 @@ try {
   check('a cluster is changed', true);
   await page.goto(`${studio.base}/compute`);
   await page.getByRole('link', { name: 'cpu-pool' }).waitFor();
-  await picture(page, 'compute-list-light');
+  await pictures(page, 'compute');
   await page.getByRole('link', { name: 'cpu-pool' }).click();
   await page.getByRole('button', { name: 'delete', exact: true }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'delete', exact: true }).click();

@@ -170,8 +170,20 @@ export async function fits(page, what) {
   check(`fits: ${what}`, over <= 1, `${over} px too wide`);
 }
 
+/** A picture for the documentation, where SHOTS names a folder: `SHOTS=docs/images bash tests/studio/run.sh views actions logged`. */
 export async function picture(page, name) {
-  if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
+  if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `studio-${name}.png`) });
+}
+
+/** As `picture`, in both themes. */
+export async function pictures(page, name) {
+  if (!process.env.SHOTS) return;
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.waitForTimeout(300);
+    await picture(page, `${name}-${scheme}`);
+  }
+  await page.emulateMedia({ colorScheme: null });
 }
 
 /** A fixed scene of 200 lines of 200 points: how much slower than the machine of the budgets this one is now. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The studio in a real browser: rebuilds the page and compares it with what is committed, then drives Debian's chromium against real sweeps.
 # Options: --no-build (do not rebuild the page), --no-compare (a page that is not committed yet), NAME ... (only these scripts).
-# Needs node, npm, chromium, python3 and a built binary (OVERDRIVE, default target/debug/overdrive).
+# Needs node, npm, chromium, python3, a built binary (OVERDRIVE, default target/debug/overdrive) and the example studio_seed (SEED).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=yes compare=yes only=()
@@ -33,8 +33,28 @@ if [ "$build" = yes ]; then
 fi
 (cd tests/studio && installed)
 
-[ ${#only[@]} -gt 0 ] || only=(views actions logged reconnect hostile access mlflow)
-for name in "${only[@]}"; do
-    echo "== studio: $name"
-    node "tests/studio/$name.mjs"
-done
+# Scripts that wait more than they work run beside the others; those that measure run alone.
+shows() {
+    local name
+    for name in "$@"; do
+        echo "== studio: $name"
+        node "tests/studio/$name.mjs" || { echo "== studio: $name failed"; return 1; }
+    done
+}
+if [ ${#only[@]} -gt 0 ]; then
+    shows "${only[@]}"
+    exit
+fi
+[ -x "${SEED:-target/debug/examples/studio_seed}" ] || fail "studio_seed is missing: cargo build --example studio_seed"
+export SEED=${SEED:-$PWD/target/debug/examples/studio_seed}
+beside=$(mktemp)
+trap 'rm -f "$beside"' EXIT
+shows logged reconnect hostile access mlflow >"$beside" 2>&1 &
+other=$!
+both=0
+shows views actions || both=1
+wait "$other" || both=1
+cat "$beside"
+[ "$both" = 0 ] || exit 1
+TRIALS=${TRIALS:-10000} POINTS=${POINTS:-20} shows budget
+TRIALS=${TRIALS:-100000} POINTS=${POINTS:-5} shows scale

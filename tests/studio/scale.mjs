@@ -69,7 +69,7 @@ try {
     ['trials?limit=500&where=%22out%20of%20memory%22', 150, Infinity],
     ['points', 150, Infinity],
     ['density?w=1200&h=400', 150, Infinity],
-    ['nearest?x=5&y=0.8', 60, Infinity],
+    [`nearest?x=${Math.floor(points / 2)}&y=0.8`, 60, Infinity],
     ['importance', 6000, Infinity],
   ]) {
     const { first: cold, best, size } = await timed(path);

@@ -221,6 +221,8 @@ pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliE
     };
     if sweep.stopped_by_policy > 0 {
         facts.saved = card::saved(place::all_trials(store, &sweep.sweep)?.iter());
+    } else if sweep.state.is_terminal() && sweep.best.is_some() {
+        facts.never_judged = never_judged(store, sweep)?;
     }
     match &sweep.best {
         None => facts.other_metrics = reported(store, sweep)?,
@@ -232,6 +234,18 @@ pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliE
         }
     }
     Ok(facts)
+}
+
+/// Whether the first trials (all run the same script) reported too seldom for the policy ever to look.
+fn never_judged(store: &Store, sweep: &SweepRow) -> Result<Option<(u64, u64)>, CliError> {
+    let Some(first) = store.experiment(&sweep.sweep)?.policy.first_due() else {
+        return Ok(None);
+    };
+    let mut most = 0;
+    for trial in 0..sweep.trials.values().sum::<u64>().min(LOOK_AT) {
+        most = most.max(store.trial(&sweep.sweep, trial)?.reports);
+    }
+    Ok((most < first).then_some((most, first)))
 }
 
 /// Names of what the trials reported, and of the numbers that they printed under a name nobody looked for.

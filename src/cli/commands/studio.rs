@@ -175,11 +175,19 @@ fn kinds() -> Vec<TargetKind> {
                 .filter(|kind| !kind.is_hide_set())
                 .map(|kind| {
                     let fields = kind.get_arguments().filter(|argument| !argument.is_hide_set());
+                    let from_file = kind
+                        .get_arguments()
+                        .find_map(|argument| argument.get_long().filter(|name| *name == SECRET_FILE));
                     TargetKind {
                         verb: verb.get_name().to_owned(),
                         kind: kind.get_name().to_owned(),
                         about: kind.get_about().map(ToString::to_string).unwrap_or_default(),
-                        fields: fields.filter_map(field).collect(),
+                        fields: fields
+                            .filter(|argument| {
+                                verb.get_name() == "attach" || argument.get_long() != Some("no-wait")
+                            })
+                            .filter_map(|argument| field(argument, from_file))
+                            .collect(),
                     }
                 }),
         );
@@ -188,14 +196,17 @@ fn kinds() -> Vec<TargetKind> {
 }
 
 /// Names of options whose values nobody else may see.
-const SECRETS: [&str; 5] = ["password", "passphrase", "secret", "token", "account-key"];
+const SECRETS: [&str; 4] = ["password", "passphrase", "token", "account-key"];
+/// Option that names a file with the secret.
+const SECRET_FILE: &str = "secret-file";
 
-fn field(argument: &clap::Arg) -> Option<TargetField> {
+fn field(argument: &clap::Arg, from_file: Option<&str>) -> Option<TargetField> {
     let name = argument.get_long()?;
-    // The project is the studio's own, and nothing is waited for.
-    if ["path", "help", "no-wait", "yes"].contains(&name) {
+    // The project is the studio's own, and nobody is there to be asked.
+    if ["path", "help", "yes", "ask-secret"].contains(&name) {
         return None;
     }
+    let secret = SECRETS.iter().any(|word| name.ends_with(word));
     let switch = !argument.get_action().takes_values();
     let choices = argument.get_possible_values();
     let default = argument.get_default_values().first();
@@ -220,9 +231,8 @@ fn field(argument: &clap::Arg) -> Option<TargetField> {
         required: argument.is_required_set(),
         switch,
         many: matches!(argument.get_action(), clap::ArgAction::Append),
-        secret: SECRETS.iter().any(|word| name.contains(word))
-            && !name.ends_with("file")
-            && !name.ends_with("stdin"),
+        file: from_file.filter(|_| secret).map(str::to_owned),
+        secret,
         variable: argument.get_env().map(|name| name.to_string_lossy().into_owned()),
     })
 }

@@ -17,7 +17,10 @@ export class CurveSet {
   readonly place = new Map<number, number>();
   readonly trial: number[] = [];
   readonly state: number[] = [];
-  readonly values: number[][] = [];
+  /** As they came, or as a list that grows. */
+  readonly values: (Float32Array | number[])[] = [];
+  private packed: { values: Float32Array; offsets: Uint32Array } | null = null;
+  private base: Float32Array | null = null;
   points = 0;
   longest = 0;
 
@@ -32,12 +35,14 @@ export class CurveSet {
     const values = new Float32Array(buffer, data, points);
     for (let i = 0; i < n; i++) {
       const [from, to] = [view.getUint32(offsets + 4 * i, true), view.getUint32(offsets + 4 * i + 4, true)];
-      set.add(view.getUint32(16 + 4 * i, true), view.getUint8(states + i), Array.from(values.subarray(from, to)));
+      set.add(view.getUint32(16 + 4 * i, true), view.getUint8(states + i), values.subarray(from, to));
     }
+    set.base = values;
     return set;
   }
 
-  add(trial: number, state: number, values: number[]): void {
+  add(trial: number, state: number, values: Float32Array | number[]): void {
+    this.changed();
     const known = this.place.get(trial);
     if (known !== undefined) {
       this.points += values.length - this.values[known]!.length;
@@ -61,23 +66,39 @@ export class CurveSet {
       this.add(trial, LIVE, [value]);
       return true;
     }
-    const values = this.values[known]!;
+    let values = this.values[known]!;
     if (seq < values.length) {
       // The first point of a later attempt replaces what was there.
       if (seq === 0 && values.length > 1) {
+        this.changed();
         this.points -= values.length - 1;
         this.values[known] = [value];
       }
       return true;
     }
     if (seq > values.length) return false;
+    this.changed();
+    if (!Array.isArray(values)) values = this.values[known] = Array.from(values);
     values.push(value);
     this.points += 1;
     this.longest = Math.max(this.longest, values.length);
     return true;
   }
 
+  private changed(): void {
+    this.packed = null;
+    this.base = null;
+  }
+
+  /** All values one after the other; the same objects as long as nothing changed. */
   pack(): { values: Float32Array; offsets: Uint32Array } {
+    if (this.packed) return this.packed;
+    if (this.base) {
+      const offsets = new Uint32Array(this.values.length + 1);
+      this.values.forEach((curve, i) => (offsets[i + 1] = offsets[i]! + curve.length));
+      this.packed = { values: this.base, offsets };
+      return this.packed;
+    }
     const values = new Float32Array(this.points);
     const offsets = new Uint32Array(this.values.length + 1);
     let at = 0;
@@ -86,7 +107,8 @@ export class CurveSet {
       at += curve.length;
       offsets[i + 1] = at;
     });
-    return { values, offsets };
+    this.packed = { values, offsets };
+    return this.packed;
   }
 }
 
@@ -160,6 +182,7 @@ export class CurvesModel implements Model {
   private made = '';
   private wanted = '';
   private timer = 0;
+  private guessed: { key: string; window: [number, number, number, number] } | null = null;
   caption = '';
 
   constructor(
@@ -184,6 +207,8 @@ export class CurvesModel implements Model {
   private window(): [number, number, number, number] {
     if (this.view.zoom) return this.view.zoom;
     if (this.far) return this.density?.window ?? [0, 1, 0, 1];
+    const key = `${this.version}|${this.view.logY}|${this.bestTrial}|${this.goal}`;
+    if (this.guessed?.key === key) return this.guessed.window;
     const sample: number[] = [];
     const every = Math.max(1, Math.ceil(this.set.points / 60_000));
     let skip = 0;
@@ -202,7 +227,8 @@ export class CurvesModel implements Model {
       if (this.goal === 'maximize') high = Math.max(high, value);
       else low = Math.min(low, value);
     }
-    return [0, Math.max(1, this.set.longest - 1), low, high];
+    this.guessed = { key, window: [0, Math.max(1, this.set.longest - 1), low, high] };
+    return this.guessed.window;
   }
 
   draw(painter: Painter, look: Theme): void {

@@ -34,12 +34,18 @@ function start(): Worker {
   return worker;
 }
 
+/** Values that the worker holds: they are sent once, not with each window. */
+let sent: { values: Float32Array; offsets: Uint32Array } | null = null;
+
 /** Draws curves into a bitmap. */
-export function raster(job: Omit<RasterJob, 'id'>): Promise<RasterDone> {
+export function raster(job: Omit<RasterJob, 'id' | 'data'> & { values: Float32Array; offsets: Uint32Array }): Promise<RasterDone> {
   const id = nextId++;
+  const { values, offsets, ...rest } = job;
   return new Promise((resolve) => {
     waiting.set(id, resolve);
-    start().postMessage({ ...job, id });
+    const known = sent?.values === values && sent.offsets === offsets;
+    if (!known) sent = { values, offsets };
+    start().postMessage({ ...rest, id, data: known ? null : { values, offsets } } satisfies RasterJob);
   });
 }
 

@@ -4,9 +4,8 @@ export interface RasterJob {
   id: number;
   width: number;
   height: number;
-  /** Values of all curves one after the other, and where each begins; x of a point is its place in the curve. */
-  values: Float32Array;
-  offsets: Uint32Array;
+  /** Values of all curves one after the other, and where each begins; x of a point is its place in the curve. Null: those of the job before. */
+  data: { values: Float32Array; offsets: Uint32Array } | null;
   /** One colour per curve group is enough: grey density. */
   color: [number, number, number];
   x: [number, number];
@@ -26,8 +25,11 @@ export interface RasterDone {
   highest: number;
 }
 
+let held: NonNullable<RasterJob['data']> = { values: new Float32Array(0), offsets: new Uint32Array(1) };
+
 function count(job: RasterJob): { counts: Uint16Array; highest: number } {
-  const { width, height, values, offsets } = job;
+  const { width, height } = job;
+  const { values, offsets } = held;
   const counts = new Uint16Array(width * height);
   const transform = job.logY ? (v: number) => (v > 0 ? Math.log(v) : NaN) : (v: number) => v;
   const [x0, x1] = job.x;
@@ -92,6 +94,8 @@ export function shade(counts: Uint16Array, highest: number, width: number, heigh
 
 self.onmessage = async (event: MessageEvent<RasterJob>) => {
   const job = event.data;
+  // Before anything is waited for: jobs come in order.
+  if (job.data) held = job.data;
   const { counts, highest } = count(job);
   const bitmap = await createImageBitmap(shade(counts, highest, job.width, job.height, job.color));
   (self as unknown as Worker).postMessage({ id: job.id, bitmap, highest } satisfies RasterDone, [bitmap]);

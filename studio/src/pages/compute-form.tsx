@@ -121,8 +121,8 @@ function Field({ field, value, onValue }: { field: TargetField; value: string | 
         <span id={`${id}-about`} class="note"><Words text={field.about} /></span>
       </div>
     );
-  // Secrets go through a variable of the process that takes them; where there is none, the command line asks for them.
-  const locked = field.secret && !field.variable;
+  // Secrets go through a variable or a private file; where the command line offers neither, it asks for them itself.
+  const locked = field.secret && !field.variable && !field.file;
   return (
     <div class="field">
       <label for={id}>{label}</label>

@@ -226,6 +226,7 @@ fn kinds() -> Arc<[TargetKind]> {
         many: false,
         secret: false,
         variable: None,
+        file: None,
     };
     let names = ["name", "vm-size", "max-nodes", "min-nodes"];
     let of = |verb: &str| TargetKind {
