@@ -20,5 +20,5 @@ mod policy;
 mod runner;
 mod store;
 mod studio;
-mod target;
 mod surrogate;
+mod target;
