@@ -124,7 +124,9 @@ pub struct Context<'a> {
     pub inputs: &'a IndexMap<String, String>,
 }
 
-/// Variables that the script needs beside `PYTHONPATH`, also when the shim itself is switched off.
+/// Variables that the script needs beside `PYTHONPATH`, also when the shim itself is switched off. Those by which a dataset is known
+/// (`AZUREML_DATASET_ENVIRONMENT_VARS` and what it lists) are part of the trial's own environment: only the files say how each of them is
+/// consumed.
 ///
 /// Never the whole group that makes a real azureml-core look for its service: subscription, resource group, workspace, token and
 /// endpoint are not set.
@@ -152,19 +154,6 @@ pub fn environment(context: &Context<'_>) -> IndexMap<String, String> {
     }
     if !context.inputs.is_empty() {
         set("OVERDRIVE_INPUTS", &serde_json::json!(context.inputs).to_string());
-        let mut listed = Vec::new();
-        for (name, path) in context.inputs {
-            let usable = !name.is_empty() && !name.contains(['=', ':', ',', '\0']);
-            // Scripts read `os.environ["x"]` as well; a variable that everybody relies on is never replaced by a dataset's name.
-            if usable
-                && !["PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "USER", "SHELL"]
-                    .contains(&name.as_str())
-            {
-                set(name, path);
-                listed.push(format!("{name}:mount"));
-            }
-        }
-        set("AZUREML_DATASET_ENVIRONMENT_VARS", &listed.join(","));
     }
     env
 }
@@ -214,10 +203,7 @@ mod tests {
         );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
-        let inputs = IndexMap::from([
-            ("training".to_owned(), "/data".to_owned()),
-            ("PATH".to_owned(), "/x".to_owned()),
-        ]);
+        let inputs = IndexMap::from([("PATH".to_owned(), "/x".to_owned())]);
         let env = environment(&Context {
             report: Path::new("/a/report.jsonl"),
             artifacts: Path::new("/a/artifacts"),
@@ -228,9 +214,9 @@ mod tests {
             registry: None,
             inputs: &inputs,
         });
-        assert_eq!(env["training"], "/data");
-        assert_eq!(env["AZUREML_DATASET_ENVIRONMENT_VARS"], "training:mount");
+        assert_eq!(env["OVERDRIVE_INPUTS"], r#"{"PATH":"/x"}"#);
         assert!(!env.contains_key("PATH"));
+        assert!(!env.contains_key("AZUREML_DATASET_ENVIRONMENT_VARS"));
         for name in [
             "AZUREML_ARM_SUBSCRIPTION",
             "AZUREML_SERVICE_ENDPOINT",

@@ -16,9 +16,9 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool,
-    Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
-    UpdatePool, VmPriority,
+    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, Ground,
+    IgnoredPool, Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
+    UpdateCommand, UpdatePool, VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
@@ -183,6 +183,33 @@ pub enum Command {
     Completions(Completions),
     /// Print or write the manual pages.
     Man(Man),
+    /// Print words for a shell that completes.
+    #[command(hide = true)]
+    Complete {
+        /// Which words.
+        #[arg(value_enum)]
+        kind: crate::cli::complete::Words,
+    },
+    /// Make this program callable as `az`.
+    #[command(hide = true)]
+    InstallAlias(InstallAlias),
+}
+
+/// Arguments of `install-alias`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  overdrive install-alias && az ml run list
+
+Lines that are not `az ml` go to the real `az` where there is one.")]
+pub struct InstallAlias {
+    /// Folder on PATH; default: ~/.local/bin.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Also where a real `az` is on PATH.
+    #[arg(long)]
+    pub force: bool,
+    /// Print a shell function instead, which does the same where OVERDRIVE_AZ=1 is set.
+    #[arg(long)]
+    pub function: bool,
 }
 
 /// Lines that begin with `az`.

@@ -6,6 +6,7 @@ use crate::history::Trial;
 use crate::space::{Assignment, Distribution, Domain, SearchSpace, Value};
 use crate::store::Store;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Earlier trials that are no data here, by the reason.
@@ -54,6 +55,11 @@ pub(super) fn inherited(store: &Store, experiment: &Experiment) -> Result<(Vec<T
         .map_err(|error| CliError::usage("space", error.to_string()))?;
     let mut taken = HashSet::new();
     for reference in &experiment.resume_from {
+        let elsewhere = folder_of(reference, store)?;
+        let (store, reference) = match &elsewhere {
+            Some((other, id)) => (other.as_ref().unwrap_or(store), id.as_str()),
+            None => (store, reference.as_str()),
+        };
         let sweep = store.sweep(reference)?;
         if !taken.insert(sweep.sweep.clone()) {
             continue;
@@ -79,6 +85,24 @@ pub(super) fn inherited(store: &Store, experiment: &Experiment) -> Result<(Vec<T
         }
     }
     Ok((trials, left_out))
+}
+
+/// A reference that is the folder of a sweep (`PROJECT/.overdrive/sweeps/HD_...`): its id, and the store that it lies in if that is not
+/// this one.
+fn folder_of(reference: &str, store: &Store) -> Result<Option<(Option<Store>, String)>, CliError> {
+    let folder = Path::new(reference);
+    if !reference.contains('/') || !folder.is_dir() {
+        return Ok(None);
+    }
+    let folder = folder.canonicalize()?;
+    let (Some(id), Some(home)) = (folder.file_name(), folder.parent().and_then(Path::parent)) else {
+        return Ok(None);
+    };
+    let id = id.to_string_lossy().into_owned();
+    if store.folder().canonicalize().is_ok_and(|own| own == home) {
+        return Ok(Some((None, id)));
+    }
+    Ok(Some((Some(Store::open_read_only(home)?), id)))
 }
 
 fn align(assignment: &Assignment, from: &SearchSpace, to: &SearchSpace) -> Option<Assignment> {

@@ -62,6 +62,7 @@ pub(super) fn lead(
     };
     let mut asked = 0;
     let mut cancel_at: Option<Instant> = None;
+    let mut quit = false;
     let mut progress = progress;
     while !worker.is_finished() {
         let unstored = wait(&mut progress);
@@ -82,6 +83,15 @@ pub(super) fn lead(
         if cancel_at.is_some_and(|at| Instant::now() >= at) {
             cancel_at = None;
             control.stop_starting_and_cancel("interrupted");
+        }
+        if asked < 2 && follower.as_mut().is_some_and(Follower::keys) {
+            asked = 2;
+            quit = true;
+            cancel_at = None;
+            control.detach();
+            if let Some(follower) = &mut follower {
+                follower.notice("leaving: trials run on");
+            }
         }
         let now = signals.asked();
         if now > asked || (signals.hung_up() && asked < 2) {
@@ -120,11 +130,11 @@ pub(super) fn lead(
     };
     Ok(match ending {
         Ending::Ended { .. } => Led::Over {
-            signal: (asked > 0).then(|| signals.exit()),
+            signal: (asked > 0 && !quit).then(|| signals.exit()),
         },
         Ending::Detached { live } => Led::Left {
             live,
-            code: signals.exit(),
+            code: if quit { exit::INTERRUPTED } else { signals.exit() },
         },
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod commands;
+pub mod complete;
 mod disk;
 pub mod error;
 pub mod exit;
@@ -42,9 +43,53 @@ pub fn main() -> ExitCode {
         .and_then(Path::file_name)
         .is_some_and(|name| name == "az");
     if called {
+        if let Some(code) = passed_on(&arguments) {
+            return ExitCode::from(code);
+        }
         arguments.insert(1, "az".into());
     }
     ExitCode::from(run(&arguments))
+}
+
+/// Lines of `az` that are not about machine learning belong to the real one, where there is one; returns only if there is none.
+fn passed_on(arguments: &[OsString]) -> Option<u8> {
+    // Options of `az` itself may come first.
+    let words = arguments.get(1..).unwrap_or_default();
+    let first = words.iter().find(|word| !word.to_string_lossy().starts_with('-'));
+    if first.is_some_and(|word| word == "ml") {
+        return None;
+    }
+    let program = std::env::current_exe().ok()?;
+    commands::real_az(&program)?;
+    let error = pass_on(words);
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{error}");
+    Some(error.exit)
+}
+
+/// Becomes the real `az`; returns why it could not.
+fn pass_on(words: &[OsString]) -> CliError {
+    use std::os::unix::process::CommandExt;
+    let real = std::env::current_exe()
+        .ok()
+        .and_then(|program| commands::real_az(&program));
+    match real {
+        Some(real) => {
+            let error = std::process::Command::new(&real).args(words).exec();
+            CliError::failed("az", format!("`{}`: {error}", real.display()))
+        }
+        None => {
+            let word = words
+                .first()
+                .map(|word| word.to_string_lossy())
+                .unwrap_or_default();
+            CliError::usage(
+                "not-here",
+                format!("`az {word}` is not offered, and no other `az` is on PATH"),
+            )
+            .help("`overdrive az ml -h` lists what is")
+        }
+    }
 }
 
 /// Parses `arguments` (the program's name first), runs the command, shows its error; returns the exit code.

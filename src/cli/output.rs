@@ -2,6 +2,7 @@
 
 use crate::cli::args::{ColorChoice, Globals, LinkChoice, ProgressChoice};
 use crate::cli::error::CliError;
+use crate::report::ci::Ci;
 use crate::report::style::{Glyphs, Line};
 use serde_json::Value;
 use std::env;
@@ -40,6 +41,8 @@ pub struct Output {
     pub glyphs: Glyphs,
     /// How progress is shown.
     pub progress: Progress,
+    /// Whose log this is.
+    pub ci: Ci,
     /// Print JSON.
     pub json: bool,
     /// Print the result only.
@@ -63,6 +66,8 @@ pub struct Surroundings {
     pub term: Option<String>,
     /// `CI`.
     pub ci: Option<String>,
+    /// Which CI system, by its own variable.
+    pub ci_system: Ci,
     /// First of `LC_ALL`, `LC_CTYPE`, `LANG` that is not empty.
     pub locale: Option<String>,
     /// Whether standard output is a terminal.
@@ -82,6 +87,7 @@ impl Surroundings {
             clicolor: variable("CLICOLOR"),
             term: variable("TERM"),
             ci: variable("CI"),
+            ci_system: Ci::of(variable),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"]
                 .into_iter()
                 .filter_map(variable)
@@ -170,6 +176,7 @@ impl Output {
             links_out: surroundings.links(globals.hyperlinks, surroundings.terminal_out),
             glyphs: surroundings.glyphs(),
             progress: surroundings.progress(globals.progress, globals.quiet),
+            ci: surroundings.ci_system,
             json: globals.json,
             quiet: globals.quiet,
             verbose: globals.verbose,

@@ -402,6 +402,11 @@ impl Controller {
 
     /// Starts nothing any more once the condition of `stop_when` holds.
     fn stop_if_met(&mut self, batch: &mut Batch) {
+        self.stop_if_met_with(None, batch);
+    }
+
+    /// The same at the moment when the sampler has told what it expects of the next trial.
+    fn stop_if_met_with(&mut self, expected_gain: Option<f64>, batch: &mut Batch) {
         let progress = &self.state.progress;
         if progress.stopped || !matches!(progress.state, SweepState::Running | SweepState::Paused) {
             return;
@@ -410,6 +415,7 @@ impl Controller {
             return;
         };
         let standing = Standing {
+            expected_gain,
             best: progress.incumbent.map(|incumbent| incumbent.value),
             no_improvement: progress.since_best,
             trials: (self.state.history.trials.len() - self.live.len()) as u64,
@@ -424,6 +430,14 @@ impl Controller {
                 },
             );
         }
+    }
+
+    /// What the sampler expects of a proposal beyond the best value so far, if a condition asks for it.
+    fn expected_gain(&self, proposal: &Proposal) -> Option<f64> {
+        let asked = self.stop_when.as_ref().is_some_and(StopWhen::asks_for_gain);
+        let best = self.state.progress.incumbent.filter(|_| asked)?.value;
+        let gain = proposal.origin.predicted?.gain(best, self.settings.goal);
+        gain.is_finite().then_some(gain)
     }
 
     fn nothing_works(&self) -> bool {
@@ -448,6 +462,12 @@ impl Controller {
             let Some(proposal) = self.propose(number, batch) else {
                 return;
             };
+            if let Some(gain) = self.expected_gain(&proposal) {
+                self.stop_if_met_with(Some(gain), batch);
+                if self.state.progress.stopped {
+                    return;
+                }
+            }
             self.live.insert(number);
             self.record(
                 batch,

@@ -1,13 +1,13 @@
 //! `stop_when`: the condition that ends a sweep before its limits do.
 //!
 //! A disjunction of conjunctions of comparisons, `best > 0.98 or no_improvement >= 20 and minutes > 30`; `and` binds tighter than
-//! `or`, brackets group. Evaluated over four numbers that every sweep has, so that it needs no model and a resumed controller
+//! `or`, brackets group. Evaluated over numbers that are on record or follow from the next proposal, so that a resumed controller
 //! decides as an undisturbed one.
 
 use std::fmt;
 
 /// What a condition can ask for, with what it means.
-pub const TERMS: [(&str, &str); 4] = [
+pub const TERMS: [(&str, &str); 5] = [
     ("best", "best value of the primary metric so far"),
     (
         "no_improvement",
@@ -15,6 +15,10 @@ pub const TERMS: [(&str, &str); 4] = [
     ),
     ("trials", "trials that have ended"),
     ("minutes", "minutes since the sweep was created"),
+    (
+        "expected_gain",
+        "improvement of the best value that the sampler expects of the next trial, in units of the primary metric",
+    ),
 ];
 
 /// Deepest nesting of brackets.
@@ -31,6 +35,9 @@ pub struct Standing {
     pub trials: u64,
     /// Milliseconds since the sweep was created.
     pub elapsed_ms: u64,
+    /// What the sampler expects of the trial that is about to be started; no comparison with it holds at another time, or where the
+    /// sampler expects nothing.
+    pub expected_gain: Option<f64>,
 }
 
 /// A condition that was understood.
@@ -70,6 +77,7 @@ enum Term {
     NoImprovement,
     Trials,
     Minutes,
+    ExpectedGain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +90,14 @@ enum Comparison {
 
 impl Term {
     fn called(word: &str) -> Option<Self> {
-        [Self::Best, Self::NoImprovement, Self::Trials, Self::Minutes]
-            .into_iter()
-            .find(|term| term.name() == word)
+        let all = [
+            Self::Best,
+            Self::NoImprovement,
+            Self::Trials,
+            Self::Minutes,
+            Self::ExpectedGain,
+        ];
+        all.into_iter().find(|term| term.name() == word)
     }
 
     fn name(self) -> &'static str {
@@ -93,6 +106,7 @@ impl Term {
             Self::NoImprovement => "no_improvement",
             Self::Trials => "trials",
             Self::Minutes => "minutes",
+            Self::ExpectedGain => "expected_gain",
         }
     }
 
@@ -102,6 +116,7 @@ impl Term {
             Self::NoImprovement => Some(standing.no_improvement as f64),
             Self::Trials => Some(standing.trials as f64),
             Self::Minutes => Some(standing.elapsed_ms as f64 / 60_000.0),
+            Self::ExpectedGain => standing.expected_gain,
         }
     }
 }
@@ -150,6 +165,11 @@ impl StopWhen {
         self.root.met(standing, &mut held).then(|| held.join(", "))
     }
 
+    /// Whether the condition asks what the sampler expects.
+    pub fn asks_for_gain(&self) -> bool {
+        self.root.asks_for_gain()
+    }
+
     /// The first time after `now_ms` at which a comparison with `minutes` may begin to hold, in milliseconds since creation.
     pub fn next_time(&self, now_ms: u64) -> Option<u64> {
         let mut next = None;
@@ -178,6 +198,7 @@ impl Node {
                     let sign = comparison.sign();
                     held.push(match term {
                         Term::Minutes => format!("minutes {value:.1} {sign} {limit}"),
+                        Term::ExpectedGain => format!("expected_gain {value:.3e} {sign} {limit}"),
                         _ => format!("{} {value} {sign} {limit}", term.name()),
                     });
                 }
@@ -192,6 +213,13 @@ impl Node {
                 both
             }
             Self::Or(left, right) => left.met(standing, held) || right.met(standing, held),
+        }
+    }
+
+    fn asks_for_gain(&self) -> bool {
+        match self {
+            Self::Compare { term, .. } => *term == Term::ExpectedGain,
+            Self::And(left, right) | Self::Or(left, right) => left.asks_for_gain() || right.asks_for_gain(),
         }
     }
 
@@ -384,6 +412,7 @@ mod tests {
         no_improvement: 4,
         trials: 9,
         elapsed_ms: 90_000,
+        expected_gain: None,
     };
 
     fn met(text: &str) -> Option<String> {
@@ -409,6 +438,22 @@ mod tests {
         assert_eq!(
             StopWhen::parse("best < -1.5e-3").unwrap().to_string(),
             "best < -0.0015"
+        );
+    }
+
+    #[test]
+    fn the_gain_is_asked_for_only_when_there_is_one() {
+        let condition = StopWhen::parse("expected_gain < 0.001 and trials > 5").unwrap();
+        assert!(condition.asks_for_gain() && !StopWhen::parse("best > 1").unwrap().asks_for_gain());
+        assert_eq!(condition.met(&STANDING), None);
+        let with = |gain| Standing {
+            expected_gain: Some(gain),
+            ..STANDING
+        };
+        assert_eq!(condition.met(&with(0.01)), None);
+        assert_eq!(
+            condition.met(&with(0.0002)).as_deref(),
+            Some("expected_gain 2.000e-4 < 0.001, trials 9 > 5")
         );
     }
 
@@ -444,7 +489,7 @@ mod tests {
             ("best > nan", 8, "expected a number"),
             ("best = 1", 6, "means nothing"),
             ("best > 1 minutes > 2", 10, "expected `and`"),
-            ("expected_gain < 0.1", 1, "`expected_gain` is not known"),
+            ("expected_loss < 0.1", 1, "`expected_loss` is not known"),
             ("(best > 1", 10, "`)` is missing"),
             ("best > 1 or or", 13, "`or` is not known"),
             ("best >> 1", 7, "expected a number"),

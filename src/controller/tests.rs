@@ -203,10 +203,10 @@ fn duration_cancels_what_runs_and_ends_canceled() {
 fn three_dead_on_arrival_end_the_sweep_failed_unless_somebody_reported() {
     for (reported, expected) in [(false, SweepState::Failed), (true, SweepState::Completed)] {
         let mut controller = start(settings());
+        controller.handle(1, exit(0, 0, failed(FailureClass::Script)));
         if reported {
-            controller.handle(1, report(1, 0, 0.5));
+            controller.handle(2, report(2, 0, 0.5));
         }
-        controller.handle(2, exit(0, 0, failed(FailureClass::Script)));
         controller.handle(3, exit(2, 0, failed(FailureClass::Script)));
         controller.handle(4, exit(3, 0, failed(FailureClass::Script)));
         let last = if reported {

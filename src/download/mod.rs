@@ -186,10 +186,10 @@ impl Downloads<'_> {
     }
 }
 
-/// All trials read it; none should write it by accident.
+/// All trials read it; none should write it by accident, and nobody else may see what a key was needed for.
 fn read_only(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o444))
+    file.set_permissions(fs::Permissions::from_mode(0o400))
 }
 
 /// An address without its query, fragment and user part.

@@ -3,7 +3,7 @@
 use super::follow::{Follower, Told};
 use super::launch::Launcher;
 use super::submit::Submission;
-use super::{Command, Ending, EngineError, Progress};
+use super::{Command, Ending, EngineError, Progress, outcome};
 use crate::controller::{Action, Controller, Event, FailureClass, Outcome, Record, SweepState};
 use crate::space::Assignment;
 use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
@@ -71,6 +71,8 @@ pub(super) struct Driver {
     pub(super) slots: u64,
     /// Until when fewer slots than there are may be used, and how many.
     pub(super) squeezed: Option<(u64, u64)>,
+    /// Whether it was said that a relative slack does not fit the numbers.
+    pub(super) told_of_slack: bool,
     /// There is more to read at once.
     again: bool,
 }
@@ -85,6 +87,10 @@ impl Driver {
         base: (u64, u64),
         (orders, shown): (Receiver<Command>, SyncSender<Progress>),
     ) -> Self {
+        // A controller before this one has said it.
+        let told_of_slack = controller
+            .incumbent()
+            .is_some_and(|incumbent| incumbent.value <= 0.0);
         Self {
             writer,
             controller,
@@ -110,6 +116,7 @@ impl Driver {
             interrupted: false,
             slots: 0,
             squeezed: None,
+            told_of_slack,
             again: false,
         }
     }
@@ -223,7 +230,9 @@ impl Driver {
             if matches!(&record, Record::SweepState { state, .. } if state.is_terminal()) {
                 self.durability = Durability::Machine;
             }
+            let remark = self.remark(&record);
             self.changes.push((now, Change::Record(record)));
+            self.changes.extend(remark.map(|remark| (now, remark)));
         }
         for action in batch.actions {
             match action {
@@ -445,7 +454,21 @@ impl Driver {
                 self.unclaimed_after_all(key);
                 return Ok(());
             }
-            Liveness::Unclaimed | Liveness::Unknown(_) => follower.silent(now, SILENCE_MS, &mut told),
+            Liveness::Unclaimed | Liveness::Unknown(_) => {
+                follower.silent(now, SILENCE_MS, &mut told);
+                // Only by the user's word: it may run all the same, and what it says then does not count.
+                if let Some(minutes) = self.launcher.lost_contact_minutes()
+                    && follower.silence(now) >= minutes.saturating_mul(60_000)
+                {
+                    follower.end(
+                        outcome::lost(&format!("nobody has heard of it for {minutes} min")),
+                        &mut told,
+                    );
+                }
+            }
+        }
+        if matches!(&chunk.liveness, Liveness::Alive | Liveness::Unknown(_)) {
+            follower.terminated(now, &mut told);
         }
         self.told(key, told)
     }

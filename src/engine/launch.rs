@@ -12,6 +12,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// Label of the workspace; the shim's stand-in has the same.
+const WORKSPACE: &str = "overdrive-local";
+
 /// What all attempts of a sweep have in common.
 pub(super) struct Launcher {
     pub(super) sweep: String,
@@ -30,6 +33,11 @@ impl Launcher {
             .join("trials")
             .join(trial.to_string())
             .join(format!("{attempt}-{nonce}"))
+    }
+
+    /// After how many minutes without contact a trial is given up, if ever.
+    pub(super) fn lost_contact_minutes(&self) -> Option<u64> {
+        self.experiment.extensions.get("lost_contact_minutes")?.as_u64()
     }
 
     /// Run id that scripts see: the sweep's own for single runs.
@@ -61,12 +69,8 @@ impl Launcher {
             attempt: attempt.attempt,
             interpreter: site.interpreter,
             attempt_folder: site.folder,
-            data: IndexMap::new(),
-            workspace: self
-                .folder
-                .parent()
-                .and_then(Path::file_name)
-                .map_or_else(|| "overdrive".into(), |name| name.to_string_lossy().into_owned()),
+            data: site.data,
+            workspace: WORKSPACE.into(),
             target_type: site.kind.into(),
             shim: self.preparation.shim,
         };
@@ -122,6 +126,7 @@ impl Launcher {
             variables: preparation.variables.clone(),
             doorbell: Some(self.doorbell.clone()),
             registry: Some(self.folder.join("registry")),
+            data: IndexMap::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod launch;
 mod outcome;
 mod preparation;
 mod progress;
+mod remark;
 mod requests;
 mod submit;
 

@@ -1,6 +1,6 @@
 //! A conda environment file as a mapping: which Python, which conda packages, which pip packages.
 
-use crate::environment::EnvironmentError;
+use crate::environment::{EnvironmentError, substitutes};
 use serde_json::Value;
 
 /// One line of the `pip:` list.
@@ -117,9 +117,25 @@ impl CondaFile {
             .collect()
     }
 
-    /// Packages that only conda can bring.
-    pub fn conda_only(&self) -> Vec<&str> {
-        self.conda.iter().map(String::as_str).collect()
+    /// Turns the conda packages into requirements of pip and returns them; changes nothing if any of them cannot be had that way.
+    ///
+    /// # Errors
+    /// The packages that only conda can bring.
+    pub fn substitute(&mut self) -> Result<Vec<String>, Vec<String>> {
+        let (known, unknown): (Vec<_>, Vec<_>) = self
+            .conda
+            .iter()
+            .map(|package| substitutes::requirement(package).ok_or_else(|| package.clone()))
+            .partition(Result::is_ok);
+        if !unknown.is_empty() {
+            return Err(unknown.into_iter().filter_map(Result::err).collect());
+        }
+        let mut found: Vec<String> = known.into_iter().flatten().collect();
+        found.retain(|requirement| !requirement.is_empty());
+        self.conda.clear();
+        let items = found.iter().cloned().map(PipItem::Requirement);
+        self.pip.splice(0..0, items);
+        Ok(found)
     }
 
     /// One text for equal content.

@@ -1,13 +1,14 @@
 //! Python environments: built once per content hash, cached, shared by all sweeps.
 //!
 //! `userManagedDependencies: true` runs the interpreter as it is. A conda mapping is built with micromamba, mamba or conda where one
-//! is present; without one, a mapping that holds only `python=X` and pip packages is built as a virtual environment (with `uv` where
-//! present, else `venv` and `pip`). The cache key is the BLAKE3 hash of the normalised mapping, the tool and the interpreter's
+//! is present; without one, a mapping that holds only `python=X`, pip packages and conda packages that are the same on PyPI is built as a
+//! virtual environment (with `uv` where present, else `venv` and `pip`). The cache key is the BLAKE3 hash of the normalised mapping, the tool and the interpreter's
 //! version; a lock file keeps two sweeps from building the same one; `.ready` is written last, so that a build that was
 //! interrupted is thrown away and made again.
 
 mod conda_file;
 mod interpreter;
+mod substitutes;
 mod virtual_environment;
 
 pub use conda_file::{CondaFile, PipItem};
@@ -57,7 +58,7 @@ pub enum EnvironmentError {
         /// Name or path.
         name: String,
     },
-    /// Packages that only conda can install, and no conda.
+    /// Packages that are not known to be on PyPI, and no conda.
     #[error(
         "the environment needs conda packages ({packages}) and neither micromamba, mamba nor conda is on PATH; install one, or move them under `pip:`"
     )]
@@ -144,7 +145,7 @@ impl Builder<'_> {
             .find_map(|name| interpreter::find(name, self.search_path).map(|path| (name, path)));
         let mut prepared = match tool {
             Some((name, path)) => self.with_conda(&file, name, &path)?,
-            None => self.without_conda(&file, &mut notes)?,
+            None => self.without_conda(&mut file, &mut notes)?,
         };
         notes.append(&mut prepared.notes);
         prepared.notes = notes;
@@ -172,6 +173,10 @@ impl Builder<'_> {
                 command.args(["env", "create", "--prefix"]);
             }
             command.arg(folder).arg("--file").arg(&definition);
+            // `conda env create` has learnt `--yes` late; the variables are understood by every version.
+            command
+                .env("CONDA_ALWAYS_YES", "true")
+                .env("MAMBA_ALWAYS_YES", "true");
             if let Some(base) = &base {
                 command.current_dir(base);
             }
@@ -185,17 +190,17 @@ impl Builder<'_> {
 
     fn without_conda(
         &mut self,
-        file: &CondaFile,
+        file: &mut CondaFile,
         notes: &mut Vec<String>,
     ) -> Result<Prepared, EnvironmentError> {
-        if !file.conda_only().is_empty() {
-            let packages = file
-                .conda_only()
-                .into_iter()
-                .take(5)
-                .collect::<Vec<_>>()
-                .join(", ");
-            return Err(EnvironmentError::NoConda { packages });
+        let substituted = file.substitute().map_err(|packages| EnvironmentError::NoConda {
+            packages: packages.into_iter().take(5).collect::<Vec<_>>().join(", "),
+        })?;
+        if !substituted.is_empty() {
+            notes.push(format!(
+                "neither micromamba, mamba nor conda is on PATH: {} from PyPI instead",
+                substituted.join(", ")
+            ));
         }
         let (python, version) = interpreter::for_version(file.python.as_deref(), self.search_path)
             .ok_or_else(|| EnvironmentError::NoInterpreter {

@@ -55,6 +55,26 @@ impl Schedule {
     }
 }
 
+impl PolicySpec {
+    /// The first interval at which a trial is looked at; `None` for a policy that never looks.
+    pub fn first_due(&self) -> Option<u64> {
+        let schedule = match self {
+            Self::NoTermination => return None,
+            Self::Bandit { schedule, .. }
+            | Self::MedianStopping { schedule, .. }
+            | Self::TruncationSelection { schedule, .. } => schedule,
+        };
+        let every = schedule.evaluation_interval.max(1);
+        Some(
+            schedule
+                .delay_evaluation
+                .max(1)
+                .div_ceil(every)
+                .saturating_mul(every),
+        )
+    }
+}
+
 /// Slack of the Bandit policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]

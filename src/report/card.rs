@@ -8,15 +8,22 @@ use crate::report::style::{self, Glyphs, Line, Look, Span};
 use crate::report::text;
 use crate::store::row::{SweepRow, TrialRow};
 
+/// Widest column of commands to type next; the meaning of a longer one follows it directly.
+const NEXT: usize = 50;
+
 /// What the card tells beyond the sweep's own row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Reports that the policy's stops spared, and how many there would have been: `(212, 1080)`.
     pub saved: Option<(u64, u64)>,
+    /// Most reports of a trial, and the first report at which the policy would have looked, if none came so far: `(1, 5)`.
+    pub never_judged: Option<(u64, u64)>,
     /// Names of metrics that trials did report, if none reported the primary one.
     pub other_metrics: Vec<String>,
     /// Outputs of the best trial.
     pub outputs: Option<String>,
+    /// Folder that paths are shown relative to where they lie in it; `None` = whole paths.
+    pub here: Option<String>,
     /// Short form of the sweep's id that is unique in the store.
     pub short_id: String,
 }
@@ -85,13 +92,23 @@ pub fn lines(sweep: &SweepRow, facts: &Facts, width: usize, glyphs: Glyphs) -> V
             ),
         ));
     }
+    if let Some((most, first)) = facts.never_judged {
+        let times = if most == 1 {
+            "once".to_owned()
+        } else {
+            format!("{most} times")
+        };
+        out.push(fact(
+            "policy",
+            format!("had no say: it looks from report {first} on, and no trial reported more than {times}"),
+        ));
+    }
     out.push(fact("time", number::duration(sweep.duration_ms)));
     if let Some(outputs) = &facts.outputs {
-        out.push(path("outputs", outputs));
+        out.push(path("outputs", outputs, facts));
     }
-    out.push(path("folder", &sweep.folder));
-    out.extend(next(sweep, facts));
-    let _ = width;
+    out.push(path("folder", &sweep.folder, facts));
+    out.extend(next(sweep, facts, width));
     out
 }
 
@@ -101,10 +118,21 @@ fn fact(name: &str, value: impl Into<String>) -> Line {
     line
 }
 
-fn path(name: &str, path: &str) -> Line {
+fn path(name: &str, path: &str, facts: &Facts) -> Line {
     let mut line = fact(name, "");
-    line.0.push(Span::plain(text::printable(path)).to_path(path));
+    line.0
+        .push(Span::plain(text::printable(nearer(path, facts))).to_path(path));
     line
+}
+
+/// The path as it is called from the folder of [`Facts::here`].
+fn nearer<'a>(path: &'a str, facts: &Facts) -> &'a str {
+    facts
+        .here
+        .as_deref()
+        .and_then(|here| path.strip_prefix(here)?.strip_prefix('/'))
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(path)
 }
 
 fn best(sweep: &SweepRow, facts: &Facts, glyphs: Glyphs) -> Vec<Line> {
@@ -208,7 +236,7 @@ fn trials(sweep: &SweepRow, glyphs: Glyphs) -> Line {
     line
 }
 
-fn next(sweep: &SweepRow, facts: &Facts) -> Vec<Line> {
+fn next(sweep: &SweepRow, facts: &Facts, width: usize) -> Vec<Line> {
     let id = if facts.short_id.is_empty() {
         &sweep.sweep
     } else {
@@ -226,10 +254,14 @@ fn next(sweep: &SweepRow, facts: &Facts) -> Vec<Line> {
     }
     commands.push((format!("overdrive show {id}"), "all trials"));
     if sweep.best.is_some() {
-        commands.push((format!("overdrive plot {id}"), "progress, curves, importance"));
+        commands.push((
+            "overdrive studio".to_owned(),
+            "curves, parameters, importance in a browser",
+        ));
     }
     if sweep.state.is_terminal() && sweep.best.is_some() {
-        let file = sweep.file.as_deref().map(short_path).unwrap_or("FILE");
+        let file = sweep.file.as_deref().map_or("FILE", |file| nearer(file, facts));
+        let file = shlex::try_quote(file).unwrap_or_else(|_| file.into());
         commands.push((
             format!("overdrive run {file} --resume-from {id}"),
             "go on from here with more trials",
@@ -248,13 +280,12 @@ fn next(sweep: &SweepRow, facts: &Facts) -> Vec<Line> {
                 format!("  {:<9}", if index == 0 { "next" } else { "" }),
                 Look::Dim,
             )]);
-            line.push(text::pad_right(&command, widest), Look::Plain);
-            line.push(format!("  {meaning}"), Look::Dim);
+            let column = widest.min(NEXT).max(text::width(&command));
+            line.push(text::pad_right(&command, column), Look::Plain);
+            if 13 + column + text::width(meaning) <= width {
+                line.push(format!("  {meaning}"), Look::Dim);
+            }
             line
         })
         .collect()
-}
-
-fn short_path(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -48,8 +48,50 @@ pub struct LiveState {
     pub targets: Vec<(String, u64, Option<u64>)>,
     /// Names of the parameters, those that vary most first.
     pub parameters: Vec<String>,
+    /// Whether keys can be pressed.
+    pub keys: bool,
+    /// Order of the rows.
+    pub sort: Sort,
+    /// The row that was chosen.
+    pub chosen: Option<u64>,
+    /// Last lines of the chosen trial's output, if they are wanted.
+    pub tail: Option<Vec<String>>,
+    /// Whether the keys are explained.
+    pub help: bool,
     /// What is being done about a request of the user, or why the sweep stands still.
     pub notice: Option<String>,
+}
+
+/// Order of the rows of running trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// By number.
+    #[default]
+    Trial,
+    /// Best last value first.
+    Metric,
+    /// Longest first.
+    Time,
+}
+
+impl Sort {
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Trial => Self::Metric,
+            Self::Metric => Self::Time,
+            Self::Time => Self::Trial,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Trial => "trial",
+            Self::Metric => "metric",
+            Self::Time => "time",
+        }
+    }
 }
 
 /// Trials by state.
@@ -139,13 +181,17 @@ pub fn frame(state: &LiveState, width: usize, height: usize, glyphs: Glyphs, col
     } else if !state.rows.is_empty() {
         let room = height.saturating_sub(lines.len() + 3).clamp(1, ROWS_MAX);
         let shown = state.rows.len().min(room);
-        lines.extend(rows(state, shown, left, width >= 100, wide, glyphs));
+        let first = window(state, shown);
+        lines.extend(rows(state, first, shown, left, width >= 100, wide, glyphs));
         if state.rows.len() > shown {
             lines.push(Line(vec![Span::new(
                 format!("  +{} more running", state.rows.len() - shown),
                 Look::Dim,
             )]));
         }
+    }
+    if width >= 60 {
+        lines.extend(opened(state, left, glyphs));
     }
     if wide {
         lines = beside(lines, aside(state, glyphs), left, glyphs);
@@ -157,14 +203,58 @@ pub fn frame(state: &LiveState, width: usize, height: usize, glyphs: Glyphs, col
         .collect()
 }
 
+/// The first row that is shown, so that the chosen one is among them.
+fn window(state: &LiveState, shown: usize) -> usize {
+    let chosen = state
+        .chosen
+        .and_then(|chosen| state.rows.iter().position(|row| row.trial == chosen));
+    chosen.map_or(0, |at| (at + 1).saturating_sub(shown))
+}
+
+/// What keys have opened below the rows.
+fn opened(state: &LiveState, width: usize, glyphs: Glyphs) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let (Some(trial), Some(tail)) = (state.chosen, &state.tail) {
+        lines.push(Line(vec![Span::new(
+            format!("  output of trial {trial}"),
+            Look::Dim,
+        )]));
+        if tail.is_empty() {
+            lines.push(Line(vec![Span::new("  | nothing yet", Look::Dim)]));
+        }
+        for line in tail {
+            lines.push(Line::plain(format!("  | {}", text::printable(line))).clipped(width, glyphs));
+        }
+    }
+    if state.help {
+        let text = format!(
+            "  s order (by {})   {} choose   Enter its output   q leave, trials run on   ? close",
+            state.sort.word(),
+            glyphs.pick("↑↓", "j k")
+        );
+        lines.push(Line(vec![Span::new(text, Look::Dim)]));
+    }
+    lines
+}
+
 fn header(state: &LiveState, width: usize) -> Line {
     let mut clock = number::long_clock(state.elapsed_ms);
     if let Some(limit) = state.limit_ms {
         clock = format!("{clock} of {}", number::long_clock(limit));
     }
     let mut line = Line(vec![Span::new(text::printable(&state.name), Look::Bold)]);
-    for part in [&state.objective, &state.sampler, &state.policy] {
-        let room = width.saturating_sub(text::width(&clock) + 2);
+    let room = width.saturating_sub(text::width(&clock) + 2);
+    // Where it is narrow the seed gives way to the policy.
+    let whole: usize = [&state.objective, &state.sampler, &state.policy]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| 2 + text::width(part))
+        .sum();
+    let sampler = match state.sampler.split_once(" seed ") {
+        Some((kind, _)) if line.width() + whole > room => kind,
+        _ => state.sampler.as_str(),
+    };
+    for part in [state.objective.as_str(), sampler, state.policy.as_str()] {
         if !part.is_empty() && line.width() + 2 + text::width(part) <= room {
             line.push(format!("  {}", text::printable(part)), Look::Plain);
         }
@@ -200,6 +290,7 @@ fn progress(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
             facts.push(format!("{sign}{count} {word}"), look);
         }
     }
+    let hint = Line(vec![Span::new(if state.keys { "? keys" } else { "" }, Look::Dim)]);
     // The bar gives way to the counts.
     let mut line = Line::plain(style::bar(
         share,
@@ -207,6 +298,9 @@ fn progress(state: &LiveState, width: usize, glyphs: Glyphs) -> Line {
         glyphs,
     ));
     line.0.extend(facts.0);
+    if state.keys && line.width() + hint.width() + 2 <= width {
+        line = flush_right(line, hint, width);
+    }
     line
 }
 
@@ -260,7 +354,15 @@ fn flush_right(left: Line, right: Line, width: usize) -> Line {
     line
 }
 
-fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, glyphs: Glyphs) -> Vec<Line> {
+fn rows(
+    state: &LiveState,
+    first: usize,
+    shown: usize,
+    width: usize,
+    more: bool,
+    all: bool,
+    glyphs: Glyphs,
+) -> Vec<Line> {
     let mut trial = Column::number("trial", 0);
     let mut word = Column::text("state", 0);
     let mut step = Column::number("step", 0);
@@ -285,7 +387,7 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
             )
         })
         .collect();
-    for row in state.rows.iter().take(shown) {
+    for row in state.rows.iter().skip(first).take(shown) {
         trial.push(row.trial.to_string());
         let (sign, look) = style::state_sign(row.state, row.cause.as_ref(), glyphs);
         let name = match row.state {
@@ -320,7 +422,20 @@ fn rows(state: &LiveState, shown: usize, width: usize, more: bool, all: bool, gl
         columns.push(left);
         columns.extend(parameters.into_iter().map(|(_, column)| column));
     }
-    table::lines(columns, 2, Some(width), glyphs)
+    let mut lines = table::lines(columns, 2, Some(width), glyphs);
+    let chosen = state
+        .rows
+        .iter()
+        .skip(first)
+        .take(shown)
+        .position(|row| Some(row.trial) == state.chosen);
+    // The title comes first.
+    if let Some(line) = chosen.and_then(|at| lines.get_mut(at + 1))
+        && let Some(indent) = line.0.first_mut()
+    {
+        *indent = Span::new(glyphs.pick("› ", "> "), Look::Bold);
+    }
+    lines
 }
 
 fn aside(state: &LiveState, glyphs: Glyphs) -> Vec<Line> {

@@ -3,6 +3,7 @@
 //! Pure: rows in, text or bytes out. Nothing here reads the store, the clock or the terminal.
 
 pub mod card;
+pub mod ci;
 pub mod diagnostic;
 pub mod document;
 pub mod eta;

@@ -115,7 +115,7 @@ impl Supervisor {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
-                self.ask_to_end("cancel");
+                self.ask_to_end("terminated");
             }
             let now = Instant::now();
             if self

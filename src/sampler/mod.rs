@@ -21,7 +21,7 @@ pub use crate::space::rng;
 
 use crate::history::History;
 use crate::metric::Goal;
-use crate::space::{Assignment, Domain, SearchSpace, SpaceError};
+use crate::space::{Assignment, Domain, SearchSpace, SpaceError, normal};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -40,6 +40,20 @@ pub struct SamplerSpec {
     pub options: serde_json::Map<String, serde_json::Value>,
 }
 
+impl SamplerSpec {
+    /// Tells a sampler that plans with it what the sweep may spend and run at once; what was said before stays. `u64::MAX` says nothing.
+    pub fn plan_for(&mut self, max_trials: u64, max_concurrent: u64) {
+        if find(&self.kind).is_none_or(|row| row.kind != "auto") {
+            return;
+        }
+        for (name, limit) in [("max_trials", max_trials), ("max_concurrent", max_concurrent)] {
+            if limit != u64::MAX && !self.options.contains_key(name) {
+                self.options.insert(name.into(), limit.into());
+            }
+        }
+    }
+}
+
 /// What a model expected of a proposal, in units of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -51,6 +65,40 @@ pub struct Prediction {
     /// Upper end of the central 90 % interval.
     pub high: f64,
 }
+
+impl Prediction {
+    /// Expected improvement over `best`, `E[max(0, Y - best)]` to maximize, in units of the metric. Y is taken as the split normal
+    /// distribution with this median and these 5 % and 95 % quantiles, which is exact where the sampler's own is normal; the part of
+    /// the integral beyond the median on the side of the goal has the deviation of that side.
+    pub fn gain(&self, best: f64, goal: Goal) -> f64 {
+        let sign = goal.sign();
+        let (up, down) = match goal {
+            Goal::Maximize => (self.high - self.mean, self.mean - self.low),
+            Goal::Minimize => (self.mean - self.low, self.high - self.mean),
+        };
+        let deviation = |width: f64| width.max(0.0) / NORMAL_95;
+        // How much better the median is than the best.
+        let lead = sign * (self.mean - best);
+        // E[max(0, lead + s Z)] over Z > from, for the standard normal Z.
+        let beyond = |s: f64, from: f64| lead * (1.0 - normal::cdf(from)) + s * normal::density(from);
+        let (up, down) = (deviation(up), deviation(down));
+        if lead <= 0.0 {
+            return match up > 0.0 {
+                true => beyond(up, -lead / up).max(0.0),
+                false => 0.0,
+            };
+        }
+        let better_half = beyond(up, 0.0);
+        let worse_half = match down > 0.0 {
+            true => beyond(down, -lead / down) - beyond(down, 0.0),
+            false => lead * 0.5,
+        };
+        (better_half + worse_half).max(0.0)
+    }
+}
+
+/// Standard normal quantile of 95 %.
+const NORMAL_95: f64 = 1.644_853_626_951_472_2;
 
 /// Where a proposal came from; shown by `overdrive why`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,23 +237,11 @@ pub const REGISTRY: &[Registration] = &[
         aliases: &["bayesianoptimization", "bayesian_optimization", "gp"],
         summary: "Gaussian process over mixed and conditional spaces, expected improvement",
         build: |spec, domain, goal| {
-            known_options("bayesian", spec, &["initial_trials"])?;
-            let initial = match spec.options.get("initial_trials") {
-                None => None,
-                Some(value) => match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
-                    Some(n) if n >= 2 => Some(n),
-                    _ => {
-                        return Err(option_error(
-                            "bayesian",
-                            "initial_trials",
-                            "expected an integer of at least 2",
-                        ));
-                    }
-                },
-            };
-            Ok(Box::new(bayesian::Bayesian::new(
-                domain, spec.seed, goal, initial,
-            )))
+            known_options("bayesian", spec, &["initial_trials", "priors"])?;
+            match bayesian::Bayesian::new(domain, spec.seed, goal, &spec.options) {
+                Ok(sampler) => Ok(Box::new(sampler)),
+                Err((option, reason)) => Err(option_error("bayesian", option, &reason)),
+            }
         },
     },
     Registration {
@@ -242,8 +278,15 @@ pub const REGISTRY: &[Registration] = &[
         aliases: &[],
         summary: "chooses for every trial from the space and the history, and says why",
         build: |spec, domain, goal| {
-            known_options("auto", spec, &[])?;
-            Ok(Box::new(auto::Auto::new(domain, spec.seed, goal)))
+            known_options(
+                "auto",
+                spec,
+                &["initial_trials", "max_concurrent", "max_trials", "priors"],
+            )?;
+            match auto::Auto::new(domain, spec.seed, goal, &spec.options) {
+                Ok(sampler) => Ok(Box::new(sampler)),
+                Err((option, reason)) => Err(option_error("auto", option, &reason)),
+            }
         },
     },
 ];
@@ -254,6 +297,20 @@ pub fn find(kind: &str) -> Option<&'static Registration> {
     REGISTRY
         .iter()
         .find(|row| row.kind == kind || row.aliases.contains(&kind.as_str()))
+}
+
+/// What is wrong with `priors` for a sampler of this kind on this space, in words; `None` if nothing is.
+pub fn refused_priors(kind: &str, space: &Arc<SearchSpace>, priors: &serde_json::Value) -> Option<String> {
+    match find(kind) {
+        Some(row) if matches!(row.kind, "bayesian" | "auto") => {
+            // A space that makes no sense is reported where it is built.
+            let domain = Domain::new(space.clone()).ok()?;
+            bayesian::refused_priors(&domain, priors)
+        }
+        _ => Some(format!(
+            "`{kind}` sampling uses no priors, `bayesian` and `auto` do"
+        )),
+    }
 }
 
 /// Builds the sampler that `spec` names.
@@ -287,5 +344,50 @@ fn option_error(sampler: &'static str, option: &str, reason: &str) -> SamplerErr
         sampler,
         option: option.into(),
         reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same by a fine sum over the quantiles of the split normal distribution.
+    fn by_hand(prediction: &Prediction, best: f64, goal: Goal) -> f64 {
+        let steps = 200_000;
+        let sum: f64 = (0..steps)
+            .map(|step| {
+                let z = normal::quantile((f64::from(step) + 0.5) / f64::from(steps));
+                let width = if z > 0.0 {
+                    prediction.high - prediction.mean
+                } else {
+                    prediction.mean - prediction.low
+                };
+                let value = prediction.mean + z * width / NORMAL_95;
+                (goal.sign() * (value - best)).max(0.0)
+            })
+            .sum();
+        sum / f64::from(steps)
+    }
+
+    #[test]
+    fn expected_gain_is_the_integral() {
+        let prediction = Prediction {
+            mean: 0.8,
+            low: 0.7,
+            high: 0.85,
+        };
+        for goal in [Goal::Maximize, Goal::Minimize] {
+            for best in [0.6, 0.75, 0.8, 0.84, 0.95] {
+                let (closed, sum) = (prediction.gain(best, goal), by_hand(&prediction, best, goal));
+                assert!((closed - sum).abs() < 1e-5, "{goal:?} {best}: {closed} {sum}");
+            }
+        }
+        let certain = Prediction {
+            mean: 1.0,
+            low: 1.0,
+            high: 1.0,
+        };
+        assert_eq!(certain.gain(0.5, Goal::Maximize), 0.5);
+        assert_eq!(certain.gain(1.5, Goal::Maximize), 0.0);
     }
 }

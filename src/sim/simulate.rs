@@ -3,7 +3,7 @@
 use super::agenda::Agenda;
 use super::target::{FactKind, SimTarget};
 use super::workload::{LearningCurves, Plan, RecordedCurves, RecordedTrial, Workload};
-use crate::controller::{Action, Controller, Event, Settings, SweepState};
+use crate::controller::{Action, Controller, Event, Settings, StopWhen, SweepState};
 use crate::history::{CancelCause, History, TrialState};
 use crate::metric::{Goal, number};
 use crate::policy::{self, PolicySpec};
@@ -25,6 +25,8 @@ pub struct Setup {
     pub enqueue: Vec<Assignment>,
     /// Slots of the target.
     pub slots: u64,
+    /// Condition that ends the sweep early.
+    pub stop_when: Option<StopWhen>,
 }
 
 /// Where the curves come from.
@@ -150,6 +152,7 @@ fn line(setup: &Setup, source: &Source, name: &str, spec: &PolicySpec) -> Result
         ),
     };
     let mut controller = Controller::new(setup.settings, sampler, policy::build(spec, goal), enqueue);
+    controller.stop_when(setup.stop_when.clone());
     let mut target = SimTarget::new(workload(setup, source), None);
     let mut agenda = Agenda::default();
     let mut reports = 0;
@@ -167,6 +170,12 @@ fn line(setup: &Setup, source: &Source, name: &str, spec: &PolicySpec) -> Result
             events += 1;
             let actions = controller.handle(agenda.now(), event).actions;
             perform(&mut target, &mut agenda, actions);
+            if let Some(deadline) = controller.next_deadline().filter(|at| *at > agenda.now()) {
+                agenda.enter(deadline, None);
+            }
+            if controller.state().is_terminal() {
+                break;
+            }
             continue;
         };
         while let Some(fact) = target.next(agenda.now(), trial, attempt) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 fn setup(goal: Goal, max_total: u64) -> Setup {
     Setup {
+        stop_when: None,
         settings: Settings {
             goal,
             limits: Limits {

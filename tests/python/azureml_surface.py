@@ -20,6 +20,7 @@ assert hasattr(run, "experiment") and run.experiment.name == "shim experiment"
 assert run.parent.id == "HD_7"
 assert run.experiment.workspace.get_mlflow_tracking_uri() == os.environ.get("MLFLOW_TRACKING_URI", "")
 assert run.input_datasets["training"] == os.environ["training"] == os.environ["OVERDRIVE_TEST_DATA"]
+assert run.input_datasets["asked"].to_path() == ["/rows.csv"], "consumed directly: a dataset, not a path"
 assert run.experiment.workspace.datasets["training"].to_path() == ["/rows.csv"]
 
 run.log("Final test accuracy", 0.5, step=1)

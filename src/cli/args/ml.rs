@@ -3,6 +3,7 @@
 use super::job::{JobCommand, V2Command};
 use super::target::{AttachTarget, CreateCommand, ProjectFolder, RemoveTarget, TargetName, UpdateCommand};
 use clap::{Args, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// How the result of an `ml` verb is printed.
@@ -17,6 +18,10 @@ pub enum OutputFormat {
     Table,
     /// Tab-separated values, no header.
     Tsv,
+    /// YAML.
+    Yaml,
+    /// The same; colours are not used.
+    Yamlc,
     /// Nothing.
     None,
 }
@@ -92,8 +97,15 @@ pub enum AzCommand {
     Account(Ignored),
     /// Accepted, has no effect.
     Extension(Ignored),
-    /// Accepted, has no effect.
-    Configure(Ignored),
+    /// Keep default names: `--defaults group=NAME workspace=NAME`.
+    Configure {
+        /// Names; an empty one is forgotten.
+        #[arg(short = 'd', long, value_name = "KEY=VALUE", num_args = 0..)]
+        defaults: Vec<String>,
+    },
+    /// Anything else is for the real `az`.
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
 }
 
 /// Anything.
@@ -260,6 +272,21 @@ pub enum RunCommand {
     },
     /// Print the output of a run until it ends.
     MonitorLogs(RunReference),
+    /// Start TensorBoard on the logs of a run.
+    MonitorTensorboard {
+        /// Run.
+        #[command(flatten)]
+        reference: RunReference,
+        /// Folder of the logs; default: that of the run itself.
+        #[arg(long, value_name = "DIR")]
+        local_directory: Option<PathBuf>,
+    },
+    /// Accepted for old scripts; there are no pipelines.
+    SubmitPipeline {
+        /// Anything.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ANYTHING")]
+        rest: Vec<String>,
+    },
     /// Copy the logs of a run.
     DownloadLogs {
         /// Run.

@@ -159,7 +159,10 @@ pub(super) fn init(arguments: &Init, output: &Output) -> Result<u8, CliError> {
     }
     let mut written = Vec::new();
     for (name, text) in files {
-        let path = arguments.directory.join(name);
+        let path = match arguments.directory.to_str() {
+            Some(".") => std::path::PathBuf::from(name),
+            _ => arguments.directory.join(name),
+        };
         let failed =
             |error: std::io::Error| CliError::failed("write", format!("`{}`: {error}", path.display()));
         if let Some(parent) = path.parent() {

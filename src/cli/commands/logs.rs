@@ -27,7 +27,7 @@ pub(super) fn file(folder: &Path) -> Option<PathBuf> {
 }
 
 /// The last lines of the captured output; empty if there is none.
-pub(super) fn last_lines(folder: &Path, count: usize) -> Vec<String> {
+pub(in crate::cli) fn last_lines(folder: &Path, count: usize) -> Vec<String> {
     let Some(path) = file(folder) else {
         return Vec::new();
     };

@@ -82,7 +82,22 @@ pub(super) fn list(arguments: &List, globals: &Globals, output: &Output) -> Resu
     if more {
         output.note("there are older ones: `--last 0` shows all");
     }
+    for row in rows.iter().filter(|row| !row.state.is_terminal()) {
+        note_if_unled(&store, row, output)?;
+    }
     Ok(exit::OK)
+}
+
+/// Says so if nobody leads a sweep that has not ended.
+fn note_if_unled(store: &Store, sweep: &SweepRow, output: &Output) -> Result<(), CliError> {
+    if !super::steer::led(store, &sweep.sweep)? {
+        let id = place::short_id(store, &sweep.sweep);
+        output.note(&format!(
+            "{} is led by nobody: `overdrive resume {id}` goes on with it",
+            sweep.sweep
+        ));
+    }
+    Ok(())
 }
 
 /// A search expression that was typed.
@@ -189,6 +204,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
     if more {
         output.note("there are more trials: `--limit 0` shows all");
     }
+    if !sweep.state.is_terminal() {
+        note_if_unled(&store, &sweep, output)?;
+    }
     Ok(exit::OK)
 }
 
@@ -196,10 +214,15 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
 pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliError> {
     let mut facts = card::Facts {
         short_id: place::short_id(store, &sweep.sweep),
+        here: std::env::current_dir()
+            .ok()
+            .map(|folder| folder.to_string_lossy().into_owned()),
         ..card::Facts::default()
     };
     if sweep.stopped_by_policy > 0 {
         facts.saved = card::saved(place::all_trials(store, &sweep.sweep)?.iter());
+    } else if sweep.state.is_terminal() && sweep.best.is_some() {
+        facts.never_judged = never_judged(store, sweep)?;
     }
     match &sweep.best {
         None => facts.other_metrics = reported(store, sweep)?,
@@ -211,6 +234,18 @@ pub(super) fn facts(store: &Store, sweep: &SweepRow) -> Result<card::Facts, CliE
         }
     }
     Ok(facts)
+}
+
+/// Whether the first trials (all run the same script) reported too seldom for the policy ever to look.
+fn never_judged(store: &Store, sweep: &SweepRow) -> Result<Option<(u64, u64)>, CliError> {
+    let Some(first) = store.experiment(&sweep.sweep)?.policy.first_due() else {
+        return Ok(None);
+    };
+    let mut most = 0;
+    for trial in 0..sweep.trials.values().sum::<u64>().min(LOOK_AT) {
+        most = most.max(store.trial(&sweep.sweep, trial)?.reports);
+    }
+    Ok((most < first).then_some((most, first)))
 }
 
 /// Names of what the trials reported, and of the numbers that they printed under a name nobody looked for.

@@ -13,6 +13,10 @@ mod studio;
 mod target;
 mod texts;
 mod without;
+mod words;
+
+pub(super) use logs::last_lines;
+pub(super) use words::real_az;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::error::CliError;
@@ -59,6 +63,8 @@ pub(super) fn dispatch(
         Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
+        Command::Complete { kind } => words::complete(kind, globals, output),
+        Command::InstallAlias(arguments) => words::install_alias(&arguments, output),
         Command::Man(arguments) => texts::man(&arguments, output),
         Command::Target(arguments) => target::target(*arguments, globals, output),
         Command::Ml(arguments) => ml::ml(*arguments, globals, output),

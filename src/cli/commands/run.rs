@@ -193,7 +193,10 @@ pub(super) fn begin_as(
         ));
     }
     let experiment = &*prepare::with_inputs(experiment, output)?;
-    let preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    let mut preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    if !targets.remote.is_empty() {
+        prepare::data(experiment, &home, &mut preparation)?;
+    }
     targets.make_ready(&preparation.luggage(id, experiment), output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
@@ -205,7 +208,6 @@ pub(super) fn begin_as(
         inherited,
         take_over: start.take_over,
         awaited: true,
-        ..Setup::default()
     };
     let events = Events::open(start.events.as_deref())?;
     let engine = Engine::start(&store, id, experiment, setup).map_err(|error| lead::engine_error(&error))?;
@@ -263,7 +265,11 @@ fn resuming(
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
         (None, Some((experiment, start, home, output))) => {
             let here = targets.any_here();
-            Some(prepare::prepare(experiment, home, start.in_place, here, output)?)
+            let mut preparation = prepare::prepare(experiment, home, start.in_place, here, output)?;
+            if !targets.remote.is_empty() {
+                prepare::data(experiment, home, &mut preparation)?;
+            }
+            Some(preparation)
         }
         _ => None,
     };
@@ -276,7 +282,6 @@ fn resuming(
         inherited,
         take_over,
         awaited: true,
-        ..Setup::default()
     })
 }
 

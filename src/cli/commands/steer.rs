@@ -30,7 +30,7 @@ pub(super) fn watch(arguments: &Watch, globals: &Globals, output: &Output) -> Re
         Events::open(arguments.events.as_deref())?,
     )?;
     let mut warned = false;
-    while !follower.step()? && signals.asked() == 0 && !signals.hung_up() {
+    while !follower.step()? && signals.asked() == 0 && !signals.hung_up() && !follower.keys() {
         if !warned && !led(&store, &sweep.sweep)? {
             follower.notice(&format!(
                 "no controller runs it: `overdrive resume {}` goes on",

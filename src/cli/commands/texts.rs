@@ -4,7 +4,7 @@ use crate::cli::args::{Completions, Config, ConfigCommand, Man};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::settings::{Origin, Settings};
-use crate::cli::{exit, help, reference};
+use crate::cli::{complete, exit, help, reference};
 use crate::diagnostic::nearest;
 use crate::report::document;
 use crate::report::table::{self, Column};
@@ -13,9 +13,7 @@ use std::collections::HashMap;
 
 /// Prints the completion script of a shell.
 pub(super) fn completions(arguments: &Completions, output: &Output) -> Result<u8, CliError> {
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut help::command(), "overdrive", &mut script);
-    output.bytes(&script)?;
+    output.bytes(complete::script(arguments.shell).as_bytes())?;
     Ok(exit::OK)
 }
 

@@ -7,6 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::{exit, findings};
 use crate::config::resolve::{Request, resolve};
+use crate::controller::StopWhen;
 use crate::engine::settings;
 use crate::policy::PolicySpec;
 use crate::report::style::Line;
@@ -67,6 +68,12 @@ pub(super) fn simulate(arguments: &Simulate, output: &Output) -> Result<u8, CliE
         sampler: experiment.sampler.clone(),
         enqueue: experiment.enqueue.clone(),
         slots: experiment.limits.max_concurrent,
+        stop_when: experiment
+            .stop_when
+            .as_deref()
+            .map(StopWhen::parse)
+            .transpose()
+            .map_err(|error| CliError::usage("stop-when", error.to_string()))?,
     };
     let source = Source::Synthetic {
         seed: arguments.seed,

@@ -5,11 +5,14 @@
 
 mod view;
 
+use crate::cli::commands::last_lines;
 use crate::cli::error::CliError;
 use crate::cli::output::{self, Output, Progress};
 use crate::cli::terminal::screen::{FRAME, Screen};
+use crate::cli::terminal::{Key, Keys};
 use crate::clock::iso;
 use crate::history::{CancelCause, TrialState};
+use crate::report::ci::Ci;
 use crate::report::eta::Smooth;
 use crate::report::style::{Look, Span};
 use crate::report::{lines, live, number, text};
@@ -27,6 +30,10 @@ const BATCH: u64 = 2000;
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Above so many trials, ends that bring no new best are not told one by one.
 const MANY: u64 = 200;
+/// Lines of a trial's output below the rows.
+const TAIL: usize = 8;
+/// Lines of a failed trial's output in a group of a CI log, and how many trials get one.
+const GROUP: (usize, u32) = (50, 10);
 /// Warnings of one code that are told without `-v`.
 const WARNINGS_MAX: u32 = 3;
 /// Above so many trials that exist already, their curves are not read when the view begins.
@@ -89,6 +96,12 @@ pub(super) struct Follower<'a> {
     beat_ended: u64,
     notice: Option<String>,
     warned: HashMap<String, u32>,
+    keys: Option<Keys>,
+    help: bool,
+    /// Whether the output of the chosen trial is shown.
+    tail: bool,
+    /// Failures whose logs were grouped for a CI system.
+    grouped: u32,
     above: Vec<String>,
 }
 
@@ -145,6 +158,10 @@ impl<'a> Follower<'a> {
             beat_ended,
             notice: None,
             warned: HashMap::new(),
+            keys: None,
+            help: false,
+            tail: false,
+            grouped: 0,
             above: Vec::new(),
         };
         follower.begin();
@@ -153,7 +170,10 @@ impl<'a> Follower<'a> {
 
     fn begin(&mut self) {
         match self.output.progress {
-            Progress::Live => self.screen = Some(Screen::new(std::io::stderr())),
+            Progress::Live => {
+                self.screen = Some(Screen::new(std::io::stderr()));
+                self.keys = Keys::take();
+            }
             Progress::Lines => {
                 let (name, sampler, policy) = self.view.words();
                 let verb = if self.view.counts.ended() + self.view.counts.running > 0 {
@@ -178,6 +198,47 @@ impl<'a> Follower<'a> {
                 .complain(&lines::line(&clock_now(), "sweep", "notice", text)),
             Progress::None => self.output.note(text),
         }
+    }
+
+    /// Takes the keys that were pressed; true if the user wants to leave.
+    pub(crate) fn keys(&mut self) -> bool {
+        let pressed = self.keys.as_ref().map(Keys::pressed).unwrap_or_default();
+        let mut leave = false;
+        for key in pressed {
+            match key {
+                Key::Quit => leave = true,
+                Key::Sort => self.view.sort = self.view.sort.next(),
+                Key::Help => self.help = !self.help,
+                Key::Escape => (self.help, self.tail) = (false, false),
+                Key::Up | Key::Down => self.choose(key == Key::Down),
+                Key::Enter => {
+                    if self.chosen().is_none() {
+                        self.choose(true);
+                    }
+                    self.tail = !self.tail;
+                }
+            }
+            self.drawn = None;
+        }
+        leave
+    }
+
+    fn chosen(&self) -> Option<u64> {
+        self.view.live(None, None).chosen
+    }
+
+    /// Moves the choice to the row below or above.
+    fn choose(&mut self, down: bool) {
+        let state = self.view.live(None, None);
+        let at = state
+            .chosen
+            .and_then(|chosen| state.rows.iter().position(|row| row.trial == chosen));
+        let next = match (at, down) {
+            (None, _) => 0,
+            (Some(at), true) => (at + 1).min(state.rows.len().saturating_sub(1)),
+            (Some(at), false) => at.saturating_sub(1),
+        };
+        self.view.chosen = state.rows.get(next).map(|row| row.trial);
     }
 
     /// Number of trials that run or start now.
@@ -335,18 +396,48 @@ impl<'a> Follower<'a> {
             }
             _ => {}
         }
+        if self.output.progress == Progress::Lines && row.state == TrialState::Failed {
+            self.group(row);
+        }
+    }
+
+    /// The log of a failed trial, folded, and an annotation of the failure, where a CI system understands them.
+    fn group(&mut self, row: &TrialRow) {
+        let (lines, most) = GROUP;
+        if self.output.ci == Ci::None || self.grouped >= most {
+            return;
+        }
+        self.grouped += 1;
+        let title = format!("trial {}", row.trial);
+        let tail = row
+            .folder
+            .as_deref()
+            .map(|folder| last_lines(Path::new(folder), lines))
+            .unwrap_or_default();
+        let seconds = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let id = format!("overdrive_trial_{}", row.trial);
+        for line in self
+            .output
+            .ci
+            .group(&id, &format!("output of {title}"), &tail, seconds)
+        {
+            self.output.complain(&line);
+        }
+        let reason = row.reason.as_deref().unwrap_or("failed");
+        if let Some(line) = self.output.ci.failure(&format!("{title} failed"), reason) {
+            self.output.complain(&line);
+        }
     }
 
     /// Prints a line for good: above the block, or by itself.
     fn line(&mut self, line: String, look: Look) {
         match self.output.progress {
             Progress::Live => {
-                let (width, _) = output::size();
+                // Not cut: above the block a line may wrap, and its end is what matters of a decision.
                 let line = crate::report::style::Line(vec![Span::new(line, look)]);
-                self.above.push(
-                    line.clipped(width, self.output.glyphs)
-                        .render(self.output.colour_err),
-                );
+                self.above.push(line.render(self.output.colour_err));
             }
             Progress::Lines => self.output.complain(&line),
             Progress::None => {}
@@ -385,7 +476,16 @@ impl<'a> Follower<'a> {
         let now = self.view.elapsed_ms();
         let eta = self.eta.feed(now, self.view.forecast());
         let (width, height) = output::size();
-        let state = self.view.live(eta, self.notice.clone());
+        let mut state = self.view.live(eta, self.notice.clone());
+        state.keys = self.keys.is_some();
+        state.help = self.help;
+        if self.tail
+            && let Some(chosen) = state.chosen
+        {
+            let folder = self.store.trial(&self.id, chosen)?.folder;
+            let lines = folder.map(|folder| last_lines(Path::new(&folder), TAIL));
+            state.tail = Some(lines.unwrap_or_default());
+        }
         let block = live::frame(&state, width, height, self.output.glyphs, self.output.colour_err);
         if let Some(screen) = &mut self.screen {
             screen.draw(&std::mem::take(&mut self.above), &block)?;

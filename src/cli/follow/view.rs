@@ -6,7 +6,7 @@ use crate::history::{CancelCause, TrialState};
 use crate::metric::Goal;
 use crate::policy::{self, Policy, PolicySpec};
 use crate::report::eta::{self, Eta};
-use crate::report::live::{Counts, LiveRow, LiveState};
+use crate::report::live::{Counts, LiveRow, LiveState, Sort};
 use crate::report::overview;
 use crate::space::Value;
 use crate::store::row::{EventRow, MetricPoint, SweepRow, TrialRow};
@@ -46,6 +46,8 @@ pub(super) struct View {
     top: Vec<(u64, f64, IndexMap<String, Value>)>,
     names: Vec<String>,
     pub(super) incumbent: Option<u64>,
+    pub(super) sort: Sort,
+    pub(super) chosen: Option<u64>,
 }
 
 /// What an event means to whoever prints lines.
@@ -97,6 +99,8 @@ impl View {
                 .map(|binding| binding.name.clone())
                 .collect(),
             incumbent,
+            sort: Sort::default(),
+            chosen: None,
         }
     }
 
@@ -195,7 +199,10 @@ impl View {
                 text("message").unwrap_or_default(),
             );
             return match code {
-                "exhausted" => News::Notice(message.to_owned()),
+                // What is about resources and targets, not about one trial.
+                "exhausted" | "target-lost" | "target-found" | "target" | "slurm" | "not-collected" => {
+                    News::Notice(message.to_owned())
+                }
                 code => News::Warning {
                     trial: event.trial,
                     code: code.to_owned(),
@@ -389,11 +396,18 @@ impl View {
                 }
             })
             .collect();
-        rows.sort_by_key(|row| {
-            (
-                matches!(row.state, TrialState::Queued | TrialState::Preparing),
-                row.trial,
-            )
+        rows.sort_by(|a, b| {
+            let waits = |row: &LiveRow| matches!(row.state, TrialState::Queued | TrialState::Preparing);
+            let value = |row: &LiveRow| {
+                let last = row.last.filter(|value| !value.is_nan());
+                last.map_or(f64::NEG_INFINITY, |value| self.goal.sign() * value)
+            };
+            let order = match self.sort {
+                Sort::Trial => std::cmp::Ordering::Equal,
+                Sort::Metric => value(b).total_cmp(&value(a)),
+                Sort::Time => b.time_ms.cmp(&a.time_ms),
+            };
+            waits(a).cmp(&waits(b)).then(order).then(a.trial.cmp(&b.trial))
         });
         let taken = self.open.len() as u64;
         let name = self
@@ -433,6 +447,11 @@ impl View {
                 several => several.iter().map(|name| (name.clone(), 0, None)).collect(),
             },
             parameters: self.names.clone(),
+            keys: false,
+            sort: self.sort,
+            chosen: self.chosen.filter(|chosen| self.open.contains_key(chosen)),
+            tail: None,
+            help: false,
             notice,
         }
     }

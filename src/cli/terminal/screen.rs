@@ -17,6 +17,7 @@ static HIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Gives the cursor back if a screen hid it. Called on drop, on panic and before the process ends by a signal.
 pub fn restore() {
+    super::keys::restore();
     if HIDDEN.swap(false, Ordering::SeqCst) {
         let _ = std::io::stderr()
             .lock()

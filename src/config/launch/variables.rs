@@ -84,7 +84,7 @@ fn own(experiment: &Experiment, context: &LaunchContext, env: &mut IndexMap<Stri
     set("AZUREML_NODE_COUNT", launch.node_count.to_string());
     if context.shim {
         set("AZUREML_ARM_SUBSCRIPTION", ZERO_GUID.into());
-        set("AZUREML_ARM_RESOURCEGROUP", "overdrive".into());
+        set("AZUREML_ARM_RESOURCEGROUP", "local".into());
         set("AZUREML_ARM_WORKSPACE_NAME", context.workspace.clone());
         set("AZUREML_WORKSPACE_ID", stable_guid(&context.workspace));
     }

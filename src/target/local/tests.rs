@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::process::start_ticks;
+use crate::target::Fate;
 use std::path::Path;
 use std::time::Instant;
 
@@ -119,7 +120,7 @@ fn a_claim_decides_and_a_reused_id_does_not_deceive() {
     target.forget(&attempt);
     assert!(matches!(
         target.follow(&[(attempt.clone(), 0)]).unwrap().remove(0).liveness,
-        Liveness::Dead(_)
+        Liveness::Over(Fate::Canceled, _)
     ));
 }
 

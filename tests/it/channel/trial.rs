@@ -90,6 +90,10 @@ impl Trial {
             .current_dir(self.path("wd"))
             .env("PYTHONPATH", shim::install(&self.path("shim")).unwrap())
             .env("OVERDRIVE_TEST_DATA", &data)
+            // As the launch plan of a run configuration has them.
+            .env("training", &data)
+            .env("asked", &data)
+            .env("AZUREML_DATASET_ENVIRONMENT_VARS", "training:mount,asked:direct")
             .env("GIT_PYTHON_REFRESH", "quiet")
             .envs(env)
             .envs(self.endpoint.env(&|name| std::env::var(name).ok()))

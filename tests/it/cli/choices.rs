@@ -25,7 +25,10 @@ fn settings_come_from_files_and_say_so() {
     assert_eq!(text(&output.stderr), "", "`progress = none` of the file");
     let listed = project.json(&["list", "--json"]);
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
-    assert_eq!(listed["next"], 1, "the list says that there are more");
+    assert_eq!(
+        listed["next"], listed["items"][0]["sweep"],
+        "the list says that there are more"
+    );
     let all = project.json(&["list", "--last", "0", "--json"]);
     assert_eq!(all["items"].as_array().unwrap().len(), 2, "the flag wins");
 
@@ -156,4 +159,121 @@ fn what_no_file_says_is_not_counted() {
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{err}");
     assert!(err.contains("nothing.yml") && !err.contains("1 error"), "{err}");
+}
+
+#[test]
+fn shells_complete_what_the_store_knows() {
+    let project = done("echo score=$2", &Sweep::default());
+    let words = |kind: &str| text(&project.run(&["complete", kind]).stdout);
+    let sweeps = words("sweeps");
+    assert!(sweeps.starts_with("latest\nHD_"), "{sweeps}");
+    assert_eq!(words("trials"), "best\n0\n1\n2\n3\n");
+    assert_eq!(words("targets"), "local\n");
+    assert!(words("files").contains("hdconfig.yml"));
+    // A shell that completes is told of no error.
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = super::binary::overdrive()
+        .args(["complete", "sweeps"])
+        .current_dir(empty.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        (nothing.status.code(), nothing.stdout.len(), nothing.stderr.len()),
+        (Some(0), 0, 0)
+    );
+
+    let script = project.path().join("completion.bash");
+    fs::write(&script, project.run(&["completions", "bash"]).stdout).unwrap();
+    let binary = assert_cmd::cargo::cargo_bin("overdrive");
+    let asked = |line: &str| {
+        let program = format!(
+            "PATH={}:$PATH; source {}; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _overdrive_words overdrive \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo ${{COMPREPLY[@]}}",
+            binary.parent().unwrap().display(),
+            script.display()
+        );
+        let output = std::process::Command::new("bash")
+            .args(["--norc", "-c", &program])
+            .current_dir(project.path())
+            .env_remove("OVERDRIVE_HOME")
+            .output()
+            .unwrap();
+        text(&output.stdout).trim().to_owned()
+    };
+    assert!(
+        asked("overdrive resume HD").starts_with("HD_"),
+        "{}",
+        asked("overdrive resume HD")
+    );
+    assert_eq!(asked("overdrive why b"), "best");
+    assert_eq!(asked("overdrive run hdc"), "hdconfig.yml");
+    assert_eq!(asked("overdrive run hdconfig.yml --target lo"), "local");
+    assert_eq!(
+        asked("overdrive sch"),
+        "schema",
+        "the grammar's own words as before"
+    );
+}
+
+#[test]
+fn az_is_this_program_under_another_name_and_the_real_one_keeps_its_lines() {
+    let project = done("echo score=$2", &Sweep::default());
+    let (own, real) = (project.path().join("bin"), project.path().join("real"));
+    fs::create_dir(&real).unwrap();
+    let alias = |force: bool, path: &std::path::Path| {
+        let mut command = project.command(&assert_cmd::cargo::cargo_bin("overdrive"));
+        command
+            .args(["install-alias", "--directory"])
+            .arg(&own)
+            .env("PATH", path);
+        if force {
+            command.arg("--force");
+        }
+        command.output().unwrap()
+    };
+    let output = alias(false, &real);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let az = |words: &[&str]| {
+        let output = project
+            .command(&own.join("az"))
+            .args(words)
+            .env("PATH", &real)
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    let listed = az(&["ml", "run", "list", "--query", "length(@)"]);
+    assert_eq!(listed, (Some(0), "1\n".to_owned()));
+    assert_eq!(az(&["login"]).0, Some(0));
+
+    let script = real.join("az");
+    fs::write(&script, "#!/bin/sh\necho real \"$@\"\nexit 7\n").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(
+        az(&["storage", "list"]),
+        (Some(7), "real storage list\n".to_owned())
+    );
+    assert_eq!(az(&["ml", "run", "list", "--query", "length(@)"]).1, "1\n");
+    let refused = alias(false, &real);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("a real `az` is there"));
+    assert_eq!(alias(true, &real).status.code(), Some(0));
+
+    let function = text(&project.run(&["install-alias", "--function"]).stdout);
+    let program = format!("{function}az ml run list --query 'length(@)'; az storage list");
+    for (variable, expected) in [
+        ("1", "1\nreal storage list\n"),
+        ("", "real ml run list --query length(@)\nreal storage list\n"),
+    ] {
+        let output = project
+            .command(std::path::Path::new("/bin/sh"))
+            .args(["-c", &program])
+            .env("PATH", format!("{}:/usr/bin:/bin", real.display()))
+            .env("OVERDRIVE_AZ", variable)
+            .output()
+            .unwrap();
+        let out = text(&output.stdout);
+        assert_eq!(out, expected, "{}", text(&output.stderr));
+    }
 }

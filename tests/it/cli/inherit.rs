@@ -72,3 +72,28 @@ fn random_draws_are_those_of_a_sweep_without_parents() {
     let unknown = project.run(&["run", "--resume-from", "HD_nobody"]);
     assert_eq!(unknown.status.code(), Some(3), "{}", text(&unknown.stderr));
 }
+
+#[test]
+fn a_sweep_may_be_named_by_its_folder_also_in_another_project() {
+    let earlier = Project::new("echo score=$2", &Sweep::default());
+    let first = json(&earlier.run(&["run", "hdconfig.yml", "--json"]));
+    let folder = format!(
+        "{}/.overdrive/sweeps/{}",
+        earlier.path().display(),
+        first["sweep"].as_str().unwrap()
+    );
+    let other = Project::new("echo score=$2", &Sweep::default());
+    for project in [&earlier, &other] {
+        let output = project.run(&[
+            "run",
+            "hdconfig.yml",
+            "--resume-from",
+            &folder,
+            "--resume-from",
+            &folder,
+        ]);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{err}");
+        assert!(err.contains("learning from 4 earlier trials"), "{err}");
+    }
+}

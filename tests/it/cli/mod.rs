@@ -18,4 +18,5 @@ mod screens;
 mod signals;
 mod stop_when;
 mod sweeps;
+mod terminal;
 mod upward;

@@ -207,5 +207,6 @@ pub fn live() -> LiveState {
         targets: vec![("local".into(), 4, Some(4))],
         parameters: vec!["--lr".into(), "--width".into()],
         notice: None,
+        ..LiveState::default()
     }
 }

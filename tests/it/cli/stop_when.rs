@@ -72,3 +72,69 @@ fn an_unknown_term_is_an_error_with_the_known_ones() {
         text(&explained.stdout)
     );
 }
+
+#[test]
+fn a_sampler_that_expects_no_gain_ends_the_sweep() {
+    let sweep = Sweep {
+        sampler: "bayesian",
+        total: 60,
+        concurrent: 2,
+        ..Sweep::default()
+    };
+    let body = "awk -v x=$2 'BEGIN { print \"score=\" 1 - (x - 0.3) * (x - 0.3) }'";
+    let project = Project::new(body, &sweep);
+    let arguments = [
+        "run",
+        "--json",
+        "--seed",
+        "3",
+        "--set",
+        "stop_when=expected_gain < 0.001",
+    ];
+    let output = project.run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let result = json(&output);
+    let reason = result["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("stop_when: expected_gain ") && reason.ends_with(" < 0.001"),
+        "{reason}"
+    );
+    let trials = result["trials"]["Completed"].as_u64().unwrap();
+    assert!(
+        (5..60).contains(&trials),
+        "after the initial design, before the limit: {trials}"
+    );
+    assert!(result["best"]["value"].as_f64().unwrap() > 0.99, "{result}");
+}
+
+#[test]
+fn a_condition_that_can_never_hold_is_warned_of() {
+    let project = Project::new("echo score=$2", &Sweep::default());
+    let output = project.run(&["run", "--set", "stop_when=expected_gain < 0.1", "-v"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let err = text(&output.stderr);
+    assert!(
+        err.contains("warning[expects-nothing]") && err.contains("bayesian"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_simulation_ends_by_the_condition_too() {
+    let sweep = Sweep {
+        total: 8,
+        concurrent: 1,
+        ..Sweep::default()
+    };
+    let project = Project::new("true", &sweep);
+    let trials = |condition: &str| {
+        let setting = format!("stop_when={condition}");
+        let lines = project.json(&["simulate", "hdconfig.yml", "--json", "--set", &setting]);
+        lines["items"][0]["trials"].as_u64().unwrap()
+    };
+    assert_eq!(trials("trials >= 2"), 2);
+    // The ten minutes of the file end it.
+    assert_eq!(trials("minutes > 1000"), 3);
+    // 20 steps of 10 virtual seconds each: the first trial ends after more than three minutes.
+    assert_eq!(trials("minutes > 1"), 1);
+}

@@ -463,3 +463,23 @@ fn pause_resume_and_cancel_from_another_process() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert_eq!(json(&output)["state"], "Canceled");
 }
+
+#[test]
+fn a_policy_that_could_never_look_is_told() {
+    let project = super::project::Project::new("echo score=$2", &super::project::Sweep::default());
+    let output = project.run(&[
+        "run",
+        "hdconfig.yml",
+        "--set",
+        "policy.type=BanditPolicy",
+        "--set",
+        "policy.slack_factor=0.1",
+        "--set",
+        "policy.evaluation_interval=2",
+    ]);
+    let card = super::project::text(&output.stdout);
+    assert!(
+        card.contains("had no say: it looks from report 2 on, and no trial reported more than once"),
+        "{card}"
+    );
+}

@@ -196,3 +196,30 @@ fn the_policy_stops_a_running_trial_and_says_why() {
         );
     }
 }
+
+/// A relative slack of a number that is not positive means little; said at the first such best, once, also over a resume.
+#[test]
+fn a_relative_slack_of_a_negative_best_is_remarked_once() {
+    use overdrive::policy::{PolicySpec, Schedule, Slack, Trigger};
+    let project = Project::new("echo \"score=-$2\"; echo score=-0.001\n");
+    let remarks = |id: &str, slack: Slack| {
+        let mut experiment = project.experiment(3, 1);
+        experiment.policy = PolicySpec::Bandit {
+            schedule: Schedule::default(),
+            slack,
+            literal: false,
+            trigger: Trigger::Sweep,
+        };
+        project.run(id, &experiment).unwrap();
+        let events = project.store().events_since(Some(id), 0, 10_000).unwrap();
+        events
+            .into_iter()
+            .filter(|event| event.kind == "warning" && event.data["code"] == "slack-factor")
+            .map(|event| event.data["message"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let told = remarks("HD_share", Slack::Factor(0.5));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("`slack_amount`"), "{told:?}");
+    assert_eq!(remarks("HD_amount", Slack::Amount(0.5)), [""; 0]);
+}

@@ -2,6 +2,7 @@
 
 mod compute;
 mod compute_v2;
+mod defaults;
 mod folder;
 mod job;
 mod models;
@@ -25,7 +26,8 @@ pub(super) fn az(command: AzCommand, globals: &Globals, output: &Output) -> Resu
         AzCommand::Login(_) => "login",
         AzCommand::Account(_) => "account",
         AzCommand::Extension(_) => "extension",
-        AzCommand::Configure(_) => "configure",
+        AzCommand::Other(words) => return Err(crate::cli::pass_on(&words)),
+        AzCommand::Configure { defaults } => return defaults::set(&defaults, output),
     };
     output.note(&format!(
         "note: `az {word}` has no effect here: there is no account"
@@ -48,6 +50,9 @@ pub(super) fn ml(arguments: MlArgs, globals: &Globals, output: &Output) -> Resul
         quiet: output.quiet || options.only_show_errors,
         ..output.clone()
     };
+    if options.workspace.is_none() {
+        options.workspace = defaults::get("workspace");
+    }
     if options.resource_group.is_some() || options.subscription.is_some() {
         quiet.note("note: resource group and subscription have no effect here");
     }

@@ -76,6 +76,11 @@ impl<'a> Printer<'a> {
             OutputFormat::None => {}
             _ if result.is_null() => {}
             OutputFormat::Json | OutputFormat::Jsonc => self.output.text(&pretty(&result))?,
+            OutputFormat::Yaml | OutputFormat::Yamlc => {
+                let text = serde_yaml::to_string(&result)
+                    .map_err(|error| CliError::failed("yaml", error.to_string()))?;
+                self.output.text(&text)?;
+            }
             OutputFormat::Tsv => self.output.text(&tsv(&result))?,
             OutputFormat::Table => self.output.lines(&rows(&result, self.output))?,
         }

@@ -56,10 +56,7 @@ pub(super) fn run(
             minimal,
         } => {
             if pipeline.is_some() {
-                return Err(CliError::usage(
-                    "no-pipelines",
-                    "overdrive tunes and trains; it has no pipelines",
-                ));
+                return Err(no_pipelines());
             }
             let store = Store::open_read_only(&place::state_folder_from(globals, &scope.path)?)?;
             let mut records = match &parent {
@@ -132,10 +129,39 @@ pub(super) fn run(
             let copied = download(&store, &reference.run, &directory)?;
             printer.print(&json!(copied))
         }
+        RunCommand::MonitorTensorboard {
+            reference,
+            local_directory,
+        } => tensorboard(&store(&reference, globals)?, &reference.run, local_directory),
+        RunCommand::SubmitPipeline { .. } => Err(no_pipelines()),
         RunCommand::SubmitScript(_) | RunCommand::SubmitHyperdrive(_) => {
             Err(CliError::failed("verb", "this verb starts something"))
         }
     }
+}
+
+fn no_pipelines() -> CliError {
+    CliError::usage("no-pipelines", "overdrive tunes and trains; it has no pipelines")
+        .help("a sweep step of a pipeline file runs by itself:  overdrive run FILE --step NAME")
+}
+
+/// Becomes TensorBoard on the event files of a run; returns only if it cannot be started.
+fn tensorboard(store: &Store, id: &str, directory: Option<PathBuf>) -> Result<u8, CliError> {
+    use std::os::unix::process::CommandExt;
+    let folder = match directory {
+        Some(folder) => folder,
+        None => folder(store, id)?.2.join("wd/logs"),
+    };
+    let error = std::process::Command::new("tensorboard")
+        .arg("--logdir")
+        .arg(&folder)
+        .exec();
+    Err(
+        CliError::failed("tensorboard", format!("`tensorboard`: {error}")).help(format!(
+            "pip install tensorboard; the event files are in {}",
+            folder.display()
+        )),
+    )
 }
 
 /// Follows a run to its end: the events of a sweep, the output of a single run or a child.

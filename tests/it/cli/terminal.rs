@@ -1,0 +1,160 @@
+//! On a real terminal: the live block, its keys, Ctrl-C; the terminal is given back as it was.
+
+use super::project::{Project, Sweep, json, text};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PATIENT: &str = "echo ready\ni=0\nwhile [ ! -e \"$SEEN/go\" ] && [ $i -lt 600 ]; do echo score=$2.$i; sleep 0.1; i=$((i + 1)); done\necho score=1000";
+
+fn project() -> Project {
+    Project::new(
+        PATIENT,
+        &Sweep {
+            total: 3,
+            ..Sweep::default()
+        },
+    )
+}
+
+/// Runs the binary on a terminal of `columns` x 30; returns everything that was drawn, and the last line of the helper.
+fn on_terminal(
+    project: &Project,
+    columns: u32,
+    steps: &[(&str, &str)],
+    arguments: &[&str],
+) -> (String, String) {
+    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli/terminal.py");
+    let output = Command::new("python3")
+        .arg(helper)
+        .args([columns.to_string(), "30".to_owned()])
+        .arg(serde_json::to_string(steps).unwrap())
+        .arg(assert_cmd::cargo::cargo_bin("overdrive"))
+        .args(arguments)
+        .current_dir(project.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", project.path())
+        .env("TERM", "xterm-256color")
+        .env("LC_ALL", "C.UTF-8")
+        .env("SEEN", project.seen())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let all = text(&output.stdout);
+    let (drawn, last) = all
+        .trim_end()
+        .rsplit_once('\n')
+        .unwrap_or_else(|| panic!("{all}{}", text(&output.stderr)));
+    (drawn.to_owned(), last.to_owned())
+}
+
+#[test]
+fn keys_sort_explain_open_the_output_and_leave() {
+    let project = project();
+    let steps = [
+        ("? keys", "?"),
+        ("order (by trial)", "s"),
+        ("order (by metric)", "?"),
+        ("2 running", "j\r"),
+        ("output of trial", ""),
+        ("| score=", "q"),
+    ];
+    let (drawn, last) = on_terminal(&project, 120, &steps, &["run", "hdconfig.yml"]);
+    assert_eq!(last, "[code 130, cooked true, steps left 0]", "{drawn}");
+    assert!(drawn.contains("left 2 running; `overdrive resume"), "{drawn}");
+    assert!(
+        drawn.ends_with("goes on\r\n") || drawn.contains("\x1b[?25h"),
+        "the cursor is back"
+    );
+    std::fs::write(project.seen().join("go"), "").unwrap();
+    let resumed = project.run(&["resume", "--json"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
+    assert_eq!(json(&resumed)["trials"]["Completed"], 3);
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_cancels_and_gives_it_back() {
+    let project = project();
+    let steps = [("2 running", "\x03"), ("press again", "")];
+    let (drawn, last) = on_terminal(&project, 80, &steps, &["run", "hdconfig.yml"]);
+    assert_eq!(last, "[code 130, cooked true, steps left 0]", "{drawn}");
+    assert!(
+        drawn.contains("\x1b[?25l") && drawn.contains("\x1b[?25h"),
+        "hidden and shown"
+    );
+    assert!(drawn.contains("Canceled"), "{drawn}");
+    assert_eq!(project.json(&["show", "--json"])["state"], "Canceled");
+}
+
+#[test]
+fn ctrl_c_twice_on_a_terminal_leaves_the_trials() {
+    let project = project();
+    let steps = [("2 running", "\x03"), ("press again", "\x03")];
+    let (drawn, last) = on_terminal(&project, 80, &steps, &["run", "hdconfig.yml"]);
+    assert_eq!(last, "[code 130, cooked true, steps left 0]", "{drawn}");
+    assert!(drawn.contains("left 2 running"), "{drawn}");
+    assert!(project.are("Running", 2));
+    std::fs::write(project.seen().join("go"), "").unwrap();
+    let resumed = project.run(&["resume", "--json"]);
+    assert_eq!(
+        json(&resumed)["trials"]["Completed"],
+        3,
+        "{}",
+        text(&resumed.stderr)
+    );
+}
+
+#[test]
+fn watching_ends_by_a_key_and_the_sweep_goes_on() {
+    let project = project();
+    let leader = project.start(&["run", "hdconfig.yml", "--json"]);
+    super::project::until("two running trials", || project.are("Running", 2));
+    let (drawn, last) = on_terminal(&project, 200, &[("2 running", "q")], &["watch"]);
+    assert_eq!(last, "[code 0, cooked true, steps left 0]", "{drawn}");
+    assert!(drawn.contains("best so far over"), "the right column: {drawn}");
+    std::fs::write(project.seen().join("go"), "").unwrap();
+    let output = leader.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(json(&output)["trials"]["Completed"], 3);
+}
+
+#[test]
+fn a_pipe_gets_no_escape_and_a_dumb_terminal_lines() {
+    let project = Project::new("echo score=$2", &Sweep::default());
+    let output = project.run(&["run", "hdconfig.yml"]);
+    for stream in [&output.stdout, &output.stderr] {
+        let text = text(stream);
+        assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
+    }
+    let err = text(&output.stderr);
+    assert!(err.contains("sweep     started"), "{err}");
+    assert!(err.lines().all(|line| line.chars().count() <= 160), "{err}");
+}
+
+#[test]
+fn a_ci_log_gets_the_output_of_a_failed_trial_folded() {
+    let project = Project::new(
+        "[ $2 = 2 ] && { echo '::set-env name=x'; exit 9; }; echo score=$2",
+        &Sweep::default(),
+    );
+    let run = |variable: &str| {
+        let output = project
+            .command(&assert_cmd::cargo::cargo_bin("overdrive"))
+            .args(["run", "hdconfig.yml"])
+            .env(variable, "true")
+            .output()
+            .unwrap();
+        text(&output.stderr)
+    };
+    let github = run("GITHUB_ACTIONS");
+    assert!(
+        github.contains("\n::group::output of trial 1\n| ::set-env name=x\n::endgroup::\n"),
+        "{github}"
+    );
+    assert!(
+        github.contains("\n::error title=trial 1 failed::exit 9"),
+        "{github}"
+    );
+    assert!(run("GITLAB_CI").contains("section_start:"));
+    assert!(run("TF_BUILD").contains("##vso[task.logissue type=error]trial 1 failed: exit 9"));
+}
