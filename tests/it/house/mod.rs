@@ -208,9 +208,10 @@ fn no_test_file_is_forgotten() {
             it.join(parent).join("mod.rs")
         };
         let text = fs::read_to_string(&declaring).unwrap_or_default();
+        let declared = format!("mod {name};");
         if !text
             .lines()
-            .any(|line| line.trim() == format!("mod {name};") || line.trim() == format!("pub mod {name};"))
+            .any(|line| matches!(line.trim().strip_suffix(&declared), Some("" | "pub " | "pub(crate) ")))
         {
             wrong.push(relative.display().to_string());
         }
