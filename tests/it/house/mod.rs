@@ -209,10 +209,12 @@ fn no_test_file_is_forgotten() {
         };
         let text = fs::read_to_string(&declaring).unwrap_or_default();
         let declared = format!("mod {name};");
-        if !text
-            .lines()
-            .any(|line| matches!(line.trim().strip_suffix(&declared), Some("" | "pub " | "pub(crate) ")))
-        {
+        if !text.lines().any(|line| {
+            matches!(
+                line.trim().strip_suffix(&declared),
+                Some("" | "pub " | "pub(crate) ")
+            )
+        }) {
             wrong.push(relative.display().to_string());
         }
     }
