@@ -208,10 +208,13 @@ fn no_test_file_is_forgotten() {
             it.join(parent).join("mod.rs")
         };
         let text = fs::read_to_string(&declaring).unwrap_or_default();
-        if !text
-            .lines()
-            .any(|line| line.trim() == format!("mod {name};") || line.trim() == format!("pub mod {name};"))
-        {
+        let declared = format!("mod {name};");
+        if !text.lines().any(|line| {
+            matches!(
+                line.trim().strip_suffix(&declared),
+                Some("" | "pub " | "pub(crate) ")
+            )
+        }) {
             wrong.push(relative.display().to_string());
         }
     }
