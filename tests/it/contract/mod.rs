@@ -111,6 +111,25 @@ fn a_fresh_sampler_continues_as_the_old_one_would() {
     );
 }
 
+/// Beyond the first trials models are learned at anchors and from fewer states: a resume there must decide alike, too.
+#[test]
+fn a_late_resume_decides_as_the_sweep_would_have() {
+    for kind in ["bayesian", "auto"] {
+        let space = Arc::new(mixed());
+        let mut sweep = Sweep::new(kind, space.clone(), 13);
+        for number in 0..110 {
+            if [40, 61, 62, 75, 104, 109].contains(&number) {
+                let fresh = build(&spec_seed(kind, 13), space.clone(), Goal::Minimize)
+                    .unwrap()
+                    .suggest(number, &sweep.history);
+                let warm = sweep.sampler.suggest(number, &sweep.history);
+                assert!(fresh == warm, "{kind} trial {number}:\n{fresh:?}\n{warm:?}");
+            }
+            sweep.step(4).unwrap();
+        }
+    }
+}
+
 #[test]
 fn seeds_matter_and_repeat() {
     for_each(&[("mixed", mixed())], |kind, _, space| {
