@@ -22,7 +22,8 @@ step() { printf '\n==== %s  (%d:%02d)\n' "$*" $(((SECONDS - started) / 60)) $(((
 fail() { echo "tests/all.sh: $*" >&2; exit 1; }
 
 # What the tests need: command (to look for) and Debian package (to install).
-needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace)
+needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace
+    /usr/sbin/sshd:openssh-server ssh:openssh-client ss:iproute2 /usr/sbin/munged:munge /usr/sbin/slurmctld:slurmctld /usr/sbin/slurmd:slurmd sbatch:slurm-client)
 missing=()
 for entry in "${needed[@]}"; do
     command -v "${entry%%:*}" >/dev/null 2>&1 || missing+=("${entry#*:}")

@@ -132,7 +132,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`StudyError::Sampler`] if there is no such sampler or the space does not suit it.
-    pub fn build(self) -> Result<Study, StudyError> {
+    pub fn build(mut self) -> Result<Study, StudyError> {
+        self.sampler.plan_for(self.max_trials, u64::MAX);
         let space = Arc::new(self.space);
         let sampler = sampler::build(&self.sampler, Arc::clone(&space), self.goal)?;
         let settings = Settings {

@@ -16,9 +16,9 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool,
-    Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
-    UpdatePool, VmPriority,
+    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, Ground,
+    IgnoredPool, Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
+    UpdateCommand, UpdatePool, VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,

@@ -7,8 +7,36 @@ use crate::download::{DownloadError, Downloads};
 use crate::engine::Preparation;
 use crate::environment::{Builder, EnvironmentError};
 use crate::snapshot;
+use crate::target::Data;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+
+/// Data bindings that are paths of this computer, for targets elsewhere. `home` is the state folder.
+///
+/// # Errors
+/// [`CliError`] if one cannot be read.
+pub(super) fn data(
+    experiment: &Experiment,
+    home: &Path,
+    preparation: &mut Preparation,
+) -> Result<(), CliError> {
+    for binding in experiment.launch.data.iter().filter(|binding| binding.is_path) {
+        let path = Path::new(&binding.value);
+        if !path.exists() {
+            // It may exist there.
+            continue;
+        }
+        let (taken, file) = snapshot::stock::take_data(path, home)
+            .map_err(|error| CliError::usage("data", format!("data `{}`: {error}", binding.name)))?;
+        preparation.data.push(Data {
+            name: binding.name.clone(),
+            snapshot: taken.id,
+            tree: taken.folder,
+            file,
+        });
+    }
+    Ok(())
+}
 
 /// Prepares `experiment`: source folder and, if trials run `here`, environment. `home` is the state folder.
 ///

@@ -16,10 +16,11 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 29] = [
+pub const KEYS: [&str; 31] = [
     "seed",
     "targets",
     "stop_when",
+    "priors",
     "constraints",
     "enqueue",
     "resume_from",
@@ -46,6 +47,7 @@ pub const KEYS: [&str; 29] = [
     "azureml_shim",
     "mlflow_endpoint",
     "mlflow_create",
+    "lost_contact_minutes",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -87,6 +89,7 @@ pub struct Section {
     /// Conditions between parameters.
     pub constraints: Option<Vec<Placed>>,
     enqueue: Option<Vec<Deferred>>,
+    priors: Option<Deferred>,
     /// Earlier sweeps whose trials are data.
     pub resume_from: Option<Vec<String>>,
     /// Further metrics to look for.
@@ -204,6 +207,10 @@ impl Section {
         self.enqueue = fields
             .given("enqueue")
             .and_then(|entry| deferred_maps(entry, found));
+        self.priors = fields.given("priors").map(|entry| Deferred {
+            node: entry.value.clone(),
+            source: found.source().clone(),
+        });
         self.resume_from = fields.given("resume_from").and_then(|entry| found.texts(entry));
         if let Some(entry) = fields.optional("resume_from")
             && self.resume_from.as_ref().is_some_and(|sweeps| sweeps.len() > 5)
@@ -288,7 +295,11 @@ impl Section {
                 self.extensions.insert(key.to_owned(), Json::from_iter(table));
             }
         }
-        for (key, high) in [("grace_seconds", 86_400), ("log_cap_mib", 1 << 20)] {
+        for (key, high) in [
+            ("grace_seconds", 86_400),
+            ("log_cap_mib", 1 << 20),
+            ("lost_contact_minutes", 525_600),
+        ] {
             if let Some(entry) = fields.given(key)
                 && let Some(value) = found.integer(entry, 1, high)
             {
@@ -334,6 +345,7 @@ impl Section {
             stop_when: self.stop_when.or(lower.stop_when),
             constraints: self.constraints.or(lower.constraints),
             enqueue: self.enqueue.or(lower.enqueue),
+            priors: self.priors.or(lower.priors),
             resume_from: self.resume_from.or(lower.resume_from),
             metrics: self.metrics.or(lower.metrics),
             abort_after_initial_failures: self

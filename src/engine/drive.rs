@@ -3,7 +3,7 @@
 use super::follow::{Follower, Told};
 use super::launch::Launcher;
 use super::submit::Submission;
-use super::{Command, Ending, EngineError, Progress};
+use super::{Command, Ending, EngineError, Progress, outcome};
 use crate::controller::{Action, Controller, Event, FailureClass, Outcome, Record, SweepState};
 use crate::space::Assignment;
 use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
@@ -454,7 +454,21 @@ impl Driver {
                 self.unclaimed_after_all(key);
                 return Ok(());
             }
-            Liveness::Unclaimed | Liveness::Unknown(_) => follower.silent(now, SILENCE_MS, &mut told),
+            Liveness::Unclaimed | Liveness::Unknown(_) => {
+                follower.silent(now, SILENCE_MS, &mut told);
+                // Only by the user's word: it may run all the same, and what it says then does not count.
+                if let Some(minutes) = self.launcher.lost_contact_minutes()
+                    && follower.silence(now) >= minutes.saturating_mul(60_000)
+                {
+                    follower.end(
+                        outcome::lost(&format!("nobody has heard of it for {minutes} min")),
+                        &mut told,
+                    );
+                }
+            }
+        }
+        if matches!(&chunk.liveness, Liveness::Alive | Liveness::Unknown(_)) {
+            follower.terminated(now, &mut told);
         }
         self.told(key, told)
     }

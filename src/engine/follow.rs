@@ -12,6 +12,9 @@ use crate::target::{AttemptRef, Fate};
 /// How long bad bytes may be a half-shown write of a network file system, milliseconds.
 const SUSPECT_MS: u64 = 60_000;
 
+/// How long a scheduler may take to say why it told a runner to end, milliseconds.
+const TERMINATED_MS: u64 = 15_000;
+
 /// What following led to, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
@@ -39,6 +42,8 @@ pub(super) struct Follower {
     reported_silent: bool,
     /// Its end was told.
     pub(super) ended: bool,
+    /// Since when it is known that its runner was told to end, and what the journal says of that.
+    terminated: Option<(Option<u64>, Exit)>,
     /// Of an attempt that was found when the sweep was taken up and of which its target could not tell yet whether it was started.
     pub(super) adopting: Option<Adopting>,
 }
@@ -69,6 +74,7 @@ impl Follower {
             silent_since: None,
             reported_silent: false,
             ended: false,
+            terminated: None,
             adopting: None,
         }
     }
@@ -89,7 +95,11 @@ impl Follower {
         self.decoder.settle();
         self.steps(now, told);
         if !self.ended {
-            self.end(outcome::lost(proof), told);
+            let outcome = match self.terminated.take() {
+                Some((_, exit)) => outcome::of(&exit),
+                None => outcome::lost(proof),
+            };
+            self.end(outcome, told);
         }
     }
 
@@ -117,6 +127,11 @@ impl Follower {
             self.reported_silent = true;
             told.push(Told::Event(self.contact(true)));
         }
+    }
+
+    /// How long nobody could tell, milliseconds.
+    pub(super) fn silence(&self, now: u64) -> u64 {
+        self.silent_since.map_or(0, |since| now.saturating_sub(since))
     }
 
     fn contact(&self, lost_contact: bool) -> Event {
@@ -283,13 +298,28 @@ impl Follower {
         }
     }
 
+    /// A script that ended because somebody told its runner to: whoever did may still say why. Ends it as preempted when nobody has
+    /// for a while.
+    pub(super) fn terminated(&mut self, now: u64, told: &mut Vec<Told>) {
+        if let Some((since, exit)) = &mut self.terminated
+            && now.saturating_sub(*since.get_or_insert(now)) >= TERMINATED_MS
+        {
+            let outcome = outcome::of(exit);
+            self.end(outcome, told);
+        }
+    }
+
     fn exited(&mut self, exit: &Exit, told: &mut Vec<Told>) {
         if !exit.survivors.is_empty() {
             let pids: Vec<String> = exit.survivors.iter().map(ToString::to_string).collect();
             let message = format!("processes that could not be ended: {}", pids.join(", "));
             told.push(Told::Change(self.warning("survivors", message)));
         }
-        self.end(outcome::of(exit), told);
+        if exit.ended_by.as_deref() == Some("terminated") {
+            self.terminated = Some((None, exit.clone()));
+        } else {
+            self.end(outcome::of(exit), told);
+        }
     }
 }
 

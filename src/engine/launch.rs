@@ -35,6 +35,11 @@ impl Launcher {
             .join(format!("{attempt}-{nonce}"))
     }
 
+    /// After how many minutes without contact a trial is given up, if ever.
+    pub(super) fn lost_contact_minutes(&self) -> Option<u64> {
+        self.experiment.extensions.get("lost_contact_minutes")?.as_u64()
+    }
+
     /// Run id that scripts see: the sweep's own for single runs.
     fn run_id(&self, trial: u64) -> String {
         match self.experiment.dialect {
@@ -64,7 +69,7 @@ impl Launcher {
             attempt: attempt.attempt,
             interpreter: site.interpreter,
             attempt_folder: site.folder,
-            data: IndexMap::new(),
+            data: site.data,
             workspace: WORKSPACE.into(),
             target_type: site.kind.into(),
             shim: self.preparation.shim,
@@ -121,6 +126,7 @@ impl Launcher {
             variables: preparation.variables.clone(),
             doorbell: Some(self.doorbell.clone()),
             registry: Some(self.folder.join("registry")),
+            data: IndexMap::new(),
         }
     }
 }

@@ -17,6 +17,11 @@ pub(super) fn of(exit: &Exit) -> Outcome {
     };
     match (exit.ended_by.as_deref(), exit.code) {
         (Some("cancel"), _) => Outcome::Canceled,
+        // By somebody else: a scheduler that takes its place away, a machine that goes down.
+        (Some("terminated"), _) => failed(
+            FailureClass::Preempted,
+            "its runner was told to end by the machine or the scheduler".into(),
+        ),
         (Some("timeout"), _) => failed(FailureClass::TimeLimit, "its time limit was reached".into()),
         (Some("oom"), _) => failed(
             FailureClass::OutOfMemory,
@@ -192,6 +197,7 @@ mod tests {
             message(of(&exit(None, Some(9), Some("oom"), &[]))).0,
             FailureClass::OutOfMemory
         );
+        assert!(of(&exit(Some(0), None, Some("terminated"), &[])).is_infrastructure());
         assert_eq!(
             message(of(&exit(None, Some(11), None, &[]))),
             (FailureClass::Script, "ended by signal 11 (SIGSEGV)".into())

@@ -2,7 +2,7 @@
 //! same way.
 
 use crate::config::Experiment;
-use crate::target::Luggage;
+use crate::target::{Data, Luggage};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -45,6 +45,9 @@ pub struct Preparation {
     pub grace_ms: u64,
     /// Largest captured log in bytes.
     pub log_cap_bytes: u64,
+    /// Data bindings that are paths of this machine, where targets elsewhere need them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<Data>,
     /// Facts about the source for records: git commit, branch, whether it was dirty.
     #[serde(default)]
     pub facts: IndexMap<String, String>,
@@ -57,6 +60,7 @@ impl Preparation {
         Luggage {
             sweep: sweep.to_owned(),
             snapshot: self.snapshot_id.clone().zip(self.snapshot.clone()),
+            data: self.data.clone(),
             environment: launch.starts_python().then(|| launch.environment.clone()),
         }
     }
@@ -76,6 +80,7 @@ impl Default for Preparation {
             mlflow_children: false,
             grace_ms: GRACE_MS,
             log_cap_bytes: LOG_CAP_BYTES,
+            data: Vec::new(),
             facts: IndexMap::new(),
         }
     }

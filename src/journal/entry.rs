@@ -33,7 +33,7 @@ pub struct Exit {
     /// Signal, if one ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// `cancel` if a cancel request ended it, `timeout` if its time limit did, `oom` if the kernel's memory killer did, `runner_lost` never (that is proof by others).
+    /// `cancel` if a cancel request ended it, `terminated` if TERM or INT to the runner did, `timeout` if its time limit did, `oom` if the kernel's memory killer did, `runner_lost` never (that is proof by others).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
     /// Milliseconds from `Started` to the end.

@@ -106,8 +106,13 @@ fn start<'a>(
     let log = Log::create(&log_path, spec.log_cap_bytes).map_err(infrastructure("create the log"))?;
     let channels = Channels::start(spec, folder, &workdir, ledger);
     let report = folder.join("report.jsonl");
-    if signals.asked_to_end() || folder.join("cancel").exists() {
+    if folder.join("cancel").exists() {
         return Ok(None);
+    }
+    if signals.asked_to_end() {
+        return Err(NotStarted::infrastructure(
+            "the runner was told to end".to_owned(),
+        ));
     }
     let (read_end, write_end) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|errno| infrastructure("make a pipe")(errno.into()))?;

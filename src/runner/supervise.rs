@@ -27,8 +27,14 @@ const DRAIN: Duration = Duration::from_secs(2);
 const READS: usize = 16;
 /// How often the tree is looked at while it is asked to end.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long after a script that died of a signal this process may get one itself.
+const WORD: Duration = Duration::from_millis(100);
 /// Signal that nobody survives.
 const SIGKILL: i32 = 9;
+/// What Ctrl-C sends.
+const SIGINT: i32 = 2;
+/// What asks to end.
+const SIGTERM: i32 = 15;
 
 /// What a supervisor works with.
 pub(super) struct Supervision {
@@ -115,7 +121,7 @@ impl Supervisor {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
-                self.ask_to_end("cancel");
+                self.ask_to_end("terminated");
             }
             let now = Instant::now();
             if self
@@ -293,9 +299,38 @@ impl Supervisor {
         }
     }
 
+    /// A cluster that takes a node back signals all processes of a job, and the script may be gone before this one was told: whether
+    /// the script died by itself or was preempted is known a moment later.
+    fn wait_for_word(&mut self) {
+        let signalled = self.ended.is_some_and(|ended| {
+            let signal = ended.signal.or(ended.code.map(|code| code - 128));
+            signal.is_some_and(|signal| [SIGINT, SIGTERM, SIGKILL].contains(&signal))
+        });
+        if self.ending.is_some() || !signalled {
+            return;
+        }
+        let until = Instant::now() + WORD;
+        while !self.it.signals.asked_to_end() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let mut fds = [PollFd::from_borrowed_fd(self.it.signals.fd(), PollFlags::IN)];
+            // Interrupted by the very signal: the next look at the flag tells.
+            let _ = poll(&mut fds, Some(&timespec(left)));
+            self.it.signals.acknowledge();
+        }
+        self.ending = Some(Ending {
+            by: "terminated",
+            kill_at: Instant::now(),
+            killed: false,
+        });
+    }
+
     /// The script has ended (or cannot be ended): ends the rest of its tree, takes the last output and reports.
     pub(super) fn end(&mut self) -> End {
         let duration_ms = self.it.ledger.elapsed_ms();
+        self.wait_for_word();
         if self.survivors.is_empty() {
             // The script itself has ended.
             if let Some(Some(group)) = &self.group {

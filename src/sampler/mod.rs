@@ -40,6 +40,20 @@ pub struct SamplerSpec {
     pub options: serde_json::Map<String, serde_json::Value>,
 }
 
+impl SamplerSpec {
+    /// Tells a sampler that plans with it what the sweep may spend and run at once; what was said before stays. `u64::MAX` says nothing.
+    pub fn plan_for(&mut self, max_trials: u64, max_concurrent: u64) {
+        if find(&self.kind).is_none_or(|row| row.kind != "auto") {
+            return;
+        }
+        for (name, limit) in [("max_trials", max_trials), ("max_concurrent", max_concurrent)] {
+            if limit != u64::MAX && !self.options.contains_key(name) {
+                self.options.insert(name.into(), limit.into());
+            }
+        }
+    }
+}
+
 /// What a model expected of a proposal, in units of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -223,23 +237,11 @@ pub const REGISTRY: &[Registration] = &[
         aliases: &["bayesianoptimization", "bayesian_optimization", "gp"],
         summary: "Gaussian process over mixed and conditional spaces, expected improvement",
         build: |spec, domain, goal| {
-            known_options("bayesian", spec, &["initial_trials"])?;
-            let initial = match spec.options.get("initial_trials") {
-                None => None,
-                Some(value) => match value.as_u64().and_then(|n| usize::try_from(n).ok()) {
-                    Some(n) if n >= 2 => Some(n),
-                    _ => {
-                        return Err(option_error(
-                            "bayesian",
-                            "initial_trials",
-                            "expected an integer of at least 2",
-                        ));
-                    }
-                },
-            };
-            Ok(Box::new(bayesian::Bayesian::new(
-                domain, spec.seed, goal, initial,
-            )))
+            known_options("bayesian", spec, &["initial_trials", "priors"])?;
+            match bayesian::Bayesian::new(domain, spec.seed, goal, &spec.options) {
+                Ok(sampler) => Ok(Box::new(sampler)),
+                Err((option, reason)) => Err(option_error("bayesian", option, &reason)),
+            }
         },
     },
     Registration {
@@ -276,8 +278,15 @@ pub const REGISTRY: &[Registration] = &[
         aliases: &[],
         summary: "chooses for every trial from the space and the history, and says why",
         build: |spec, domain, goal| {
-            known_options("auto", spec, &[])?;
-            Ok(Box::new(auto::Auto::new(domain, spec.seed, goal)))
+            known_options(
+                "auto",
+                spec,
+                &["initial_trials", "max_concurrent", "max_trials", "priors"],
+            )?;
+            match auto::Auto::new(domain, spec.seed, goal, &spec.options) {
+                Ok(sampler) => Ok(Box::new(sampler)),
+                Err((option, reason)) => Err(option_error("auto", option, &reason)),
+            }
         },
     },
 ];
@@ -288,6 +297,20 @@ pub fn find(kind: &str) -> Option<&'static Registration> {
     REGISTRY
         .iter()
         .find(|row| row.kind == kind || row.aliases.contains(&kind.as_str()))
+}
+
+/// What is wrong with `priors` for a sampler of this kind on this space, in words; `None` if nothing is.
+pub fn refused_priors(kind: &str, space: &Arc<SearchSpace>, priors: &serde_json::Value) -> Option<String> {
+    match find(kind) {
+        Some(row) if matches!(row.kind, "bayesian" | "auto") => {
+            // A space that makes no sense is reported where it is built.
+            let domain = Domain::new(space.clone()).ok()?;
+            bayesian::refused_priors(&domain, priors)
+        }
+        _ => Some(format!(
+            "`{kind}` sampling uses no priors, `bayesian` and `auto` do"
+        )),
+    }
 }
 
 /// Builds the sampler that `spec` names.

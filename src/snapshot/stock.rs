@@ -14,6 +14,46 @@ pub fn manifest(folder: &Path) -> io::Result<Vec<ManifestEntry>> {
     Ok(serde_json::from_slice(&fs::read(folder.with_extension("json"))?)?)
 }
 
+/// A snapshot of a file or folder of data: all of it, whatever ignore files say. The name is that of the file, if it is one.
+///
+/// # Errors
+/// [`SnapshotError`].
+pub fn take_data(path: &Path, store: &Path) -> Result<(super::Snapshot, Option<String>), SnapshotError> {
+    let failed = |source| SnapshotError::Source {
+        path: path.to_owned(),
+        source,
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    if path.is_file() {
+        let name = name.ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let taken = super::take_only(folder, std::slice::from_ref(&name), store)?;
+        return Ok((taken, Some(name)));
+    }
+    let mut names = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(below) = folders.pop() {
+        for entry in fs::read_dir(path.join(&below)).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let place = below.join(entry.file_name());
+            // Links are followed, as reading would.
+            let kind = fs::metadata(entry.path()).map_err(failed)?;
+            if kind.is_dir() {
+                folders.push(place);
+            } else if let Some(name) = place.to_str().filter(|_| kind.is_file()) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(failed(io::Error::new(
+            ErrorKind::NotFound,
+            "there is no file in it",
+        )));
+    }
+    Ok((super::take_only(path, &names, store)?, None))
+}
+
 /// Name of the content of a file: hash, and `x` if it is executable.
 pub fn content_name(entry: &ManifestEntry) -> String {
     format!("{}{}", entry.hash, if entry.executable { "x" } else { "" })
@@ -80,7 +120,8 @@ impl Incoming {
                 "other bytes than were sent",
             ));
         }
-        set_mode(self.draft.path(), if executable { 0o755 } else { 0o644 })?;
+        // Data is read in place, by all trials: none may change it for the others.
+        set_mode(self.draft.path(), if executable { 0o555 } else { 0o444 })?;
         self.draft.persist(&self.place).map_err(|error| error.error)?;
         Ok(())
     }

@@ -18,9 +18,6 @@ const TAIL: f64 = 1e-4;
 /// Share of pi that an arc spans.
 const ARC: f64 = 0.8;
 
-/// Up to how many options an ordered choice is compared by equality too.
-const BOTH: usize = 8;
-
 /// How one parameter is searched and compared.
 #[derive(Clone, Debug, PartialEq)]
 enum Axis {
@@ -72,14 +69,8 @@ impl Encoder {
             let arc = if parameter.condition.is_some() { 2 } else { 1 };
             match axis {
                 Axis::Fixed | Axis::Noise => {}
-                Axis::Number { .. } => push(owner, GroupKind::Euclid, arc),
+                Axis::Number { .. } | Axis::Ladder { .. } => push(owner, GroupKind::Euclid, arc),
                 Axis::Category { .. } => push(owner, GroupKind::Hamming, 1),
-                Axis::Ladder { positions, .. } => {
-                    push(owner, GroupKind::Euclid, arc);
-                    if positions.len() <= BOTH {
-                        push(owner, GroupKind::Hamming, 1);
-                    }
-                }
             }
         }
         Self {
@@ -185,9 +176,6 @@ impl Encoder {
                         positions.get(*x as usize).copied().unwrap_or(0.0)
                     };
                     position(p);
-                    if positions.len() <= BOTH {
-                        out.push(if x.is_nan() { -1.0 } else { *x });
-                    }
                 }
             }
         }

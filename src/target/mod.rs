@@ -100,6 +100,8 @@ pub struct Site {
     pub doorbell: Option<PathBuf>,
     /// Registry of models and datasets.
     pub registry: Option<PathBuf>,
+    /// Where data bindings lie that are paths of this machine, by name.
+    pub data: IndexMap<String, String>,
 }
 
 /// What trials need and a target may lack.
@@ -111,6 +113,22 @@ pub struct Luggage {
     pub snapshot: Option<(String, PathBuf)>,
     /// The Python environment, if trials start Python.
     pub environment: Option<EnvironmentSpec>,
+    /// Data bindings that are paths of this machine.
+    pub data: Vec<Data>,
+}
+
+/// A file or folder of this machine that trials read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Name of the binding.
+    pub name: String,
+    /// Id of the snapshot that was taken of it.
+    pub snapshot: String,
+    /// Tree of the snapshot.
+    pub tree: PathBuf,
+    /// Name of the file, if it is one.
+    #[serde(default)]
+    pub file: Option<String>,
 }
 
 /// Something about a target that people should know.

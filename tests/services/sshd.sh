@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # A machine that is reached by SSH: a server of its own on loopback, with a user of its own.
 #
-#   sshd.sh start|stop DIR [PORT]
+#   sshd.sh start|stop|gone DIR [PORT]
 #
 # DIR/env holds what tests need: port, user, password, keys. Twice to start or to stop does no harm. Needs root and Debian's
-# openssh-server. The user stays when the server goes: his home is below DIR.
+# openssh-server. `stop` leaves the user and his home, `gone` does not. SSHD_SETENV=NAME=VALUE sets a variable in all sessions.
 set -euo pipefail
-verb=${1:?start or stop} dir=${2:?a folder} port=${3:-}
+verb=${1:?start, stop or gone} dir=${2:?a folder} port=${3:-}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 user=odtest$(cksum <<<"$dir" | cut -d' ' -f1)
@@ -48,6 +48,9 @@ MaxStartups 100:30:200
 MaxSessions 10
 LogLevel VERBOSE
 END
+    # What sessions find in their environment, beyond what a login gives.
+    [ -z "${SSHD_SETENV:-}" ] || echo "$SSHD_SETENV" >"$dir/setenv"
+    [ ! -s "$dir/setenv" ] || echo "SetEnv $(cat "$dir/setenv")" >>"$dir/sshd_config"
     setsid /usr/sbin/sshd -f "$dir/sshd_config" -E "$dir/log" </dev/null >/dev/null 2>&1
     for _ in $(seq 200); do
         if running && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi

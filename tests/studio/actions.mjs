@@ -1,4 +1,6 @@
 // Every action, on a sweep that really runs.
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { Project, accessible, browser, check, config, open, pictures, until } from './kit.mjs';
 
 const project = new Project();
@@ -220,6 +222,33 @@ try {
   await page.waitForURL(/compute$/);
   await until('the cluster is gone', async () => (await page.getByRole('link', { name: 'cpu-pool' }).count()) === 0);
   check('a cluster is deleted', !project.command('target', 'list', '--json').includes('cpu-pool'));
+
+  // A machine: its host is looked at when it is attached, and nothing stays of what could not be reached; without looking it is filed.
+  await page.goto(`${studio.base}/compute`);
+  await page.getByRole('link', { name: 'attach remote' }).click();
+  await page.getByLabel('name', { exact: true }).fill('lab-box');
+  await page.getByLabel('address (optional)').fill('127.0.0.1');
+  await page.getByLabel('ssh-port (optional)').fill('1');
+  await page.getByLabel('username (optional)').fill('nobody');
+  await page.getByLabel('password (optional)').fill('hunter2-secret');
+  check('a password is not shown', (await page.getByLabel('password (optional)').getAttribute('type')) === 'password');
+  await page.getByRole('button', { name: 'attach', exact: true }).click();
+  await page.getByRole('alert').getByText(/nothing was attached/).waitFor();
+  check('what cannot be reached is not attached, and the step that failed is told', !project.command('target', 'list', '--json').includes('lab-box'));
+  await page.getByLabel('no-wait').check();
+  await page.getByRole('button', { name: 'attach', exact: true }).click();
+  await page.waitForURL(/compute\/lab-box$/);
+  await page.getByRole('heading', { name: 'lab-box' }).waitFor();
+  const filed = readFileSync(join(project.folder, '.overdrive/compute/lab-box.yml'), 'utf8');
+  const kept = join(project.folder, '.overdrive/studio-secrets/lab-box');
+  check('its secret lies in a private file, not in the target\'s', !filed.includes('hunter2') && readFileSync(kept, 'utf8') === 'hunter2-secret' && (statSync(kept).mode & 0o777) === 0o600, filed);
+  await page.getByRole('button', { name: 'test', exact: true }).click();
+  await page.getByText('it cannot run trials').waitFor();
+  await accessible(page, 'a target that cannot be reached');
+  await page.getByRole('button', { name: 'detach', exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'detach', exact: true }).click();
+  await page.waitForURL(/compute$/);
+  check('a machine is detached, and its secret forgotten', !existsSync(kept) && !project.command('target', 'list', '--json').includes('lab-box'));
   check('the browser had nothing to complain about', page.complaints.length === 0, page.complaints.join('\n'));
 } finally {
   await started.close();

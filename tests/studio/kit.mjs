@@ -93,8 +93,8 @@ export class Project {
 
   async studio(...args) {
     const child = this.start(['studio', '--json', ...args]);
-    await until('the studio', () => child.words.includes('\n}') || child.words.includes('"link"'));
-    const { link } = JSON.parse(child.words.slice(child.words.indexOf('{'), child.words.lastIndexOf('}') + 1));
+    // The document may come in pieces.
+    const { link } = await until('the studio', () => JSON.parse(child.words.slice(child.words.indexOf('{'), child.words.lastIndexOf('}') + 1)));
     child.link = link;
     child.base = new URL(link).origin;
     return child;

@@ -78,6 +78,16 @@ pub enum VmPriority {
     LowPriority,
 }
 
+/// Where the nodes of a pool are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Ground {
+    /// Slots of this computer.
+    #[default]
+    Local,
+    /// Jobs of a Slurm cluster.
+    Slurm,
+}
+
 /// Arguments of `create amlcompute`.
 #[derive(Debug, Clone, Args)]
 pub struct CreatePool {
@@ -115,6 +125,12 @@ pub struct CreatePool {
     /// GPUs of a node, for a size that is not known.
     #[arg(long, value_name = "N")]
     pub gpus: Option<u32>,
+    /// Where its nodes are: this computer, or a Slurm cluster.
+    #[arg(long, value_enum, value_name = "PLACE", default_value_t)]
+    pub on: Ground,
+    /// How jobs are submitted, on Slurm.
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// Free text.
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
@@ -320,6 +336,7 @@ pub struct AttachRemote {
 
 /// How jobs are submitted to Slurm.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Slurm")]
 pub struct Jobs {
     /// Partition; the site's default otherwise.
     #[arg(long, value_name = "NAME")]

@@ -196,8 +196,14 @@ impl Targets {
             kind: "slurm",
             slots: options.slots.map_or(Slots::Any, Slots::Of),
         };
-        self.remote
-            .push(by_ssh(remote, &login, Starter::Slurm { options }, home));
+        self.remote.push(by_ssh(
+            remote,
+            &login,
+            Starter::Slurm {
+                options: Box::new(options),
+            },
+            home,
+        ));
     }
 }
 
@@ -227,7 +233,13 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
             }
             made if made.eq_ignore_ascii_case("amlcompute") => throw_away(experiment)?,
             known => match registry.get(known)?.definition.section()? {
-                Section::Pool(pool) => pool.clone(),
+                Section::Pool(pool) => match pool.on_cluster()? {
+                    Some(options) => {
+                        targets.add_slurm(name, &options, home);
+                        continue;
+                    }
+                    None => pool.clone(),
+                },
                 Section::Remote(options) => {
                     targets.add_remote(name, options, home);
                     continue;
@@ -284,6 +296,9 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
         match known.as_ref().map(|definition| definition.section()) {
             Ok(Ok(Section::Remote(options))) => targets.add_remote(name, options, home),
             Ok(Ok(Section::Slurm(options))) => targets.add_slurm(name, options, home),
+            Ok(Ok(Section::Pool(Pool {
+                slurm: Some(options), ..
+            }))) => targets.add_slurm(name, options, home),
             // A pool, or one whose file is gone.
             _ => targets.pools.push(LocalOptions {
                 name: name.clone(),
@@ -321,6 +336,7 @@ fn throw_away(experiment: &Experiment) -> Result<Pool, CliError> {
         cpus: None,
         memory_gib: None,
         gpus: None,
+        slurm: None,
         admin_username: None,
     };
     pool.check()?;

@@ -193,7 +193,10 @@ pub(super) fn begin_as(
         ));
     }
     let experiment = &*prepare::with_inputs(experiment, output)?;
-    let preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    let mut preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
+    if !targets.remote.is_empty() {
+        prepare::data(experiment, &home, &mut preparation)?;
+    }
     targets.make_ready(&preparation.luggage(id, experiment), output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
@@ -262,7 +265,11 @@ fn resuming(
     let preparation = match (store.preparation(&sweep.sweep)?, fresh) {
         (None, Some((experiment, start, home, output))) => {
             let here = targets.any_here();
-            Some(prepare::prepare(experiment, home, start.in_place, here, output)?)
+            let mut preparation = prepare::prepare(experiment, home, start.in_place, here, output)?;
+            if !targets.remote.is_empty() {
+                prepare::data(experiment, home, &mut preparation)?;
+            }
+            Some(preparation)
         }
         _ => None,
     };

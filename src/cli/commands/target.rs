@@ -4,8 +4,8 @@ mod attaching;
 
 use super::{pools, steer};
 use crate::cli::args::{
-    Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
-    UpdateCommand, UpdatePool, VmPriority,
+    Cancel, CreateCommand, CreatePool, Globals, Ground, RemoveTarget, Target, TargetCommand, TargetName,
+    TestTarget, UpdateCommand, UpdatePool, VmPriority,
 };
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Progress};
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 pub(super) use attaching::attach;
 
 /// Kinds that exist.
-const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer), `remote` (`attach remote`: a machine by SSH) and `slurm` (`attach slurm`: a cluster)";
+const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer, or with `--on slurm` jobs), `remote` (`attach remote`: a machine by SSH) and `slurm` (`attach slurm`: a cluster)";
 
 /// Runs one of the verbs.
 pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> Result<u8, CliError> {
@@ -106,6 +106,10 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         cpus: arguments.cpus,
         memory_gib: arguments.memory_gib,
         gpus: arguments.gpus,
+        slurm: match arguments.on {
+            Ground::Local => None,
+            Ground::Slurm => Some(attaching::jobs(&arguments.jobs)),
+        },
         admin_username: arguments.ignored.admin_username.clone(),
     };
     let tags = super::run::tags(&arguments.tag)?;
@@ -125,7 +129,11 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         Err(error) => return Err(error.into()),
         Ok(mut found) => {
             let same = match found.definition.section()? {
-                Section::Pool(old) => old.node()? == pool.node()? && old.vm_priority == pool.vm_priority,
+                Section::Pool(old) => {
+                    old.node()? == pool.node()?
+                        && old.vm_priority == pool.vm_priority
+                        && old.slurm == pool.slurm
+                }
                 _ => false,
             };
             if !same {
@@ -340,7 +348,7 @@ fn native(found: &Found, machine: &Machine) -> Result<Value, CliError> {
         match found.definition.section()? {
             Section::Pool(pool) => {
                 let node = pool.node()?;
-                entries.insert("slots".into(), json!(pool.nodes(machine)?));
+                entries.insert("slots".into(), json!(nodes(pool, machine)?));
                 entries.insert(
                     "node".into(),
                     json!({"cpus": node.cpus, "memory_gib": node.memory_gib, "gpus": node.gpus}),
@@ -363,11 +371,16 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
     let name = &found.definition.name;
     let what = match found.definition.section()? {
         Section::Pool(pool) => format!(
-            "{} to {} nodes of {}, {} at a time on this computer",
+            "{} to {} nodes of {}, {} at a time on {}",
             pool.min_nodes,
             pool.max_nodes,
             text::printable(&pool.vm_size),
-            pool.nodes(&machine)?,
+            nodes(pool, &machine)?,
+            if pool.slurm.is_some() {
+                "the cluster"
+            } else {
+                "this computer"
+            },
         ),
         Section::Remote(options) => {
             let cores = || "as many trials as it has cores".into();
@@ -393,6 +406,14 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
+/// Nodes of a pool that can be had.
+fn nodes(pool: &Pool, machine: &Machine) -> Result<u64, CliError> {
+    Ok(match pool.slurm {
+        Some(_) => pool.max_nodes,
+        None => pool.nodes(machine)?,
+    })
+}
+
 fn count(slots: u64) -> String {
     slots.to_string()
 }
@@ -403,7 +424,7 @@ fn figures(found: &Found, machine: &Machine) -> Result<[String; 3], CliError> {
         Section::Pool(pool) => [
             text::printable(&pool.vm_size),
             format!("{}..{}", pool.min_nodes, pool.max_nodes),
-            pool.nodes(machine)?.to_string(),
+            nodes(pool, machine)?.to_string(),
         ],
         Section::Remote(options) => [
             text::printable(&options.address),
@@ -537,7 +558,11 @@ fn test(arguments: &TestTarget, globals: &Globals, output: &Output) -> Result<u8
     if !name.eq_ignore_ascii_case("local") {
         let found = pools::registry(&home).get(name)?;
         match found.definition.section()? {
-            Section::Pool(_) => {}
+            Section::Pool(pool) => {
+                if let Some(options) = pool.on_cluster()? {
+                    elsewhere = Some(pools::probe_slurm(&options, &home));
+                }
+            }
             Section::Remote(options) => elsewhere = Some(ssh::probe(&pools::ssh(options, &home))),
             Section::Slurm(options) => elsewhere = Some(pools::probe_slurm(options, &home)),
         }

@@ -199,7 +199,10 @@ impl View {
                 text("message").unwrap_or_default(),
             );
             return match code {
-                "exhausted" => News::Notice(message.to_owned()),
+                // What is about resources and targets, not about one trial.
+                "exhausted" | "target-lost" | "target-found" | "target" | "slurm" | "not-collected" => {
+                    News::Notice(message.to_owned())
+                }
                 code => News::Warning {
                     trial: event.trial,
                     code: code.to_owned(),

@@ -1,6 +1,6 @@
 //! The section put into an experiment; what depends on the space is checked here.
 
-use super::{Placed, Section, enqueue};
+use super::{Deferred, Placed, Section, enqueue};
 use crate::config::Experiment;
 use crate::config::expression::clip;
 use crate::config::hyperdrive::{sampler_called, sampler_names};
@@ -9,6 +9,7 @@ use crate::controller::stop_when::TERMS;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, list, nearest_or_synonym};
 use crate::policy::{PolicySpec, Trigger};
 use crate::space::Constraint;
+use std::sync::Arc;
 
 impl Section {
     /// Puts the settings into `experiment`; returns what is wrong with those that depend on the space or on what is registered
@@ -29,6 +30,9 @@ impl Section {
         }
         if let Some(allow) = self.allow_duplicates {
             experiment.sampler.allow_duplicates = allow;
+        }
+        if let Some(priors) = self.priors {
+            set_priors(experiment, &priors, &mut diagnostics);
         }
         if self.clip == Some(true) {
             for parameter in &mut experiment.space.parameters {
@@ -86,6 +90,24 @@ impl Section {
         set(&mut experiment.description, self.description.map(Some));
         experiment.extensions.extend(self.extensions);
         diagnostics
+    }
+}
+
+/// What is believed of good values, for samplers that learn; the sampler says what it cannot understand.
+fn set_priors(experiment: &mut Experiment, priors: &Deferred, diagnostics: &mut Vec<Diagnostic>) {
+    let beliefs = priors.node.to_json();
+    let space = Arc::new(experiment.space.clone());
+    match crate::sampler::refused_priors(&experiment.sampler.kind, &space, &beliefs) {
+        None => {
+            experiment.sampler.options.insert("priors".into(), beliefs);
+        }
+        Some(reason) => {
+            let mut found = Diagnostics::new(&priors.source);
+            found
+                .error("priors", priors.node.span, "`priors` cannot be understood")
+                .label(reason);
+            diagnostics.extend(found.sorted());
+        }
     }
 }
 

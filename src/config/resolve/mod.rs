@@ -324,6 +324,10 @@ impl<'a> Resolver<'a> {
         experiment.resume_from.extend(request.resume_from.iter().cloned());
         self.limits_of_local(&experiment);
         experiment.launch.environment = chosen(experiment.launch.environment, request.environment);
+        let limits = experiment.limits;
+        experiment
+            .sampler
+            .plan_for(limits.max_total, limits.max_concurrent);
         self.name(&mut experiment)?;
         Some(experiment)
     }

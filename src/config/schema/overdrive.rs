@@ -55,6 +55,7 @@ fn search() -> Json {
         },
         "resume_from": texts("earlier sweeps whose trials are data: ids or folders"),
         "metrics": texts("further metrics to look for in plain output"),
+        "priors": {"description": "what is believed of good values: `{low, high, best}` of a number, weights of options", "type": "object", "additionalProperties": {"type": "object"}},
         "stop_when": {"description": "condition that ends the sweep early", "type": "string"},
         "trigger": {
             "description": "whom the policy judges after a report",
@@ -101,6 +102,10 @@ fn running() -> Json {
         "mlflow_create": {
             "description": "what an MLflow run without a parent is: the trial itself, or a child of it",
             "enum": ["trial", "child"],
+        },
+        "lost_contact_minutes": {
+            "description": "a trial of which nobody has heard for so long is given up and tried again; never by default",
+            "type": "integer", "minimum": 1, "maximum": 525_600,
         },
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),

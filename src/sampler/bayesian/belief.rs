@@ -17,10 +17,20 @@ pub(super) struct Belief<'a> {
 
 struct Member {
     gp: Gp,
-    /// Best posterior mean among the rows that worked.
+    /// What is to be improved on: the best posterior mean among the rows that worked, less the margin.
     best: f64,
     /// Rows that are real (fantasies come after them).
     rows: usize,
+}
+
+/// What is asked of the model at one decision besides the rows.
+pub(super) struct Imagined<'a> {
+    /// Pending trials.
+    pub(super) pending: &'a [&'a Point],
+    /// One stream per hyperparameter state for a joint draw of their values.
+    pub(super) draws: &'a [Stream],
+    /// Gain over the best below which an improvement counts for nothing.
+    pub(super) margin: f64,
 }
 
 /// Weight of the prior guess of the failure rate, in trials.
@@ -47,14 +57,13 @@ impl<'a> Belief<'a> {
         rows: &[Row<'_>],
         transform: &Transform,
         states: &[Hyperparameters],
-        pending: &[&Point],
-        draws: &[Stream],
+        imagined: &Imagined<'_>,
     ) -> Result<Self, SurrogateError> {
         let data = data(encoder, rows, transform.values.clone());
         let build = |(theta, draws): (&Hyperparameters, &Stream)| -> Result<Member, SurrogateError> {
             let mut gp = Gp::new(theta, &data)?;
             let mut draws = draws.clone();
-            for point in pending {
+            for point in imagined.pending {
                 // A point on top of a row teaches nothing new; it is left out.
                 let _ = gp.fantasize(&point.features, draws.normal());
             }
@@ -62,13 +71,13 @@ impl<'a> Belief<'a> {
             let best = worked.map(|(mean, _)| mean).fold(f64::INFINITY, f64::min);
             Ok(Member {
                 gp,
-                best,
+                best: best - imagined.margin,
                 rows: rows.len(),
             })
         };
         let members = states
             .par_iter()
-            .zip(draws.par_iter())
+            .zip(imagined.draws.par_iter())
             .map(build)
             .collect::<Result<Vec<_>, _>>()?;
         let failures = (rows.iter().filter(|row| row.failed).count() >= 2)

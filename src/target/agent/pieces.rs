@@ -93,7 +93,7 @@ impl Sending {
             // What cannot be read to its end is sent as far as it goes.
             self.open = None;
         }
-        for path in self.left.by_ref() {
+        if let Some(path) = self.left.next() {
             let name = path.as_os_str().as_bytes().to_vec();
             match begin(
                 &self.folder.join(&path),

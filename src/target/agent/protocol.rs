@@ -35,7 +35,7 @@ pub enum Starter {
     /// A Slurm cluster, whose nodes see the agent's folder.
     Slurm {
         /// How jobs are submitted.
-        options: SlurmOptions,
+        options: Box<SlurmOptions>,
     },
 }
 
@@ -78,7 +78,7 @@ pub enum Request {
         /// Number of the question.
         id: u64,
         /// What is in it.
-        spec: EnvironmentSpec,
+        spec: Box<EnvironmentSpec>,
         /// Snapshot against which its files are resolved.
         snapshot: Option<String>,
     },

@@ -31,7 +31,7 @@ const LOG_ROUND: usize = 256 << 10;
 const PIECES_ROUND: usize = 64;
 
 enum Incoming {
-    Request(Request, Vec<u8>),
+    Request(Box<Request>, Vec<u8>),
     Closed,
 }
 
@@ -108,7 +108,7 @@ fn serve(root: &Path, input: impl Read + Send + 'static, mut out: impl Write) ->
         )),
         Starter::Slurm { options } => {
             let program = std::env::current_exe()?;
-            Box::new(SlurmTarget::new("slurm".into(), options, root.clone(), program))
+            Box::new(SlurmTarget::new("slurm".into(), *options, root.clone(), program))
         }
     };
     target.listen(Arc::clone(&bell));
@@ -139,7 +139,7 @@ fn listen(mut input: impl Read + Send + 'static, bell: Arc<Bell>) -> io::Result<
         .spawn(move || {
             loop {
                 let (incoming, last) = match protocol::read(&mut input) {
-                    Ok((request, body)) => (Incoming::Request(request, body), false),
+                    Ok((request, body)) => (Incoming::Request(Box::new(request), body), false),
                     Err(_) => (Incoming::Closed, true),
                 };
                 if out.send(incoming).is_err() || last {
@@ -159,7 +159,7 @@ impl<W: Write> Agent<W> {
             while let Ok(incoming) = requests.try_recv() {
                 heard = Instant::now();
                 match incoming {
-                    Incoming::Request(request, body) => self.request(request, &body)?,
+                    Incoming::Request(request, body) => self.request(*request, &body)?,
                     Incoming::Closed => return Ok(()),
                 }
             }
@@ -212,7 +212,7 @@ impl<W: Write> Agent<W> {
             }
             Request::Environment { id, spec, snapshot } => {
                 let out = self.built.0.clone();
-                self.stock.environment(id, spec, snapshot.as_deref(), out);
+                self.stock.environment(id, *spec, snapshot.as_deref(), out);
                 Ok(())
             }
             Request::Submit { run, spec } => self.submit(run, &spec),

@@ -1,8 +1,8 @@
 //! The local target with real processes in the place of runners: shell scripts that claim, write and end.
 
 use super::*;
-use crate::target::Fate;
 use crate::process::start_ticks;
+use crate::target::Fate;
 use std::path::Path;
 use std::time::Instant;
 

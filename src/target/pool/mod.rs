@@ -8,6 +8,7 @@ mod vm_size;
 pub use vm_size::{Node, all as sizes, near as nearest_size, node as size};
 
 use crate::target::LocalOptions;
+use crate::target::slurm::{SlurmOptions, SlurmProblem};
 use serde::{Deserialize, Serialize};
 
 /// Which nodes are asked for.
@@ -47,6 +48,9 @@ pub struct Pool {
     /// GPUs of a node instead of the size's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<u32>,
+    /// The cluster whose nodes it is made of; this computer otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmOptions>,
     /// Administrator's name of the old file; kept, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_username: Option<String>,
@@ -82,6 +86,9 @@ pub enum PoolError {
         /// Nodes at most.
         max: u64,
     },
+    /// The cluster cannot be worked with.
+    #[error(transparent)]
+    Slurm(#[from] SlurmProblem),
     /// A node that nothing fits on.
     #[error("a node needs one core or more, and more than 0 GiB")]
     EmptyNode,
@@ -144,6 +151,9 @@ impl Pool {
                 max: self.max_nodes,
             });
         }
+        if let Some(options) = &self.slurm {
+            options.check()?;
+        }
         if node.cpus == 0 || !node.memory_gib.is_finite() || node.memory_gib <= 0.0 {
             return Err(PoolError::EmptyNode);
         }
@@ -164,6 +174,26 @@ impl Pool {
             gpus => machine.devices.len() as u64 / u64::from(gpus),
         };
         Ok(self.max_nodes.min(by_cores).min(by_devices).max(1))
+    }
+
+    /// The pool on a cluster, if it is on one: a job per trial, with what a node of the size has, never more than there are nodes.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn on_cluster(&self) -> Result<Option<SlurmOptions>, PoolError> {
+        let Some(options) = &self.slurm else {
+            return Ok(None);
+        };
+        let node = self.node()?;
+        let mut options = options.clone();
+        options.cpus_per_task.get_or_insert(node.cpus);
+        let mebibytes = (node.memory_gib * 1024.0).round();
+        options.memory.get_or_insert_with(|| format!("{mebibytes:.0}M"));
+        if node.gpus > 0 {
+            options.gres.get_or_insert_with(|| format!("gpu:{}", node.gpus));
+        }
+        options.slots = Some(self.max_nodes.min(options.slots.unwrap_or(u64::MAX)));
+        Ok(Some(options))
     }
 
     /// The local back-end: a slot per trial of `node_count` nodes. Each trial sees the GPUs of its nodes; a size without GPUs gives
@@ -207,6 +237,7 @@ mod tests {
             cpus: None,
             memory_gib: None,
             gpus: None,
+            slurm: None,
             admin_username: None,
         }
     }
@@ -241,6 +272,24 @@ mod tests {
         assert_eq!(devices("NC6", 2), ["0", "1"]);
         assert_eq!(devices("D3_V2", 2), ["0", "1"]);
         assert!(devices("NC6", 0).is_empty());
+    }
+
+    #[test]
+    fn a_node_on_a_cluster_asks_for_what_its_size_has() {
+        let on = Pool {
+            slurm: Some(SlurmOptions {
+                partition: Some("main".into()),
+                ..SlurmOptions::default()
+            }),
+            ..pool("NC6", 4)
+        };
+        let options = on.on_cluster().unwrap().unwrap();
+        assert_eq!(
+            (options.cpus_per_task, options.memory.as_deref()),
+            (Some(6), Some("57344M"))
+        );
+        assert_eq!((options.gres.as_deref(), options.slots), (Some("gpu:1"), Some(4)));
+        assert_eq!(pool("NC6", 4).on_cluster(), Ok(None));
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn definition(name: &str) -> Definition {
             cpus: None,
             memory_gib: None,
             gpus: None,
+            slurm: None,
             admin_username: None,
         }),
     }

@@ -28,10 +28,24 @@ pub(super) fn equip(session: &mut Session<'_>, luggage: &Luggage) -> Result<Resu
             Err(reason) => return Ok(Err(reason)),
         }
     }
+    for data in &luggage.data {
+        match snapshot(session, &data.snapshot, &data.tree)? {
+            Ok(folder) => {
+                let path = match &data.file {
+                    Some(name) => folder.join(name),
+                    None => folder,
+                };
+                equipment
+                    .data
+                    .insert(data.name.clone(), path.to_string_lossy().into_owned());
+            }
+            Err(reason) => return Ok(Err(format!("data `{}`: {reason}", data.name))),
+        }
+    }
     if let Some(spec) = &luggage.environment {
         let found = session.ask(|id| Request::Environment {
             id,
-            spec: spec.clone(),
+            spec: Box::new(spec.clone()),
             snapshot: luggage.snapshot.as_ref().map(|(id, _)| id.clone()),
         })?;
         match found {

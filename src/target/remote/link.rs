@@ -418,7 +418,7 @@ fn wanted(tracked: &mut super::mirror::Tracked, requests: &mut Vec<Request>) {
             spec: spec.clone(),
         });
     }
-    if !tracked.followed {
+    if !tracked.followed && tracked.due.is_none_or(|due| due <= Instant::now()) {
         tracked.followed = true;
         requests.push(Request::Follow {
             run: tracked.run.clone(),

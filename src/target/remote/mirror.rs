@@ -12,9 +12,14 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Most bytes of a journal given out in one look.
 const ROUND_BYTES: u64 = 256 << 10;
+
+/// How long bytes that make no sense are asked for again before they count as damage, and how often.
+const SUSPECT: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Name of the captured output below an attempt's folder.
 const LOG: &str = "azureml-logs/70_driver_log.txt";
@@ -60,6 +65,10 @@ pub(super) struct Tracked {
     end: Option<u64>,
     decoder: Decoder,
     open: Option<File>,
+    /// Since when bytes of the journal make no sense.
+    suspect: Option<Instant>,
+    /// It is not followed again before.
+    pub(super) due: Option<Instant>,
     /// Pieces that could not be kept.
     pub(super) trouble: Option<String>,
 }
@@ -88,6 +97,8 @@ impl Tracked {
             end: None,
             decoder: Decoder::new(),
             open: None,
+            suspect: None,
+            due: None,
             trouble: None,
             folder,
         };
@@ -143,8 +154,15 @@ impl Tracked {
         }
         append(&self.folder.join("journal"), offset, bytes)?;
         self.received += bytes.len() as u64;
-        if !self.look(bytes) && self.decoder.resync().is_none() {
+        if self.look(bytes) {
+            self.suspect = None;
+            return Ok(());
+        }
+        // What a network file system there shows half-written is whole a little later.
+        let since = *self.suspect.get_or_insert_with(Instant::now);
+        if since.elapsed() < SUSPECT || self.decoder.resync().is_none() {
             self.cut();
+            self.due = Some(Instant::now() + AGAIN);
         }
         Ok(())
     }

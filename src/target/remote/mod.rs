@@ -16,6 +16,7 @@ use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Request};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
 use crate::runner::AttemptSpec;
+use indexmap::IndexMap;
 use link::Link;
 use mirror::{Home, Tracked};
 use std::collections::{HashMap, VecDeque};
@@ -54,6 +55,7 @@ pub enum Slots {
 struct Equipment {
     snapshot: Option<PathBuf>,
     environment: Option<Environment>,
+    data: IndexMap<String, String>,
 }
 
 /// How the line is.
@@ -289,6 +291,7 @@ impl ComputeTarget for RemoteTarget {
                     variables: environment.map(|it| it.variables).unwrap_or_default(),
                     doorbell: Some(machine.doorbell.clone()),
                     registry: sweep,
+                    data: equipment.data.clone(),
                 }))
             }
             _ => Err(TargetError::Unreachable {
@@ -334,7 +337,10 @@ impl ComputeTarget for RemoteTarget {
                 new = true;
                 Tracked::new(attempt)
             });
-            let liveness = tracked.liveness(up.as_ref().map(|()| ()).map_err(String::as_str));
+            let liveness = tracked.liveness(match &up {
+                Ok(()) => Ok(()),
+                Err(reason) => Err(reason.as_str()),
+            });
             let (bytes, liveness) = match tracked.read(*offset) {
                 Ok(bytes) => (bytes, liveness),
                 Err(error) => (
@@ -379,6 +385,12 @@ impl ComputeTarget for RemoteTarget {
                 state.notices.push(Notice {
                     code: "not-collected",
                     message: format!("trial {}: {trouble}", attempt.trial),
+                });
+            }
+            if tracked.home == Home::Not {
+                // Given up while nobody could tell: should it run, it is of no use any more.
+                state.outbox.push_back(Request::Cancel {
+                    run: tracked.run.clone(),
                 });
             }
             state.outbox.push_back(Request::Forget {

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// How long a node's last words may take to be seen on this machine (shared file systems cache).
 const LAG: Duration = Duration::from_secs(3);
 
+/// How long Slurm may take to say how a job ended whose runner is seen to be gone.
+const WORD: Duration = Duration::from_secs(6);
+
 /// How long the end of a sweep waits for the last words to Slurm.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -133,7 +136,12 @@ impl SlurmTarget {
 }
 
 /// What is known of an attempt's runner.
-fn liveness(entry: &mut Entry, folder: &Path, looked: Option<Instant>, trouble: Option<&str>) -> Liveness {
+fn liveness(
+    entry: &mut Entry,
+    folder: &Path,
+    workers: bool,
+    (looked, trouble): (Option<Instant>, Option<&str>),
+) -> Liveness {
     if entry.claim.is_none() {
         entry.claim = Claim::read(&folder.join("claim"));
     }
@@ -154,8 +162,13 @@ fn liveness(entry: &mut Entry, folder: &Path, looked: Option<Instant>, trouble: 
         match runner.presence() {
             Presence::Here => return Liveness::Alive,
             Presence::Gone => {
-                return ended(entry, true, Duration::ZERO)
-                    .unwrap_or_else(|| Liveness::Dead("its runner is gone".into()));
+                let gone = *entry.gone.get_or_insert_with(Instant::now);
+                return match ended(entry, true, Duration::ZERO) {
+                    Some(life) => life,
+                    // Slurm may know better why.
+                    None if !workers && gone.elapsed() < WORD => Liveness::Alive,
+                    None => Liveness::Dead("its runner is gone".into()),
+                };
             }
             Presence::Elsewhere | Presence::Unknown => {}
         }
@@ -262,7 +275,12 @@ impl ComputeTarget for SlurmTarget {
                 Entry::new(folder)
             });
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
-            let life = liveness(entry, folder, state.looked, state.trouble.as_deref());
+            let life = liveness(
+                entry,
+                folder,
+                self.shared.options.workers,
+                (state.looked, state.trouble.as_deref()),
+            );
             if self.shared.options.workers
                 && matches!(life, Liveness::Alive)
                 && !matches!(entry.stage, Stage::Over { .. })

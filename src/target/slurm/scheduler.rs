@@ -54,6 +54,8 @@ pub(super) struct Entry {
     /// Its job was seen in the queue.
     pub(super) seen: bool,
     pub(super) claim: Option<Claim>,
+    /// Since when its runner is seen to be gone.
+    pub(super) gone: Option<Instant>,
     pub(super) canceled: Option<Instant>,
     pub(super) grace: Duration,
     /// Slurm was asked to end its job.
@@ -83,6 +85,7 @@ impl Entry {
             since: Instant::now(),
             seen: false,
             claim: None,
+            gone: None,
             canceled: None,
             grace: Duration::from_secs(30),
             killed: false,

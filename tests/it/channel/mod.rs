@@ -7,4 +7,4 @@ mod mlflow_clients;
 mod mlflow_protocol;
 mod scan;
 mod trial;
-pub(crate) mod venv;
+pub mod venv;

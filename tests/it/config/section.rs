@@ -200,3 +200,58 @@ fn enqueued_configurations_must_fit() {
         ]
     );
 }
+
+#[test]
+fn beliefs_reach_samplers_that_learn() {
+    let with = |sampler: &str, priors: &str| {
+        let text = FILE
+            .replace("{type: Sobol, candidates: 24}", sampler)
+            .replace("  seed: 7\n", &format!("  seed: 7\n  priors: {priors}\n"));
+        experiment(&text, &[])
+    };
+    let (learning, diagnostics) = with("auto", "{lr: {low: 0.001, high: 0.01}, kind: {b: 3, a: 1}}");
+    assert_eq!(diagnostics, []);
+    assert_eq!(learning.sampler.options["priors"]["lr"]["high"], 0.01);
+    let space = std::sync::Arc::new(learning.space.clone());
+    let mut sampler =
+        overdrive::sampler::build(&learning.sampler, space, overdrive::metric::Goal::Minimize).unwrap();
+    let history = overdrive::history::History::new(overdrive::metric::Goal::Minimize);
+    let overdrive::sampler::Suggestion::Next(first) = sampler.suggest(0, &history) else {
+        panic!("nothing was suggested");
+    };
+    // The middle of the belief on a logarithmic axis, and the likelier option.
+    let rate = first.assignment.values[0]
+        .as_ref()
+        .and_then(Value::as_f64)
+        .unwrap();
+    assert!((rate - 0.001 * 10_f64.sqrt()).abs() < 1e-4, "{rate}");
+    assert_eq!(first.assignment.values[2], Some(Value::Str("b".into())));
+    for (sampler, priors, reason) in [
+        ("auto", "{speed: {low: 1, high: 2}}", "`speed` is not a parameter"),
+        ("bayesian", "{lr: {low: 2, high: 1}}", "not below"),
+        ("bayesian", "{kind: {c: 1}}", "not one of the options"),
+        ("grid", "{lr: {low: 0.001, high: 0.01}}", "uses no priors"),
+    ] {
+        let (_, diagnostics) = with(sampler, priors);
+        let found = format!("{diagnostics:?}");
+        assert!(diagnostics.len() == 1 && found.contains(reason), "{found}");
+    }
+}
+
+#[test]
+fn auto_is_told_what_may_be_spent() {
+    let mut spec = overdrive::sampler::SamplerSpec {
+        kind: "auto".into(),
+        seed: 0,
+        allow_duplicates: false,
+        options: serde_json::Map::new(),
+    };
+    spec.plan_for(20, 4);
+    spec.plan_for(99, u64::MAX);
+    assert_eq!(spec.options["max_trials"], 20);
+    assert_eq!(spec.options["max_concurrent"], 4);
+    spec.kind = "random".into();
+    spec.options.clear();
+    spec.plan_for(20, 4);
+    assert!(spec.options.is_empty());
+}

@@ -44,7 +44,7 @@ fn ignored_term_ends_after_the_grace() {
     );
     assert_eq!(
         (done.exit().signal, done.exit().ended_by.as_deref()),
-        (Some(9), Some("cancel"))
+        (Some(9), Some("terminated"))
     );
     assert!(!lives(&main));
 }

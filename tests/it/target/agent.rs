@@ -294,6 +294,7 @@ fn a_second_sweep_after_a_small_change_sends_next_to_nothing() {
             sweep: "HD_agent".into(),
             snapshot: Some((taken.id, taken.folder)),
             environment: None,
+            data: Vec::new(),
         };
         overdrive::target::ComputeTarget::equip(&target, &luggage);
         target.ready(&mut |line| told.push(line.to_owned())).unwrap();

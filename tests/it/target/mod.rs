@@ -7,5 +7,6 @@ mod agent;
 mod local;
 mod project;
 mod services;
+mod slurm;
 mod ssh;
 mod suite;

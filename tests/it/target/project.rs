@@ -152,7 +152,7 @@ impl<'a> Project<'a> {
 
     /// Waits for a command that ends well with a document.
     pub(super) fn ends(&self, child: Child) -> Value {
-        let output = child.wait_with_output().unwrap();
+        let output = wait(child);
         assert_eq!(
             output.status.code(),
             Some(0),
@@ -167,10 +167,13 @@ impl<'a> Project<'a> {
         json(&self.run(arguments))
     }
 
-    /// All trials of the latest sweep by number.
+    /// All trials of the latest sweep by number; none before there is one.
     pub(super) fn trials(&self) -> Vec<Value> {
-        let shown = self.json(&["show", "--json", "--limit", "0", "--sort", "trial"]);
-        shown["items"].as_array().unwrap().clone()
+        let output = self.run(&["show", "--json", "--limit", "0", "--sort", "trial"]);
+        if output.status.code() != Some(0) {
+            return Vec::new();
+        }
+        json(&output)["items"].as_array().unwrap().clone()
     }
 
     /// Folder of the latest attempt of a trial.
@@ -255,6 +258,19 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
   echo "score=$i.$$"
   sleep 0.2
 done"#;
+
+/// What a command came to; one that does not end within two minutes fails the test.
+pub(super) fn wait(child: Child) -> Output {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let (out, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || out.send(child.wait_with_output().unwrap()));
+    if let Ok(output) = ended.recv_timeout(Duration::from_secs(120)) {
+        return output;
+    }
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let output = ended.recv().unwrap();
+    panic!("does not end\n{}{}", text(&output.stdout), text(&output.stderr));
+}
 
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

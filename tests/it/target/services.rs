@@ -23,6 +23,11 @@ pub(super) struct Service {
 impl Service {
     /// Starts `tests/services/NAME.sh`; `last` is the verb that ends it.
     pub(super) fn start(name: &str, last: &'static str) -> Self {
+        Self::start_with(name, last, &[])
+    }
+
+    /// As [`Self::start`], with variables for the script.
+    pub(super) fn start_with(name: &str, last: &'static str, variables: &[(&str, &str)]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/services")
             .join(format!("{name}.sh"));
@@ -31,7 +36,7 @@ impl Service {
             folder: tempfile::tempdir().unwrap(),
             last,
         };
-        service.ask(&["start"]);
+        service.ask_with(&["start"], variables);
         service
     }
 
@@ -41,11 +46,16 @@ impl Service {
 
     /// Runs the script with a verb and what follows the folder; fails the test with its output if it fails.
     pub(super) fn ask(&self, words: &[&str]) {
+        self.ask_with(words, &[]);
+    }
+
+    fn ask_with(&self, words: &[&str], variables: &[(&str, &str)]) {
         let output = Command::new("bash")
             .arg(&self.script)
             .arg(words[0])
             .arg(self.folder())
             .args(&words[1..])
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         assert!(

@@ -1,6 +1,6 @@
 //! Machines by SSH, against a real server.
 
-use super::project::{LOGGING, Place, Project, Sweep, text};
+use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
 use super::suite;
 use serde_json::json;
@@ -10,11 +10,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A place behind the server, logged in to in the way that `how` says.
+/// A machine behind the server, logged in to in the way that `how` says.
 fn place(facts: &HashMap<String, String>, how: &[&str]) -> Place {
+    place_of("remote", facts, how)
+}
+
+/// A target of `kind` behind the server.
+pub(super) fn place_of(kind: &str, facts: &HashMap<String, String>, how: &[&str]) -> Place {
     let mut attach: Vec<String> = [
         "attach",
-        "remote",
+        kind,
         "-a",
         "127.0.0.1",
         "--accept-host-key",
@@ -275,7 +280,7 @@ fn the_server_goes_and_comes_back(server: &Service, facts: &HashMap<String, Stri
     server.ask(&["stop"]);
     std::thread::sleep(Duration::from_secs(2));
     server.ask(&["start"]);
-    let output = child.wait_with_output().unwrap();
+    let output = wait(child);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(

@@ -1,6 +1,6 @@
 //! What every target must do, whatever is behind it.
 
-use super::project::{LOGGING, Place, Project, Sweep, text};
+use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use serde_json::json;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -18,13 +18,14 @@ const HOSTILE: [&str; 6] = [
 
 /// Runs the whole suite, its parts side by side.
 pub(super) fn all(place: &Place) {
-    let parts: [(&str, fn(&Place)); 6] = [
+    let parts: [(&str, fn(&Place)); 7] = [
         ("whole", whole),
         ("live", live),
         ("time_limit", time_limit),
         ("runner_death", runner_death),
         ("controller_death", controller_death),
         ("two_at_once", two_at_once),
+        ("python_and_data", python_and_data),
     ];
     // Two at a time: each is a controller with trials of its own.
     for pair in parts.chunks(2) {
@@ -119,7 +120,12 @@ while :; do sleep 0.1; done"#;
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     project.until("the script", || project.seen().join("ready").exists());
     let asked = Instant::now();
-    project.until("its number", || project.trials()[0]["reports"] == 1);
+    project.until("its number", || {
+        project
+            .trials()
+            .first()
+            .is_some_and(|trial| trial["reports"] == 1)
+    });
     project.until("its log", || {
         text(&project.run(&["logs", "0"]).stdout) == "score=7\n"
     });
@@ -132,7 +138,7 @@ while :; do sleep 0.1; done"#;
     let output = project.run(&["cancel"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
-    let output = child.wait_with_output().unwrap();
+    let output = wait(child);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert_eq!(project.trials()[0]["state"], "Canceled");
     assert_eq!(
@@ -252,5 +258,48 @@ pub(super) fn two_at_once(place: &Place) {
         let result = project.ends(child);
         assert_eq!(result["trials"]["Completed"], 3, "{result}");
         project.nothing_was_lost(3);
+    }
+}
+
+/// A Python script finds the interpreter of the place, its data, and the module that stands in for the old SDK.
+pub(super) fn python_and_data(place: &Place) {
+    let project = Project::new(
+        place,
+        "",
+        &Sweep {
+            values: vec![json!(1)],
+            ..Sweep::default()
+        },
+    );
+    let data = project.path().join("data set");
+    fs::create_dir_all(data.join("deep")).unwrap();
+    fs::write(data.join("deep/numbers.txt"), "4\n5\n").unwrap();
+    fs::write(data.join(".gitignore"), "*").unwrap();
+    fs::create_dir(project.path().join("src")).unwrap();
+    fs::write(
+        project.path().join("src/train.py"),
+        "import sys, pathlib\nfrom azureml.core import Run\nrun = Run.get_context()\n\
+         numbers = (pathlib.Path(sys.argv[1]) / 'deep' / 'numbers.txt').read_text().split()\n\
+         for number in numbers:\n    run.log('score', float(number))\n\
+         run.log('extra', float(sys.argv[2]))\n",
+    )
+    .unwrap();
+    fs::write(
+        project.path().join("sweep.yml"),
+        "$schema: https://azuremlschemas.azureedge.net/latest/sweepJob.schema.json\ntype: sweep\n\
+         trial:\n  code: src\n  command: python train.py ${{inputs.data}} ${{search_space.x}}\n  environment: azureml:any@latest\n\
+         inputs:\n  data:\n    type: uri_folder\n    path: ./data set\n\
+         search_space:\n  x:\n    type: choice\n    values: [1, 2]\nsampling_algorithm: grid\n\
+         objective:\n  goal: maximize\n  primary_metric: score\nlimits:\n  max_total_trials: 2\n  max_concurrent_trials: 2\n",
+    )
+    .unwrap();
+    let mut words = vec!["run", "sweep.yml", "--json", "--environment", "current"];
+    if !place.attach.is_empty() {
+        words.extend(["--target", "place"]);
+    }
+    let result = project.ends(project.start(&words));
+    assert_eq!(result["trials"]["Completed"], 2, "{result}");
+    for trial in project.trials() {
+        assert_eq!(trial["reports"], 2, "{trial}");
     }
 }

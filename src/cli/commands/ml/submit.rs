@@ -152,7 +152,10 @@ pub(super) fn detached(
     let targets = pools::of(experiment, home, output)?;
     let store = Store::open(home)?;
     let experiment = &*prepare::with_inputs(experiment, output)?;
-    let preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    let mut preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
+    if !targets.remote.is_empty() {
+        prepare::data(experiment, home, &mut preparation)?;
+    }
     targets.make_ready(&preparation.luggage(id, experiment), output)?;
     drop(targets);
     let folder = home.join("sweeps").join(id);

@@ -1,0 +1,279 @@
+//! Slurm, against a real cluster on this machine.
+
+use super::project::{LOGGING, Place, Project, Sweep, text, wait};
+use super::services::{Service, full};
+use super::{ssh, suite};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+fn place(cluster: &Service, more: &[&str]) -> Place {
+    let mut attach = vec!["attach", "slurm", "--partition", "main", "--poll-seconds", "1"];
+    attach.extend(more);
+    let facts = cluster.facts();
+    Place {
+        attach: attach.into_iter().map(str::to_owned).collect(),
+        shared: std::env::temp_dir(),
+        user: None,
+        variables: vec![("SLURM_CONF".into(), facts["SLURM_CONF"].clone())],
+        patience: Duration::from_secs(90),
+    }
+}
+
+/// Output of one of Slurm's commands.
+fn slurm(cluster: &Service, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("SLURM_CONF", &cluster.facts()["SLURM_CONF"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// Numbers of all jobs, ended ones included, whose name fits an attempt of the project's latest sweep.
+fn jobs(cluster: &Service, project: &Project<'_>, trial: u64) -> Vec<String> {
+    let folder = project.folder_of(trial);
+    let name = format!("od-{trial}-{}", folder.file_name().unwrap().to_str().unwrap());
+    let listed = slurm(
+        cluster,
+        "squeue",
+        &["--noheader", "--states=all", "--format=%i %j"],
+    );
+    listed
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .filter(|(_, job)| *job == name)
+        .map(|(id, _)| id.to_owned())
+        .collect()
+}
+
+fn one() -> Sweep {
+    Sweep {
+        values: vec![json!(1)],
+        ..Sweep::default()
+    }
+}
+
+#[test]
+fn a_cluster_passes_the_suite_and_what_slurm_adds() {
+    if !full("target::slurm") {
+        return;
+    }
+    let cluster = Service::start("slurm", "stop");
+    let by_job = place(&cluster, &[]);
+    suite::all(&by_job);
+    let by_worker = place(&cluster, &["--workers", "--slots", "2"]);
+    let parts: [&(dyn Fn() + Sync); 6] = [
+        &|| suite::whole(&by_worker),
+        &|| suite::runner_death(&by_worker),
+        &|| requeued_jobs_do_not_run_twice(&cluster),
+        &|| ended_by_the_cluster(&cluster),
+        &|| submitted_and_not_confirmed(&cluster),
+        &|| by_a_login_node(&cluster),
+    ];
+    for pair in parts.chunks(2) {
+        std::thread::scope(|scope| {
+            for part in pair {
+                scope.spawn(part);
+            }
+        });
+    }
+    refusals(&cluster);
+    many_short_trials(&by_worker);
+    nodes_and_controllers_die(&cluster);
+}
+
+/// A job that Slurm starts a second time finds the claim of the first and leaves; the trial is tried anew and counted once.
+fn requeued_jobs_do_not_run_twice(cluster: &Service) {
+    let place = place(cluster, &[]);
+    let body = r#"echo "$OVERDRIVE_ATTEMPT" >> "$SEEN/ran"; echo score=1; [ "$OVERDRIVE_ATTEMPT" -gt 0 ] || sleep 300"#;
+    let project = Project::new(&place, body, &one());
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("the script", || project.seen().join("ran").exists());
+    project.until("its job", || !jobs(cluster, &project, 0).is_empty());
+    let job = jobs(cluster, &project, 0).remove(0);
+    slurm(
+        cluster,
+        "scontrol",
+        &["update", &format!("JobId={job}"), "Requeue=1"],
+    );
+    slurm(cluster, "scontrol", &["requeue", &job]);
+    let result = project.ends(child);
+    assert_eq!(result["trials"]["Completed"], 1, "{result}");
+    assert_eq!(project.trials()[0]["attempts"], 2);
+    // Its second life is due in two minutes otherwise.
+    project.until("the end of the requeued job", || {
+        let now = ["update", &format!("JobId={job}"), "StartTime=now"].map(str::to_owned);
+        let _ = Command::new("scontrol")
+            .args(now)
+            .env("SLURM_CONF", &cluster.facts()["SLURM_CONF"])
+            .output();
+        slurm(
+            cluster,
+            "squeue",
+            &["--noheader", "--states=all", "--format=%T", "--jobs", &job],
+        )
+        .trim()
+            == "COMPLETED"
+    });
+    assert_eq!(fs::read_to_string(project.seen().join("ran")).unwrap(), "0\n1\n");
+}
+
+/// `scancel` by somebody else ends a trial as canceled, not as lost; one that waits in the queue never runs.
+fn ended_by_the_cluster(cluster: &Service) {
+    let place = place(cluster, &[]);
+    let project = Project::new(&place, "echo score=1; exec sleep 300", &one());
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("the script", || {
+        project
+            .trials()
+            .first()
+            .is_some_and(|trial| trial["reports"] == 1)
+    });
+    slurm(cluster, "scancel", &[&jobs(cluster, &project, 0)[0]]);
+    wait(child);
+    let trial = &project.trials()[0];
+    assert_eq!(trial["state"], "Canceled", "{trial}");
+    assert_eq!(trial["attempts"], 1, "{trial}");
+
+    let held = place_held(cluster);
+    let project = Project::new(&held, "touch \"$SEEN/ran\"; echo score=1", &one());
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("its job", || {
+        !project.trials().is_empty() && !jobs(cluster, &project, 0).is_empty()
+    });
+    let output = project.run(&["cancel"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    wait(child);
+    assert_eq!(project.trials()[0]["state"], "Canceled");
+    assert!(!project.seen().join("ran").exists());
+    let job = jobs(cluster, &project, 0).remove(0);
+    project.until("the end of its job", || {
+        slurm(
+            cluster,
+            "squeue",
+            &["--noheader", "--states=all", "--format=%T", "--jobs", &job],
+        )
+        .trim()
+            == "CANCELLED"
+    });
+}
+
+fn place_held(cluster: &Service) -> Place {
+    place(cluster, &["--directive=--hold"])
+}
+
+/// `sbatch` takes the job and says that it timed out: the job is found, not submitted again.
+fn submitted_and_not_confirmed(cluster: &Service) {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = folder.path().join("sbatch");
+    fs::write(
+        &fake,
+        "#!/bin/sh\ncase \"$*\" in *--version* | *--test-only*) exec /usr/bin/sbatch \"$@\" ;; esac\n\
+         /usr/bin/sbatch \"$@\" >/dev/null\necho 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2\nexit 1\n",
+    )
+    .unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut place = place(cluster, &[]);
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    place.variables.push(("PATH".into(), path));
+    let project = Project::new(&place, LOGGING, &Sweep::default());
+    let result = project.sweep();
+    assert_eq!(result["trials"]["Completed"], 3, "{result}");
+    for trial in 0..3 {
+        assert_eq!(jobs(cluster, &project, trial).len(), 1);
+    }
+    project.nothing_was_lost(3);
+}
+
+/// Jobs are submitted on another machine that is reached by SSH; its folder is what the nodes see.
+fn by_a_login_node(cluster: &Service) {
+    let conf = format!("SLURM_CONF={}", cluster.facts()["SLURM_CONF"]);
+    let server = Service::start_with("sshd", "gone", &[("SSHD_SETENV", &conf)]);
+    let facts = server.facts();
+    let how = [
+        "--private-key-file",
+        facts["KEY"].as_str(),
+        "--partition",
+        "main",
+        "--poll-seconds",
+        "1",
+    ];
+    let place = Place {
+        patience: Duration::from_secs(90),
+        ..ssh::place_of("slurm", &facts, &how)
+    };
+    suite::controller_death(&place);
+    let left = Path::new(&facts["HOME"]).join(".cache/overdrive/runs");
+    assert_eq!(fs::read_dir(left).map(Iterator::count).unwrap_or(0), 0);
+}
+
+/// What Slurm refuses is told in its words, before anything is attached or when trials fail.
+fn refusals(cluster: &Service) {
+    let mut place = place(cluster, &[]);
+    place.attach = ["attach", "slurm", "--partition", "moon", "--no-wait"]
+        .map(str::to_owned)
+        .into();
+    let project = Project::new(&place, "echo score=1", &Sweep::default());
+    let output = project.run(&["target", "attach", "slurm", "-n", "other", "--partition", "moon"]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(!project.path().join(".overdrive/compute/other.yml").exists());
+    let output = project.run(&[
+        "target",
+        "attach",
+        "slurm",
+        "-n",
+        "other",
+        "--directive=--job-name=x",
+    ]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let output = project.run(&["run", "hdconfig.yml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("nvalid partition"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// Two jobs are enough for many short trials.
+fn many_short_trials(place: &Place) {
+    let sweep = Sweep {
+        values: (0..40).map(|x| json!(x)).collect(),
+        concurrent: 2,
+        ..Sweep::default()
+    };
+    let project = Project::new(place, "echo \"score=$2\"", &sweep);
+    let begun = std::time::Instant::now();
+    let result = project.sweep();
+    println!("40 trials by two workers: {:.1} s", begun.elapsed().as_secs_f64());
+    assert_eq!(result["trials"]["Completed"], 40, "{result}");
+    let workers = project.path().join(".overdrive/workers");
+    let sweep = fs::read_dir(workers).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_dir(sweep.join("queue")).unwrap().count(), 0);
+}
+
+/// A node loses power and the controller is away for a while: nothing is lost, what ran there runs elsewhere.
+fn nodes_and_controllers_die(cluster: &Service) {
+    let place = place(cluster, &["--directive=--nodelist=n1"]);
+    let body = r#"echo "$OVERDRIVE_ATTEMPT" >> "$SEEN/ran"; echo score=1; [ "$OVERDRIVE_ATTEMPT" -gt 0 ] || sleep 300"#;
+    let project = Project::new(&place, body, &one());
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("the script", || project.seen().join("ran").exists());
+    cluster.ask(&["controller", "kill"]);
+    cluster.ask(&["node", "n1", "kill"]);
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.ask(&["controller", "start"]);
+    cluster.ask(&["node", "n1", "start"]);
+    let result = project.ends(child);
+    assert_eq!(result["trials"]["Completed"], 1, "{result}");
+    assert_eq!(fs::read_to_string(project.seen().join("ran")).unwrap(), "0\n1\n");
+}
