@@ -180,7 +180,6 @@ fn divisible_group() -> Option<std::path::PathBuf> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what was left out must be seen")]
 fn a_group_is_put_around_a_script_that_lives_on_and_goes_with_it() {
     let Some(parent) = divisible_group() else {
         eprintln!("left out (no writable cgroup v2 subtree with cgroup.kill): the group around a script");
