@@ -5,7 +5,7 @@ use super::transport::{Errors, Line, LineError};
 use super::{Phase, Shared, State, equip};
 use crate::target::Notice;
 use crate::target::agent::protocol::{self, Answer, Found, Request};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::BufReader;
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub(super) struct Session<'a> {
     question: u64,
     answers: HashMap<u64, Result<Found, String>>,
     greeted: bool,
+    /// For each ping that was not answered, what was said before it and needs no answer: the agent does one after the other.
+    unconfirmed: VecDeque<Vec<Request>>,
     /// Why the line broke, by the reader.
     closed: Option<String>,
 }
@@ -169,10 +171,15 @@ impl Link {
             question: 0,
             answers: HashMap::new(),
             greeted: false,
+            unconfirmed: VecDeque::new(),
             closed: None,
         };
         let ending = session.live();
         let (greeted, closed) = (session.greeted, session.closed.take());
+        // Said into a line that was cut: on the next one again, all of it can be done twice.
+        for request in session.unconfirmed.drain(..).flatten().rev() {
+            self.shared.state().outbox.push_front(request);
+        }
         // The agent, and with it the process, ends when its input does.
         drop(session);
         end(&mut child);
@@ -303,9 +310,14 @@ impl Session<'_> {
             return Err(End::Lost(LineError::Unreachable(silence)));
         }
         if self.said.elapsed() >= PING {
-            self.say(&Request::Ping, &[])?;
+            self.ping(Vec::new())?;
         }
         Ok(())
+    }
+
+    fn ping(&mut self, said: Vec<Request>) -> Result<(), End> {
+        self.unconfirmed.push_back(said);
+        self.say(&Request::Ping, &[])
     }
 
     fn event(&mut self, event: Event) -> Result<(), End> {
@@ -357,7 +369,10 @@ impl Session<'_> {
                 code: "target",
                 message: format!("target `{}`: {message}", self.shared.options.name),
             }),
-            Answer::Pong => return,
+            Answer::Pong => {
+                self.unconfirmed.pop_front();
+                return;
+            }
             Answer::Journal { run, offset } => attempt(state, &run, |tracked| {
                 if tracked.journal(offset, body).is_err() {
                     // A full disk here: from where it stands, later.
@@ -387,17 +402,26 @@ impl Session<'_> {
 
     /// Says what is wanted and was not said on this line.
     pub(super) fn sync(&mut self) -> Result<(), End> {
-        let (requests, leaving) = {
+        let (requests, others, leaving) = {
             let mut state = self.shared.state();
             let mut requests: Vec<Request> = Vec::new();
             for tracked in state.attempts.values_mut() {
                 wanted(tracked, &mut requests);
             }
-            requests.extend(state.outbox.drain(..));
-            (requests, state.leaving)
+            let others: Vec<Request> = state.outbox.drain(..).collect();
+            (requests, others, state.leaving)
         };
         for request in requests {
             self.say(&request, &[])?;
+        }
+        if !others.is_empty() {
+            // Kept first: the line may break while they are said.
+            self.unconfirmed.push_back(others.clone());
+            for request in &others {
+                self.say(request, &[])?;
+            }
+            self.unconfirmed.pop_back();
+            self.ping(others)?;
         }
         if leaving { Err(End::Left) } else { Ok(()) }
     }
