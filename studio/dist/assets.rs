@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-D3srh-Df.js",
+        path: "assets/index-iMDOaFAF.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-D3srh-Df.js"),
-        br: include_bytes!("../packed/assets/index-D3srh-Df.js.br"),
-        gz: include_bytes!("../packed/assets/index-D3srh-Df.js.gz"),
+        plain: include_bytes!("assets/index-iMDOaFAF.js"),
+        br: include_bytes!("../packed/assets/index-iMDOaFAF.js.br"),
+        gz: include_bytes!("../packed/assets/index-iMDOaFAF.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-KlJUsXxv.js",

@@ -164,8 +164,12 @@ export function Trials({ sweep, version, tall, names }: Props) {
   );
 
   const words = useSignal(where);
+  const sent = useRef(where);
   const typing = useRef(0);
   useEffect(() => {
+    // What was typed here is further on than its own echo from the address.
+    if (where === sent.current) return;
+    sent.current = where;
     words.value = where;
   }, [where]);
 
@@ -193,7 +197,10 @@ export function Trials({ sweep, version, tall, names }: Props) {
           onInput={(event) => {
             words.value = event.currentTarget.value;
             window.clearTimeout(typing.current);
-            typing.current = window.setTimeout(() => setQuery({ where: words.value }), 200);
+            typing.current = window.setTimeout(() => {
+              sent.current = words.value;
+              setQuery({ where: words.value });
+            }, 200);
           }}
         />
         <datalist id="search-words">
