@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// How long a controller may take to notice the end before the journal is synced here.
 const ANSWER: Duration = Duration::from_millis(200);
+/// Below this a trial is short: executing it again costs less than its share of the disk's syncs.
+const SHORT_MS: u64 = 2_000;
 /// Warnings of one kind that are told; the rest is counted.
 const WARNINGS_PER_CODE: u32 = 5;
 /// Longest metric name in bytes.
@@ -183,10 +185,12 @@ impl Ledger {
         done
     }
 
-    /// Seals; syncs before, unless a controller was seen to take in what came after the end was written: within a second its
-    /// store is synced with all of it, and a sync per trial would make every other one wait for the file system's log.
+    /// Seals; syncs before, unless the script was short and a controller was seen to take in what came after the end was written:
+    /// within a second its store is synced with all of it, and a sync per short trial would make every other one wait for the file
+    /// system's log.
     pub(super) fn seal(&self) -> Result<(), JournalError> {
-        let taken = self.bell.as_ref().is_some_and(|bell| bell.answered(ANSWER));
+        let short = self.elapsed_ms() < SHORT_MS;
+        let taken = short && self.bell.as_ref().is_some_and(|bell| bell.answered(ANSWER));
         let mut inner = self.lock();
         if taken {
             inner.writer.seal_unsynced()
