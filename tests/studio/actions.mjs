@@ -208,7 +208,8 @@ try {
   await accessible(page, 'a target with its test');
   await pictures(page, 'compute-target');
   await page.getByRole('button', { name: 'change', exact: true }).click();
-  check('the form shows what holds now', (await page.getByLabel('max-nodes').inputValue()) === '3');
+  await until('what holds now', async () => (await page.getByLabel('max-nodes').inputValue()) === '3');
+  check('the form shows what holds now', true);
   await page.getByLabel('max-nodes').fill('7');
   await page.getByRole('button', { name: 'change', exact: true }).click();
   await until('the change', () => JSON.parse(project.command('target', 'show', '-n', 'cpu-pool', '--json')).amlcompute.max_nodes === 7);
