@@ -7,7 +7,7 @@ use crate::policy::{PolicySpec, Schedule, Slack, Trigger};
 #[non_exhaustive]
 pub enum OptionError {
     /// No policy has that name.
-    #[error("no policy is called `{0}`; there are none, bandit, median_stopping, truncation_selection")]
+    #[error("no policy is called `{0}`; there are none, bandit, median_stopping, truncation_selection, asha")]
     Policy(String),
     /// The policy has no such setting.
     #[error("`{policy}` has no setting `{key}`")]
@@ -48,6 +48,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
     let mut schedule = Schedule::default();
     let (mut slack, mut percentage, mut exclude) = (None, None, false);
     let (mut literal, mut trigger) = (false, Trigger::Sweep);
+    let (mut min_resource, mut reduction_factor) = (1, 3);
     for pair in rest.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (key.trim(), value.trim());
@@ -76,7 +77,19 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
                 percentage = Some(number.ok_or_else(|| wrong(key, value, "a whole number from 1 to 99"))?);
             }
             (TRUNCATION, "exclude_finished_jobs") => exclude = flag(key, value)?,
-            (NONE | BANDIT | MEDIAN | TRUNCATION, _) => {
+            (ASHA, "min_resource") => {
+                min_resource = whole(key, value)?;
+                if min_resource == 0 {
+                    return Err(wrong(key, value, "a whole number, at least 1"));
+                }
+            }
+            (ASHA, "reduction_factor") => {
+                reduction_factor = whole(key, value)?;
+                if reduction_factor < 2 {
+                    return Err(wrong(key, value, "a whole number, at least 2"));
+                }
+            }
+            (NONE | BANDIT | MEDIAN | TRUNCATION | ASHA, _) => {
                 return Err(OptionError::Key {
                     policy,
                     key: key.to_owned(),
@@ -88,6 +101,10 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
     match policy.as_str() {
         NONE => Ok(PolicySpec::NoTermination),
         MEDIAN => Ok(PolicySpec::MedianStopping { schedule, trigger }),
+        ASHA => Ok(PolicySpec::Asha {
+            min_resource,
+            reduction_factor,
+        }),
         BANDIT => match slack {
             Some(slack) => Ok(PolicySpec::Bandit {
                 schedule,
@@ -120,6 +137,7 @@ const NONE: &str = "none";
 const BANDIT: &str = "bandit";
 const MEDIAN: &str = "median_stopping";
 const TRUNCATION: &str = "truncation_selection";
+const ASHA: &str = "asha";
 
 fn canonical(name: &str) -> String {
     let plain = name.trim().to_ascii_lowercase().replace(['_', '-'], "");
@@ -197,7 +215,7 @@ mod tests {
             ),
             (
                 "hyperband:eta=3",
-                "no policy is called `hyperband`; there are none, bandit, median_stopping, truncation_selection",
+                "no policy is called `hyperband`; there are none, bandit, median_stopping, truncation_selection, asha",
             ),
         ] {
             assert_eq!(parse_policy(text).unwrap_err().to_string(), message);

@@ -4,6 +4,7 @@
 //! and asked after each batch whom it would stop. It may keep any incremental state, but its decisions are a deterministic
 //! function of the fed order. Semantics: HyperDrive's, see `docs/reference/policies.md`.
 
+mod asha;
 mod bandit;
 mod inequality;
 mod median_stopping;
@@ -16,6 +17,7 @@ pub use inequality::survival;
 
 use crate::history::TrialState;
 use crate::metric::Goal;
+use asha::Asha;
 use bandit::Bandit;
 use median_stopping::MedianStopping;
 use no_termination::NoTermination;
@@ -60,6 +62,7 @@ impl PolicySpec {
     pub fn first_due(&self) -> Option<u64> {
         let schedule = match self {
             Self::NoTermination => return None,
+            Self::Asha { min_resource, .. } => return Some((*min_resource).max(1)),
             Self::Bandit { schedule, .. }
             | Self::MedianStopping { schedule, .. }
             | Self::TruncationSelection { schedule, .. } => schedule,
@@ -143,6 +146,13 @@ pub enum PolicySpec {
         #[serde(default)]
         trigger: Trigger,
     },
+    /// Keeps the best at each of some rungs that lie ever further apart; not one of HyperDrive's.
+    Asha {
+        /// Reports at the lowest rung; >= 1.
+        min_resource: u64,
+        /// One in so many goes on, and the next rung lies so many times as far; >= 2.
+        reduction_factor: u64,
+    },
 }
 
 /// A decision to stop, with the operands of its inequality; enough to re-derive it and to say what survival would have taken.
@@ -220,5 +230,9 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             };
             Box::new(Ranked::new(rule, goal, schedule, trigger))
         }
+        PolicySpec::Asha {
+            min_resource,
+            reduction_factor,
+        } => Box::new(Asha::new(goal, min_resource, reduction_factor)),
     }
 }

@@ -270,6 +270,10 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
         PolicySpec::TruncationSelection {
             schedule, percentage, ..
         } => ("TruncationSelection", format!("{percentage} %"), schedule),
+        PolicySpec::Asha {
+            min_resource,
+            reduction_factor,
+        } => return format!("ASHA(from {min_resource}, one in {reduction_factor})"),
         _ => return String::new(),
     };
     let mut parts = vec![first];

@@ -256,6 +256,12 @@ pub(super) fn policy(policy: &PolicySpec) -> Value {
                 ("exclude_finished_jobs", json!(exclude_finished_jobs)),
             ],
         ),
+        PolicySpec::Asha {
+            min_resource,
+            reduction_factor,
+        } => json!({"name": "ASHA", "properties": {
+            "min_resource": min_resource, "reduction_factor": reduction_factor,
+        }}),
         _ => json!({"name": "Default"}),
     }
 }

@@ -465,7 +465,7 @@ fn policy(source: &mut Stream) -> PolicySpec {
 
 fn schedule(spec: &PolicySpec) -> Schedule {
     match spec {
-        PolicySpec::NoTermination => Schedule::default(),
+        PolicySpec::NoTermination | PolicySpec::Asha { .. } => Schedule::default(),
         PolicySpec::Bandit { schedule, .. }
         | PolicySpec::MedianStopping { schedule, .. }
         | PolicySpec::TruncationSelection { schedule, .. } => *schedule,

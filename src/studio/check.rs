@@ -210,6 +210,7 @@ fn plan(experiment: &Experiment) -> Plan {
         PolicySpec::Bandit { .. } => "Bandit",
         PolicySpec::MedianStopping { .. } => "MedianStopping",
         PolicySpec::TruncationSelection { .. } => "TruncationSelection",
+        PolicySpec::Asha { .. } => "ASHA",
     };
     let parameters = experiment
         .space

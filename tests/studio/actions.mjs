@@ -143,7 +143,7 @@ try {
   check('all ten expressions are understood as meant', shapes.every(([name, expression]) => new RegExp(`${name} ${expression}`).test(plan)), plan);
   await rows.nth(1).locator('input[type=text]').nth(2).fill('-1');
   await rows.nth(1).locator('.problem').first().waitFor();
-  check('a finding stands beside its parameter', (await rows.nth(2).locator('.problem').count()) === 0 && (await page.getByRole('button', { name: 'Start' }).isDisabled()));
+  await until('a finding stands beside its parameter', async () => (await rows.nth(2).locator('.problem').count()) === 0 && (await page.getByRole('button', { name: 'Start' }).isDisabled()));
   await accessible(page, 'the form with a mistake');
   await pictures(page, 'form');
   await rows.nth(1).locator('input[type=text]').nth(2).fill('0.5');
@@ -183,7 +183,7 @@ try {
   await page.getByText('best so far of each sweep').waitFor();
   await accessible(page, 'two sweeps compared');
   await pictures(page, 'compare-sweeps');
-  check('several sweeps are compared', (await page.getByRole('img', { name: /best so far of each sweep/ }).count()) === 1);
+  await until('several sweeps are compared', async () => (await page.getByRole('img', { name: /best so far of each sweep/ }).count()) === 1);
 
   // Compute: create, look, test for real, change, delete; what cannot be is told in the command line's words.
   await page.goto(`${studio.base}/compute`);

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Project, browser, check, open } from './kit.mjs';
+import { until, Project, browser, check, open } from './kit.mjs';
 
 const SEED = process.env.SEED ?? ['release', 'debug'].map((profile) => new URL(`../../target/${profile}/examples/studio_seed`, import.meta.url).pathname).find(existsSync);
 if (!SEED) throw new Error('studio_seed is missing: cargo build --example studio_seed');
@@ -100,7 +100,7 @@ try {
     for (let i = 0; i < FRAMES; i++) await page.mouse.move(box.x + 80 + ((box.width - 120) * i) / FRAMES, box.y + box.height * (0.3 + 0.2 * Math.sin(i / 7)));
   });
   for (let i = 1; i < 20 && !(await page.locator('.tip').count()); i++) await page.mouse.move(box.x + box.width * 0.6, box.y + (box.height * i) / 20);
-  check('a curve is under the pointer', (await page.locator('.tip').count()) === 1);
+  await until('a curve is under the pointer', async () => (await page.locator('.tip').count()) === 1);
   const perHover = hover / FRAMES;
   console.log(`  hover over ${trials} curves of ${points}: ${perHover.toFixed(1)} ms per frame, ${(perHover / unit).toFixed(2)} scenes`);
   // Another window: the whole density anew, in the worker.

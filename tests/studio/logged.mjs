@@ -54,7 +54,7 @@ run.log('score', a.x)
     await accessible(page, `what a script logged, ${scheme}`);
     await picture(page, `trial-logged-${scheme}`);
   }
-  check('four charts are drawn of it', (await page.getByRole('img', { name: /ROC|precision|residuals|predictions/ }).count()) === 4);
+  await until('four charts are drawn of it', async () => (await page.getByRole('img', { name: /ROC|precision|residuals|predictions/ }).count()) === 4);
   await page.goto(`${studio.base}/sweeps/${id}/trials/0`);
   const image = page.getByRole('img', { name: 'plot.png' });
   await image.waitFor();

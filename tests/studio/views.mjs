@@ -88,8 +88,11 @@ try {
   await page.keyboard.type('state:failed');
   await page.waitForURL(/where=state%3Afailed/);
   await until('fewer rows', async () => !(await page.getByText('40 trials', { exact: true }).count()));
-  const failed = await page.locator('tbody .state.failed').count();
-  check('a search shows only what fits', failed > 0 && failed === (await page.locator('tbody tr:not(.pad)').count()));
+  // The number of hits is there before the rows are.
+  await until('a search shows only what fits', async () => {
+    const failed = await page.locator('tbody .state.failed').count();
+    return failed > 0 && failed === (await page.locator('tbody tr:not(.pad)').count());
+  });
   await page.locator('input[type=search]').fill('lr<');
   await page.getByText('is not a comparison').waitFor();
   check('a search that cannot be read says why', true);

@@ -91,7 +91,7 @@ fn policy() -> Json {
         &[],
         json!({
             "type": any_case(
-                &["BanditPolicy", "MedianStoppingPolicy", "TruncationSelectionPolicy", "NoTerminationPolicy"],
+                &["BanditPolicy", "MedianStoppingPolicy", "TruncationSelectionPolicy", "NoTerminationPolicy", "ASHA"],
                 "the policy; absent = nobody is stopped",
             ),
             "evaluation_interval": {
@@ -104,6 +104,12 @@ fn policy() -> Json {
             "slack_amount": {"description": "Bandit: absolute slack", "type": "number", "minimum": 0},
             "truncation_percentage": {
                 "description": "truncation: how many per cent are stopped", "type": "integer", "minimum": 1, "maximum": 99,
+            },
+            "min_resource": {
+                "description": "ASHA: reports at the lowest rung", "type": "integer", "minimum": 1, "default": 1,
+            },
+            "reduction_factor": {
+                "description": "ASHA: one in so many goes on", "type": "integer", "minimum": 2, "default": 3,
             },
             "exclude_finished_jobs": {"description": "has no effect, as in Azure ML", "type": "boolean"},
         }),
