@@ -21,6 +21,9 @@ started=$SECONDS
 step() { printf '\n==== %s  (%d:%02d)\n' "$*" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 fail() { echo "tests/all.sh: $*" >&2; exit 1; }
 
+# Real SSH and Slurm servers with users and nodes of their own cannot be had otherwise.
+[ "$(id -u)" = 0 ] || fail "needs root, since it starts SSH and Slurm servers:  sudo -E env PATH=\"\$PATH\" bash tests/all.sh"
+
 # What the tests need: command (to look for) and Debian package (to install).
 needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace
     /usr/sbin/sshd:openssh-server ssh:openssh-client ss:iproute2 /usr/sbin/munged:munge /usr/sbin/slurmctld:slurmctld /usr/sbin/slurmd:slurmd sbatch:slurm-client)
@@ -37,10 +40,9 @@ if [ ${#missing[@]} -gt 0 ]; then
         read -r -p "go on? [y/N] " answer
         [ "$answer" = y ] || fail "stopped by the user"
     fi
-    as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
     step "installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 for component in rustfmt clippy; do
     cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || fail "cargo ${component/rustfmt/fmt} is missing (rustup component add $component)"
