@@ -94,7 +94,7 @@ impl Asha {
             operands: IndexMap::from([
                 ("population".to_owned(), count as f64),
                 ("reduction_factor".to_owned(), self.reduction_factor as f64),
-                ("k".to_owned(), kept as f64),
+                ("kept".to_owned(), kept as f64),
                 ("better".to_owned(), better as f64),
                 ("sign".to_owned(), sign),
             ]),
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(stops.len(), 1);
         let stop = &stops[0];
         assert_eq!((stop.trial, stop.interval, stop.threshold), (1, 2, Some(0.9)));
-        assert_eq!(stop.operands["k"], 1.0);
+        assert_eq!(stop.operands["kept"], 1.0);
         assert!(super::super::survival(stop).starts_with("0.9000 or more by interval 2"));
     }
 

@@ -170,7 +170,7 @@ pub struct Stop {
     /// What it was compared with (threshold, median, value of the last survivor); in metric units.
     pub threshold: Option<f64>,
     /// All operands by name, in the order of the formula: `best`, `slack_factor`, `threshold`, `median`, `population`, `k`,
-    /// `better`; `sign` is last: 1 to maximize, -1 to minimize.
+    /// `kept`, `reduction_factor`, `better`; `sign` is last: 1 to maximize, -1 to minimize.
     pub operands: indexmap::IndexMap<String, f64>,
     /// The inequality with its numbers in words: `Accuracy 0.6120 < 0.8474 (best 0.9321 / 1.1)` without the metric's name.
     pub inequality: String,

@@ -110,7 +110,7 @@ fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
 
 fn operand(name: &str, value: String) -> Line {
     Line(vec![
-        Span::new(format!("  {:<16}", text::printable(name)), Look::Dim),
+        Span::new(format!("  {:<15} ", text::printable(name)), Look::Dim),
         Span::plain(value),
     ])
 }
@@ -133,6 +133,8 @@ fn meaning(name: &str) -> &'static str {
         "median" => "  median of the averages of all trials up to the same interval",
         "population" => "  trials that were compared",
         "k" => "  how many of them had to go",
+        "kept" => "  how many of them go on",
+        "reduction_factor" => "  one in so many goes on",
         "better" => "  how many of them were better",
         "truncation_percentage" | "percentage" => "  per cent that go",
         _ => "",
