@@ -75,8 +75,8 @@ fn bare_loop(trials: usize) -> f64 {
     })
 }
 
-/// Each in a home of its own, and none is removed before the end: ext4 searches past each inode that was deleted in the last
-/// seconds, which took more than half of all CPU time when homes were emptied in between.
+/// Each in a home of its own, and none is removed: ext4 searches past each inode that was deleted in the last six minutes, which
+/// took more than half of all CPU time when homes were emptied in between.
 fn sweep(folder: &Path, block: usize) -> f64 {
     let home = folder.join(format!("home-{block}"));
     seconds(|| {
@@ -95,9 +95,18 @@ fn sweep(folder: &Path, block: usize) -> f64 {
 
 fn trials() {
     let trials = count();
-    let folder = tempfile::tempdir().unwrap();
+    // It stays: see `sweep`.
+    let folder = tempfile::Builder::new()
+        .prefix("overdrive-launch-")
+        .tempdir()
+        .unwrap()
+        .keep();
+    println!(
+        "left to be deleted some minutes after the last run: {}",
+        folder.display()
+    );
     // The homes lie outside: a project folder is copied for each trial.
-    let project = folder.path().join("project");
+    let project = folder.join("project");
     std::fs::create_dir(&project).unwrap();
     std::fs::write(
         project.join("hdconfig.yml"),
@@ -116,7 +125,7 @@ fn trials() {
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for block in 0..BLOCKS {
         floor.push(trials as f64 / bare_loop(trials));
-        ours.push(trials as f64 / sweep(folder.path(), block));
+        ours.push(trials as f64 / sweep(&folder, block));
         thread::sleep(Duration::from_millis(200));
     }
     let (ours, floor) = (median(ours), median(floor));
