@@ -6,10 +6,11 @@ use super::ledger::Ledger;
 use super::spec::AttemptSpec;
 use crate::channel::mlflow::{Config, Create, Endpoint};
 use crate::channel::{Sink, scan, shim};
+use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Channels of one attempt, alive while its script runs.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Channels {
 impl Channels {
     /// Starts what the spec asks for. A channel that cannot start is told and left out; the script runs anyway.
     pub(super) fn start(spec: &AttemptSpec, folder: &Path, workdir: &Path, ledger: &Arc<Ledger>) -> Self {
-        let since = SystemTime::now();
+        let since = coarse_now();
         let endpoint = spec.mlflow.then(|| {
             let mut config = Config::new(&spec.run_id, &spec.experiment, folder);
             config.sweep = Some(spec.sweep.clone()).filter(|sweep| *sweep != spec.run_id);
@@ -136,6 +137,15 @@ impl Channels {
             );
         }
     }
+}
+
+/// The present by the clock that file systems stamp files with: it moves in ticks, so a file that is written right after a look at
+/// the fine clock may seem older than the look.
+fn coarse_now() -> SystemTime {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
 }
 
 /// Where the shim's sources lie, once per content for all attempts of a user: `$XDG_CACHE_HOME`, else `~/.cache`, else the

@@ -44,19 +44,20 @@ pub(super) fn materialize(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Er
 
 fn copy(from: &Path, to: &Path, can_clone: &mut bool) -> io::Result<()> {
     let mut source = File::open(from)?;
-    let mode = (source.metadata()?.permissions().mode() & 0o777) | 0o200;
+    let details = source.metadata()?;
+    let mode = (details.permissions().mode() & 0o777) | 0o200;
     let mut target = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(to)?;
-    if *can_clone && ioctl_ficlone(&target, &source).is_ok() {
-        return Ok(());
+    if !*can_clone || ioctl_ficlone(&target, &source).is_err() {
+        // One refusal is enough: it depends on the file system, not on the file.
+        *can_clone = false;
+        io::copy(&mut source, &mut target)?;
     }
-    // One refusal is enough: it depends on the file system, not on the file.
-    *can_clone = false;
-    io::copy(&mut source, &mut target)?;
-    Ok(())
+    // What the script writes is told from its sources by this time.
+    target.set_modified(details.modified()?)
 }
 
 /// Makes a folder with its parents; one that exists is fine.
