@@ -121,7 +121,7 @@ impl Supervisor {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
-                self.ask_to_end("terminated");
+                self.ask_to_end(by_signal());
             }
             let now = Instant::now();
             if self
@@ -321,7 +321,7 @@ impl Supervisor {
             self.it.signals.acknowledge();
         }
         self.ending = Some(Ending {
-            by: "terminated",
+            by: by_signal(),
             kill_at: Instant::now(),
             killed: false,
         });
@@ -398,5 +398,14 @@ fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+/// What a signal to this process means.
+fn by_signal() -> &'static str {
+    if std::env::var_os(super::TERM_CANCELS).is_some() {
+        "cancel"
+    } else {
+        "terminated"
     }
 }

@@ -9,6 +9,7 @@ pub mod kind;
 pub mod local;
 pub mod pool;
 pub mod probe;
+pub mod ray;
 pub mod registry;
 pub mod remote;
 pub mod slurm;
