@@ -13,11 +13,13 @@ pub mod ray;
 pub mod registry;
 pub mod remote;
 pub mod slurm;
+pub mod spark;
 pub mod ssh;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
 
 use crate::config::EnvironmentSpec;
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -256,6 +258,11 @@ pub trait ComputeTarget: Send + Sync {
     fn site(&self, attempt: &AttemptRef) -> Result<Option<Site>, TargetError> {
         let _ = attempt;
         Ok(None)
+    }
+
+    /// How it calls `spark-submit`, if it is made for that.
+    fn spark(&self) -> Option<SparkSubmit> {
+        None
     }
 
     /// What happened to the target since the last call.

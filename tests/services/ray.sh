@@ -2,7 +2,7 @@
 # A Ray cluster on this machine: a head with its dashboard and one more node, from PyPI's `ray[default]`.
 #
 #   ray.sh start|stop DIR
-#   ray.sh node DIR kill|start         the second node loses power, or comes back
+#   ray.sh node DIR kill|start            the second node loses power, or comes back
 #   ray.sh dashboard DIR stop|go       nobody answers the Jobs API, or somebody does again
 #
 # DIR/env holds ADDRESS (dashboard), TOKEN (the file of its token), GCS and PYTHON (an interpreter that has `ray`). The packages are kept in

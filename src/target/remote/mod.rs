@@ -15,6 +15,7 @@ pub use transport::{Errors, Line, LineError, Transport};
 use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Request};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use link::Link;
@@ -97,6 +98,7 @@ struct Shared {
 /// A machine at the other end of a line as a compute target.
 pub struct RemoteTarget {
     shared: Arc<Shared>,
+    spark: Option<SparkSubmit>,
     done: Mutex<Option<Receiver<()>>>,
 }
 
@@ -146,8 +148,16 @@ impl RemoteTarget {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
+            spark: None,
             done: Mutex::new(None),
         }
+    }
+
+    /// The same, on which PySpark scripts are submitted in this way.
+    #[must_use]
+    pub fn with_spark(mut self, spark: SparkSubmit) -> Self {
+        self.spark = Some(spark);
+        self
     }
 
     fn error(&self, error: &LineError) -> TargetError {
@@ -201,6 +211,10 @@ impl ComputeTarget for RemoteTarget {
 
     fn kind(&self) -> &'static str {
         self.shared.options.kind
+    }
+
+    fn spark(&self) -> Option<SparkSubmit> {
+        self.spark.clone()
     }
 
     fn is_local(&self) -> bool {

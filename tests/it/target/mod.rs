@@ -7,6 +7,7 @@ mod agent;
 mod local;
 mod project;
 mod services;
+mod ray;
 mod slurm;
 mod ssh;
 mod suite;
