@@ -4,18 +4,25 @@
 #   spark.sh start|stop DIR
 #   spark.sh worker DIR kill|start     the worker loses power with all that runs on it, or comes back
 #
-# DIR/env holds SPARK_HOME, SPARK_CONF_DIR, MASTER, REST, UI and PYTHON. Needs a Java of version 17 or newer. The package is kept in
-# $OVERDRIVE_TEST_CACHE/pyspark. Every user of this machine may submit; drivers of the cluster run as whoever started it.
+# DIR/env holds SPARK_HOME, SPARK_CONF_DIR, MASTER, REST, UI and PYTHON. Needs a Java of version 17 or newer. Every user of this machine may
+# submit, so the package is kept where all can read it: in $OVERDRIVE_TEST_CACHE/pyspark, or in /var/cache/overdrive-test/pyspark where that
+# is closed to others. Drivers of the cluster run as whoever started it.
 set -euo pipefail
 verb=${1:?start, stop or worker} dir=${2:?a folder}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${OVERDRIVE_TEST_CACHE:-$root/target/test-cache}/pyspark
+reachable() { setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$1" 2>/dev/null; }
+mkdir -p "$(dirname "$cache")"
+reachable "$(dirname "$cache")" || cache=/var/cache/overdrive-test/pyspark
+# The interpreter, too, must be one that all can start.
+python=/usr/bin/python3
+[ -x "$python" ] || python=$(command -v python3)
 port=$((30000 + $(cksum <<<"$dir" | cut -d' ' -f1) % 200 * 10))
 # What other users must be able to read.
 run=/run/overdrive-spark-$port
-export SPARK_CONF_DIR=$run/conf SPARK_DAEMON_MEMORY=256m SPARK_LOCAL_IP=127.0.0.1 SPARK_NO_DAEMONIZE=1
+export PYSPARK_PYTHON=$python SPARK_CONF_DIR=$run/conf SPARK_DAEMON_MEMORY=256m SPARK_LOCAL_IP=127.0.0.1 SPARK_NO_DAEMONIZE=1
 export SPARK_DAEMON_JAVA_OPTS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 
 running() { [ -s "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")" 2>/dev/null; }
@@ -40,6 +47,7 @@ packages() {
     if [ ! -f "$cache/complete" ]; then
         python3 -m venv --clear "$cache"
         "$cache/bin/pip" install --quiet --disable-pip-version-check pyspark==4.3.0
+        chmod -R a+rX "$cache"
         touch "$cache/complete"
     fi
     exec 8>&-
@@ -100,7 +108,7 @@ SPARK_CONF_DIR=$SPARK_CONF_DIR
 MASTER=spark://127.0.0.1:$((port + 1))
 REST=http://127.0.0.1:$((port + 2))
 UI=http://127.0.0.1:$((port + 3))
-PYTHON=$cache/bin/python3
+PYTHON=$python
 END
 }
 

@@ -2,7 +2,8 @@
 
 use crate::target::ssh::{Secret, SshOptions, SshProblem};
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How trials are started on a Ray cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,11 @@ pub struct RayOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_gib: Option<f64>,
     /// Custom resources of a trial.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "IndexMap::is_empty",
+        deserialize_with = "amounts"
+    )]
     pub resources: IndexMap<String, f64>,
     /// One job takes all trials of a sweep and runs them as tasks, instead of a job for each.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -37,6 +42,27 @@ pub struct RayOptions {
     /// Machine of the cluster from which jobs are submitted, if not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<SshOptions>,
+}
+
+/// Numbers, or texts of numbers as a command line gives them.
+fn amounts<'de, D: Deserializer<'de>>(from: D) -> Result<IndexMap<String, f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Amount {
+        Number(f64),
+        Text(String),
+    }
+    let given = IndexMap::<String, Amount>::deserialize(from)?;
+    given
+        .into_iter()
+        .map(|(name, amount)| match amount {
+            Amount::Number(number) => Ok((name, number)),
+            Amount::Text(text) => match text.trim().parse() {
+                Ok(number) => Ok((name, number)),
+                Err(_) => Err(D::Error::custom(format!("`{name}` is a number, not `{text}`"))),
+            },
+        })
+        .collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
@@ -141,6 +167,15 @@ mod tests {
             address: address.into(),
             ..RayOptions::default()
         }
+    }
+
+    #[test]
+    fn resources_of_a_command_line_are_numbers() {
+        let read = |text: &str| serde_json::from_str::<RayOptions>(text);
+        let options = read(r#"{"address": "http://h:1", "resources": {"fast": "2", "slow": 0.5}}"#).unwrap();
+        assert_eq!(options.resources["fast"], 2.0);
+        assert_eq!(options.resources["slow"], 0.5);
+        assert!(read(r#"{"address": "http://h:1", "resources": {"fast": "two"}}"#).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::app::Way;
 use crate::config::launch::SparkSubmit;
 use crate::target::ssh::{SshOptions, SshProblem};
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where a script's driver runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,11 @@ pub struct SparkOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spark_submit: Option<String>,
     /// Settings of all trials; those of the run configuration win.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "IndexMap::is_empty",
+        deserialize_with = "texts"
+    )]
     pub conf: IndexMap<String, String>,
     /// Address of the standalone master's REST server, for drivers on the cluster; `http://MASTER:6066` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +62,26 @@ pub struct SparkOptions {
     /// Machine on which scripts are submitted, if not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<SshOptions>,
+}
+
+/// Texts, or what people write without quotes.
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<IndexMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Text(String),
+        Flag(bool),
+        Whole(i64),
+        Number(f64),
+    }
+    let given = IndexMap::<String, Scalar>::deserialize(from)?;
+    let text = |scalar| match scalar {
+        Scalar::Text(text) => text,
+        Scalar::Flag(flag) => flag.to_string(),
+        Scalar::Whole(number) => number.to_string(),
+        Scalar::Number(number) => number.to_string(),
+    };
+    Ok(given.into_iter().map(|(key, scalar)| (key, text(scalar))).collect())
 }
 
 /// What cannot be in the section.

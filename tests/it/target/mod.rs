@@ -9,5 +9,6 @@ mod project;
 mod services;
 mod ray;
 mod slurm;
+mod spark;
 mod ssh;
 mod suite;

@@ -67,6 +67,7 @@ pub(super) fn run(application: &Application, rest: &str, web_ui: &str, wish: &Wi
                 "FAILED" => 1,
                 other => {
                     let _ = writeln!(std::io::stderr(), "overdrive: driver {} is {other}", cluster.driver);
+                    lost(wish);
                     TROUBLE
                 }
             });
@@ -80,6 +81,19 @@ pub(super) fn run(application: &Application, rest: &str, web_ui: &str, wish: &Wi
                 return Ok(KILLED);
             }
         }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The driver was lost with its worker, which is not the script's fault: the runner is told that its place is wanted by others, so that
+/// the trial is tried again.
+fn lost(wish: &Wish) {
+    if let Some(runner) = rustix::process::getppid() {
+        // A runner that is gone asks for nothing.
+        let _ = rustix::process::kill_process(runner, rustix::process::Signal::TERM);
+    }
+    let until = Instant::now() + PATIENCE;
+    while !wish.is_there() && Instant::now() < until {
         std::thread::sleep(LOOK);
     }
 }
@@ -99,7 +113,12 @@ impl Cluster<'_> {
         let (_, told) = self.get(&format!("{}/v1/submissions/status/none", self.rest))?;
         let version = told["serverSparkVersion"].as_str().unwrap_or_default().to_owned();
         let (program, arguments) = application.wrapped()?;
-        let mut words = vec![program.to_string_lossy().into_owned()];
+        // To the class behind `spark-submit` the driver is one in client mode, on whose machine it happens to be; without these words it
+        // would make do with the cores of that machine.
+        let mut words: Vec<String> = ["--master", &application.master, "--deploy-mode", "client"]
+            .map(str::to_owned)
+            .into();
+        words.push(program.to_string_lossy().into_owned());
         words.extend(arguments);
         let mut settings: Map<String, Value> = application
             .conf
