@@ -220,7 +220,7 @@ fn yarn_is_told_what_the_files_say_and_kills_what_is_canceled() {
         &format!(
             "case $1 in --version) echo 'version 3.5.1' >&2; exit 0;; esac\nprintf '%s\\n' \"$@\" >> {0}\n\
              echo 'INFO YarnClientImpl: Submitted application application_17_0001' >&2\n\
-             case \"$*\" in *wait*) while [ ! -e {0}.killed ]; do sleep 0.1; done; exit 1;; esac",
+             case \"$*\" in *\"--x wait\"*) while [ ! -e {0}.killed ]; do sleep 0.1; done; exit 1;; esac",
             said.display()
         ),
     );
