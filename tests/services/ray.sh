@@ -20,8 +20,6 @@ port=$((20000 + $(cksum <<<"$dir" | cut -d' ' -f1) % 30 * 300))
 run=/run/overdrive-ray-$port
 cores=${RAY_CPUS:-4}
 export RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1 PATH=$cache/bin:$PATH
-# A busy machine takes longer than it gives itself.
-export RAY_agent_register_timeout_ms=300000 RAY_raylet_start_wait_time_s=300
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$dir/token
 unset RAY_ADDRESS RAY_AUTH_TOKEN
 
@@ -65,6 +63,12 @@ daemon() {
     setsid ray start --block --disable-usage-stats --temp-dir "$run" --num-cpus "$cores" --object-store-memory 80000000 "$@" \
         </dev/null >"$dir/$name.log" 2>&1 &
     echo $! >"$dir/$name.pid"
+    precedence "$name" -15
+}
+
+# On a busy machine its parts do not find each other within the 15 s that they give themselves: until they have, they come first.
+precedence() {
+    echo "$2" 2>/dev/null >"/proc/$(cat "$dir/$1.pid")/autogroup" || true
 }
 
 node() {
@@ -91,7 +95,10 @@ up() {
         running "$1" || "$1"
         until=$((SECONDS + 120))
         while running "$1" && [ $SECONDS -lt $until ]; do
-            [ "$(alive)" = "$2" ] && return 0
+            if [ "$(alive)" = "$2" ]; then
+                precedence "$1" 0
+                return 0
+            fi
             sleep 0.2
         done
         end "$1" KILL

@@ -21,6 +21,9 @@ use values::Rendering;
 /// Folder below an attempt's folder that holds the named outputs, one folder per name.
 pub const NAMED_OUTPUTS: &str = "named_outputs";
 
+/// Variable that tells what stands in the place of `spark-submit` which variables, separated by commas, the script is to have wherever it runs.
+pub const SPARK_VARIABLES: &str = "OVERDRIVE_SPARK_VARIABLES";
+
 /// What only the one who starts trials knows. All paths are those of the machine on which the script will run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LaunchContext {
@@ -186,6 +189,10 @@ pub fn plan(
             from_template(experiment, context, rendering, text, &extra, &mut plan)?
         }
     };
+    if context.spark.program.len() > 1 {
+        let names: Vec<&str> = plan.env.keys().map(String::as_str).collect();
+        plan.env.insert(SPARK_VARIABLES.into(), names.join(","));
+    }
     if plan.argv.first().is_none_or(String::is_empty) {
         return Err(LaunchError::Empty);
     }

@@ -7,6 +7,7 @@ mod livy;
 mod standalone;
 mod yarn;
 
+use crate::config::launch::SPARK_VARIABLES;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -121,16 +122,17 @@ impl Application {
         Ok(application)
     }
 
-    /// Variables that the script's process is to have besides those of its machine: all of this process but the machine's own.
+    /// Variables that the script is to have: those of the files, and what the runner tells scripts.
     fn variables() -> Vec<(String, String)> {
-        const OF_MACHINE: [&str; 14] = [
-            "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD", "SHLVL", "_", "HOSTNAME", "TERM", "MAIL", "JAVA_HOME",
-            "TMPDIR",
-        ];
+        let of_files = std::env::var(SPARK_VARIABLES).unwrap_or_default();
+        let of_files: Vec<&str> = of_files.split(',').collect();
         std::env::vars()
             .filter(|(name, _)| {
-                !OF_MACHINE.contains(&name.as_str())
-                    && !["SPARK_", "SSH_", "XDG_", "HADOOP_", "LD_"].iter().any(|own| name.starts_with(own))
+                of_files.contains(&name.as_str())
+                    || name == "PYTHONPATH"
+                    || ["OVERDRIVE_", "AZUREML_", "MLFLOW_", "PYSPARK_"]
+                        .iter()
+                        .any(|own| name.starts_with(own))
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use super::{AppError, Application, KILLED, LOOK, Wish};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,35 +33,41 @@ pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) ->
     let mut child = command.spawn()?;
     let id = watched(&mut child);
     let mut asked: Option<Instant> = None;
-    let code = loop {
+    let status = loop {
         if let Some(status) = child.try_wait()? {
-            break status.code().unwrap_or(KILLED);
+            break status;
         }
         if wish.is_there() {
-            let known = id.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match (asked, known) {
-                (None, Some(id)) => {
-                    asked = Some(Instant::now());
-                    // A failed try shows in the log; the wait below ends the rest.
-                    let _ = yarn(&["application", "-kill", &id]).status();
-                }
-                // Not submitted yet.
-                (None, None) => {
-                    asked = Some(Instant::now());
-                    child.kill()?;
-                }
-                (Some(since), _) if since.elapsed() > DEATH => child.kill()?,
-                _ => {}
+            let since = *asked.get_or_insert_with(Instant::now);
+            match known(&id) {
+                // It sees the end of the application, and ends.
+                Some(id) if since.elapsed() < LOOK => kill(&id),
+                Some(_) if since.elapsed() < DEATH => {}
+                _ => child.kill()?,
             }
         }
         std::thread::sleep(LOOK);
     };
-    let known = id.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(id) = known {
+    // It may have been told to end as well, and ended at once; the application does not end with it.
+    let ended = wish.is_there() || status.signal().is_some() || status.code() == Some(KILLED);
+    if let Some(id) = known(&id) {
+        if ended {
+            kill(&id);
+        }
         // What the driver printed is only to be had now; without log aggregation not at all.
         let _ = yarn(&["logs", "-applicationId", &id]).status();
     }
-    Ok(if asked.is_some() { KILLED } else { code })
+    Ok(if ended { KILLED } else { status.code().unwrap_or(KILLED) })
+}
+
+fn known(id: &Mutex<Option<String>>) -> Option<String> {
+    id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Kills an application; one that is over is no error.
+fn kill(id: &str) {
+    // What goes wrong shows in the log.
+    let _ = yarn(&["application", "-kill", id]).status();
 }
 
 fn yarn(words: &[&str]) -> Command {
