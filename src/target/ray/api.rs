@@ -91,7 +91,7 @@ impl Client {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.options.address.trim_end_matches('/'))
+        format!("{}{path}", self.options.dashboard.trim_end_matches('/'))
     }
 
     /// What stands behind `Bearer`; asked for each time, since tokens are renewed.
@@ -125,20 +125,20 @@ impl Client {
 
     /// Code and text of an answer; a refused login is an error for all calls alike.
     fn taken(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<(u16, String), Undone> {
-        let mut answer = answer.map_err(|error| Undone::Later(format!("{}: {error}", self.options.address)))?;
+        let mut answer = answer.map_err(|error| Undone::Later(format!("{}: {error}", self.options.dashboard)))?;
         let code = answer.status().as_u16();
         let text = answer
             .body_mut()
             .with_config()
             .limit(ANSWER_MAX)
             .read_to_string()
-            .map_err(|error| Undone::Later(format!("{}: {error}", self.options.address)))?;
+            .map_err(|error| Undone::Later(format!("{}: {error}", self.options.dashboard)))?;
         match code {
             401 | 403 => Err(Undone::Denied(match &self.options.token {
-                Some(_) => format!("{} refused the token", self.options.address),
+                Some(_) => format!("{} refused the token", self.options.dashboard),
                 None => format!(
                     "{} asks for a token; `--token-file FILE` names the file that holds it (`~/.ray/auth_token` on the head)",
-                    self.options.address
+                    self.options.dashboard
                 ),
             })),
             _ => Ok((code, text)),
@@ -156,7 +156,7 @@ impl Client {
             Ok(version) if code == 200 => Ok(version.ray_version),
             _ => Err(Undone::Refused(format!(
                 "{} is not the dashboard of a Ray cluster: it answered {code}",
-                self.options.address
+                self.options.dashboard
             ))),
         }
     }

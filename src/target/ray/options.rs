@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct RayOptions {
     /// Address of the dashboard, such as `http://head:8265`, as seen from where jobs are submitted.
-    pub address: String,
+    pub dashboard: String,
     /// Where the cluster's token is found, if it asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -75,7 +75,7 @@ fn is_false(value: &bool) -> bool {
 #[non_exhaustive]
 pub enum RayProblem {
     /// Not the address of a dashboard.
-    #[error("`address` is that of the dashboard, such as `http://head:8265`, not `{0}`")]
+    #[error("`dashboard` is an address such as `http://head:8265`, not `{0}`")]
     Address(String),
     /// Not an amount.
     #[error("`{key}` cannot be {value}")]
@@ -109,12 +109,12 @@ impl RayOptions {
     pub fn check(&self) -> Result<(), RayProblem> {
         let host = ["http://", "https://"]
             .iter()
-            .find_map(|scheme| self.address.strip_prefix(scheme));
+            .find_map(|scheme| self.dashboard.strip_prefix(scheme));
         let legal = |host: &str| {
             !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains(['?', '#', '@'])
         };
         if !host.is_some_and(legal) {
-            return Err(RayProblem::Address(self.address.clone()));
+            return Err(RayProblem::Address(self.dashboard.clone()));
         }
         let amounts = [("cpus", self.cpus), ("gpus", self.gpus), ("memory_gib", self.memory_gib)];
         let given = amounts.into_iter().filter_map(|(key, value)| Some((key, value?)));
@@ -164,7 +164,7 @@ mod tests {
 
     fn at(address: &str) -> RayOptions {
         RayOptions {
-            address: address.into(),
+            dashboard: address.into(),
             ..RayOptions::default()
         }
     }
@@ -172,10 +172,10 @@ mod tests {
     #[test]
     fn resources_of_a_command_line_are_numbers() {
         let read = |text: &str| serde_json::from_str::<RayOptions>(text);
-        let options = read(r#"{"address": "http://h:1", "resources": {"fast": "2", "slow": 0.5}}"#).unwrap();
+        let options = read(r#"{"dashboard": "http://h:1", "resources": {"fast": "2", "slow": 0.5}}"#).unwrap();
         assert_eq!(options.resources["fast"], 2.0);
         assert_eq!(options.resources["slow"], 0.5);
-        assert!(read(r#"{"address": "http://h:1", "resources": {"fast": "two"}}"#).is_err());
+        assert!(read(r#"{"dashboard": "http://h:1", "resources": {"fast": "two"}}"#).is_err());
     }
 
     #[test]

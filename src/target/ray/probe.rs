@@ -118,7 +118,7 @@ pub(super) fn there(options: &RayOptions, ask: &mut dyn FnMut(&str) -> Result<St
         "python3 - <<'OVERDRIVE'\nimport json, os, urllib.request\ntoken = {token}\nrequest = urllib.request.Request({:?})\nif token: \
          request.add_header('Authorization', 'Bearer ' + token)\nprint('Ray', json.load(urllib.request.urlopen(request, \
          timeout=20))['ray_version'])\nOVERDRIVE\n",
-        format!("{}/api/version", options.address.trim_end_matches('/')),
+        format!("{}/api/version", options.dashboard.trim_end_matches('/')),
     );
     vec![timed("dashboard", false, || ask(&script).map(|found| found.trim().to_owned()))]
 }

@@ -20,11 +20,10 @@ pub static KIND: Kind = Kind {
     attached: true,
     fields: &[
         Field::new(
-            "address",
+            "dashboard",
             Value::Text("URL"),
             "Address of the dashboard, such as http://head:8265, as seen from where jobs are submitted",
         )
-        .flag("dashboard")
         .required(),
         Field::new("token", Value::Secret, "Token of the cluster, if it asks for one"),
         Field::new("cpus", Value::Number("N"), "Cores of a trial; 1 by default"),
@@ -122,15 +121,15 @@ impl Settings for RayOptions {
         let any = || "as many trials as the sweep says".to_owned();
         let count = self.slots.map_or_else(any, |slots| slots.to_string());
         Summary {
-            size: self.address.clone(),
+            size: self.dashboard.clone(),
             nodes: String::new(),
             slots: self.slots,
             at_a_time: "as the sweep says".into(),
-            what: format!("{}, {count} at a time", self.address),
+            what: format!("{}, {count} at a time", self.dashboard),
         }
     }
 
     fn location(&self) -> String {
-        self.address.clone()
+        self.dashboard.clone()
     }
 }
