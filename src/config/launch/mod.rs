@@ -253,7 +253,9 @@ fn starter(launch: &Launch, context: &LaunchContext, script: &str) -> Vec<String
         prefix
     };
     match launch.framework.as_str() {
-        "pyspark" | "pysparkinteractive" => return with(spark_submit(&launch.run_definition, &context.spark)),
+        "pyspark" | "pysparkinteractive" => {
+            return with(spark_submit(&launch.run_definition, &context.spark));
+        }
         "r" => return with(vec!["Rscript".into()]),
         _ => {}
     }

@@ -120,12 +120,17 @@ impl Client {
         if let Some(bearer) = self.bearer()? {
             request = request.header("Authorization", bearer);
         }
-        self.taken(request.header("Content-Type", "application/json").send(body.to_string()))
+        self.taken(
+            request
+                .header("Content-Type", "application/json")
+                .send(body.to_string()),
+        )
     }
 
     /// Code and text of an answer; a refused login is an error for all calls alike.
     fn taken(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<(u16, String), Undone> {
-        let mut answer = answer.map_err(|error| Undone::Later(format!("{}: {error}", self.options.dashboard)))?;
+        let mut answer =
+            answer.map_err(|error| Undone::Later(format!("{}: {error}", self.options.dashboard)))?;
         let code = answer.status().as_u16();
         let text = answer
             .body_mut()
@@ -176,7 +181,10 @@ impl Client {
             200 => Ok(()),
             _ if text.contains("already exists") => Ok(()),
             400 => Err(Undone::Refused(last_words(&text))),
-            _ => Err(Undone::Later(format!("the cluster answered {code}: {}", last_words(&text)))),
+            _ => Err(Undone::Later(format!(
+                "the cluster answered {code}: {}",
+                last_words(&text)
+            ))),
         }
     }
 
@@ -188,7 +196,10 @@ impl Client {
                 .map(|job| Some(state(job)))
                 .map_err(|error| Undone::Later(format!("job {id} cannot be read: {error}"))),
             404 => Ok(None),
-            _ => Err(Undone::Later(format!("the cluster answered {code}: {}", last_words(&text)))),
+            _ => Err(Undone::Later(format!(
+                "the cluster answered {code}: {}",
+                last_words(&text)
+            ))),
         }
     }
 
@@ -216,7 +227,9 @@ impl Client {
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         match answer.pointer("/data/result/result").and_then(Value::as_array) {
             Some(nodes) if code == 200 => Ok(capacity(nodes)),
-            _ => Err(Undone::Later(format!("the cluster answered {code} when its nodes were asked for"))),
+            _ => Err(Undone::Later(format!(
+                "the cluster answered {code} when its nodes were asked for"
+            ))),
         }
     }
 }
@@ -234,7 +247,11 @@ fn capacity(nodes: &[Value]) -> Capacity {
                 // One that each node has of itself.
                 name if name.starts_with("node:") => {}
                 name => {
-                    let sum = capacity.custom.get(name).and_then(Value::as_f64).unwrap_or_default();
+                    let sum = capacity
+                        .custom
+                        .get(name)
+                        .and_then(Value::as_f64)
+                        .unwrap_or_default();
                     capacity.custom.insert(name.to_owned(), json!(sum + amount));
                 }
             }
@@ -264,7 +281,8 @@ pub(super) fn fate(ending: &Ending, claimed: bool) -> Option<Fate> {
         // It waited for resources for longer than Ray lets jobs wait (15 minutes, unless the cluster is set up otherwise).
         ("FAILED", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT") => Some(Fate::Exhausted),
         ("FAILED", "RUNTIME_ENV_SETUP_FAILURE" | "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE") => Some(Fate::Setup),
-        ("SUCCEEDED", _) | ("FAILED", "JOB_ENTRYPOINT_COMMAND_ERROR" | "JOB_ENTRYPOINT_COMMAND_START_ERROR") => {
+        ("SUCCEEDED", _)
+        | ("FAILED", "JOB_ENTRYPOINT_COMMAND_ERROR" | "JOB_ENTRYPOINT_COMMAND_START_ERROR") => {
             Some(Fate::NotStarted)
         }
         // The machinery around it died: with its node, as a rule.
@@ -275,7 +293,11 @@ pub(super) fn fate(ending: &Ending, claimed: bool) -> Option<Fate> {
 /// The first line of a message, and the last of the output that is in it.
 fn sentence(message: &str) -> String {
     let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
-    let first = first.split(", last available logs").next().unwrap_or(first).trim();
+    let first = first
+        .split(", last available logs")
+        .next()
+        .unwrap_or(first)
+        .trim();
     let last = rest
         .lines()
         .rev()
@@ -331,12 +353,19 @@ mod tests {
         );
         assert_eq!(fate(&failed, false), Some(Fate::NotStarted));
         assert_eq!(fate(&failed, true), None);
-        let node = over("FAILED", Some("JOB_SUPERVISOR_ACTOR_DIED"), "Job supervisor actor died: x");
+        let node = over(
+            "FAILED",
+            Some("JOB_SUPERVISOR_ACTOR_DIED"),
+            "Job supervisor actor died: x",
+        );
         assert_eq!(fate(&node, false), None);
         assert_eq!(fate(&node, true), None);
         let waited = over("FAILED", Some("JOB_SUPERVISOR_ACTOR_START_TIMEOUT"), "x");
         assert_eq!(fate(&waited, false), Some(Fate::Exhausted));
-        assert_eq!(fate(&over("STOPPED", None, "Job was intentionally stopped."), true), Some(Fate::Canceled));
+        assert_eq!(
+            fate(&over("STOPPED", None, "Job was intentionally stopped."), true),
+            Some(Fate::Canceled)
+        );
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Drivers {
                 None => break,
             }
         }
-        let failed = self.ended.as_ref().is_some_and(|ending| ending.word != "SUCCEEDED");
+        let failed = self
+            .ended
+            .as_ref()
+            .is_some_and(|ending| ending.word != "SUCCEEDED");
         if !wanted || (failed && Instant::now() < self.due) {
             return Ok(None);
         }
@@ -118,7 +121,11 @@ impl Drivers {
             .map_err(|error| Undone::Later(format!("{}: {error}", self.folder.display())))?;
         // A driver only waits: its tasks ask for the cores.
         let needs = json!({"entrypoint_num_cpus": 0});
-        client.submit(&self.id(), &entrypoint, needs.as_object().cloned().unwrap_or_default())?;
+        client.submit(
+            &self.id(),
+            &entrypoint,
+            needs.as_object().cloned().unwrap_or_default(),
+        )?;
         self.submitted = true;
         self.seen = Some(Instant::now());
         Ok(None)
@@ -205,9 +212,16 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["000000009.od-9-0-ab", "000000010.od-10-0-ab"]);
-        assert_eq!(fs::read_to_string(queue.join(&names[0])).unwrap(), "/p/trials/9/0-ab");
+        assert_eq!(
+            fs::read_to_string(queue.join(&names[0])).unwrap(),
+            "/p/trials/9/0-ab"
+        );
         assert!(drivers.has("od-9-0-ab") && !drivers.has("od-8-0-ab"));
-        fs::rename(queue.join(&names[0]), folder.path().join("s/taken").join(&names[0])).unwrap();
+        fs::rename(
+            queue.join(&names[0]),
+            folder.path().join("s/taken").join(&names[0]),
+        )
+        .unwrap();
         assert!(drivers.has("od-9-0-ab"));
     }
 

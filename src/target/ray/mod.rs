@@ -207,7 +207,12 @@ fn left_by_driver(folder: &Path) -> Option<api::Ending> {
         word: "FAILED".into(),
         why: text.trim().to_owned(),
         // A task that ended without a claim: its runner could not be started.
-        class: if text.starts_with("lost") { "" } else { "JOB_ENTRYPOINT_COMMAND_ERROR" }.into(),
+        class: if text.starts_with("lost") {
+            ""
+        } else {
+            "JOB_ENTRYPOINT_COMMAND_ERROR"
+        }
+        .into(),
     })
 }
 

@@ -111,12 +111,18 @@ impl RayOptions {
             .iter()
             .find_map(|scheme| self.dashboard.strip_prefix(scheme));
         let legal = |host: &str| {
-            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()) && !host.contains(['?', '#', '@'])
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_graphic())
+                && !host.contains(['?', '#', '@'])
         };
         if !host.is_some_and(legal) {
             return Err(RayProblem::Address(self.dashboard.clone()));
         }
-        let amounts = [("cpus", self.cpus), ("gpus", self.gpus), ("memory_gib", self.memory_gib)];
+        let amounts = [
+            ("cpus", self.cpus),
+            ("gpus", self.gpus),
+            ("memory_gib", self.memory_gib),
+        ];
         let given = amounts.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let custom = self.resources.iter().map(|(key, value)| (key.as_str(), *value));
         for (key, value) in given.chain(custom) {
@@ -172,7 +178,8 @@ mod tests {
     #[test]
     fn resources_of_a_command_line_are_numbers() {
         let read = |text: &str| serde_json::from_str::<RayOptions>(text);
-        let options = read(r#"{"dashboard": "http://h:1", "resources": {"fast": "2", "slow": 0.5}}"#).unwrap();
+        let options =
+            read(r#"{"dashboard": "http://h:1", "resources": {"fast": "2", "slow": 0.5}}"#).unwrap();
         assert_eq!(options.resources["fast"], 2.0);
         assert_eq!(options.resources["slow"], 0.5);
         assert!(read(r#"{"dashboard": "http://h:1", "resources": {"fast": "two"}}"#).is_err());
@@ -180,10 +187,21 @@ mod tests {
 
     #[test]
     fn what_is_no_dashboard_or_amount_is_refused() {
-        for good in ["http://head:8265", "https://ray.example.org/cluster", "http://[::1]:8265/"] {
+        for good in [
+            "http://head:8265",
+            "https://ray.example.org/cluster",
+            "http://[::1]:8265/",
+        ] {
             assert_eq!(at(good).check(), Ok(()), "{good}");
         }
-        for bad in ["", "head:8265", "ray://head:10001", "http://", "http://a b", "http://me:pw@head"] {
+        for bad in [
+            "",
+            "head:8265",
+            "ray://head:10001",
+            "http://",
+            "http://a b",
+            "http://me:pw@head",
+        ] {
             assert!(matches!(at(bad).check(), Err(RayProblem::Address(_))), "{bad}");
         }
         let cpus = |cpus| RayOptions {
@@ -194,7 +212,10 @@ mod tests {
             assert_eq!(cpus(good).check(), Ok(()), "{good}");
         }
         for bad in [0.0, -1.0, 1.5, f64::NAN, f64::INFINITY] {
-            assert!(matches!(cpus(bad).check(), Err(RayProblem::Amount { .. })), "{bad}");
+            assert!(
+                matches!(cpus(bad).check(), Err(RayProblem::Amount { .. })),
+                "{bad}"
+            );
         }
         let mut options = at("http://head:8265");
         options.resources.insert("GPU".into(), 1.0);

@@ -19,7 +19,10 @@ pub(super) fn here(options: &RayOptions, home: &Path) -> Vec<Step> {
     let client = Client::new(options.clone());
     let words = |undone: Undone| undone.into_words();
     let mut steps = vec![timed("dashboard", false, || {
-        client.version().map(|version| format!("Ray {version}")).map_err(words)
+        client
+            .version()
+            .map(|version| format!("Ray {version}"))
+            .map_err(words)
     })];
     if steps.iter().any(|step| step.found.is_err()) {
         return steps;
@@ -33,7 +36,11 @@ pub(super) fn here(options: &RayOptions, home: &Path) -> Vec<Step> {
     }));
     if let Some(Capacity { gpus, .. }) = capacity {
         steps.push(timed("gpus", true, || {
-            Ok(if gpus > 0.0 { gpus.to_string() } else { "none".into() })
+            Ok(if gpus > 0.0 {
+                gpus.to_string()
+            } else {
+                "none".into()
+            })
         }));
     }
     steps.push(timed("job", false, || job(&client, options, home)));
@@ -64,7 +71,8 @@ fn described(found: &Capacity, options: &RayOptions) -> Result<String, String> {
 /// A job like a trial's, on whichever node it fits.
 fn job(client: &Client, options: &RayOptions, home: &Path) -> Result<String, String> {
     let folder = home.ancestors().find(|folder| folder.is_dir()).unwrap_or(home);
-    let mark = tempfile::NamedTempFile::new_in(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mark =
+        tempfile::NamedTempFile::new_in(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let id = format!("od-probe-{}", uuid::Uuid::new_v4().simple());
     let line = format!(
         "[ -e {} ] && echo \"OD seen on $(uname -n)\" || echo \"OD not seen on $(uname -n)\"",
@@ -96,7 +104,10 @@ fn job(client: &Client, options: &RayOptions, home: &Path) -> Result<String, Str
         }
     }
     let output = client.output(&id).map_err(Undone::into_words)?;
-    let said = output.lines().find_map(|line| line.strip_prefix("OD ")).unwrap_or_default();
+    let said = output
+        .lines()
+        .find_map(|line| line.strip_prefix("OD "))
+        .unwrap_or_default();
     match said.strip_prefix("seen") {
         Some(place) => Ok(format!("`{}` is seen{place}", folder.display())),
         None => Err(format!(
@@ -120,5 +131,7 @@ pub(super) fn there(options: &RayOptions, ask: &mut dyn FnMut(&str) -> Result<St
          timeout=20))['ray_version'])\nOVERDRIVE\n",
         format!("{}/api/version", options.dashboard.trim_end_matches('/')),
     );
-    vec![timed("dashboard", false, || ask(&script).map(|found| found.trim().to_owned()))]
+    vec![timed("dashboard", false, || {
+        ask(&script).map(|found| found.trim().to_owned())
+    })]
 }

@@ -279,13 +279,18 @@ impl Scheduler {
             .values()
             .any(|entry| !entry.forgotten && matches!(entry.stage, Stage::Queued | Stage::Submitted));
         self.drivers();
-        let Some(drivers) = &mut self.drivers else { return Ok(()) };
+        let Some(drivers) = &mut self.drivers else {
+            return Ok(());
+        };
         let ended = drivers.look(&self.client, &self.shared.options, program, wanted)?;
         let Some(ending) = ended else { return Ok(()) };
         // Its tasks ended with it; what nobody claimed is for the next one.
         let mut state = self.shared.state();
         if ending.word != "SUCCEEDED" {
-            let message = format!("target `{}`: its driver is {}: {}", self.shared.name, ending.word, ending.why);
+            let message = format!(
+                "target `{}`: its driver is {}: {}",
+                self.shared.name, ending.word, ending.why
+            );
             state.tell(message);
         }
         for (folder, entry) in &mut state.entries {
@@ -354,13 +359,17 @@ impl Scheduler {
             let job = match self.client.job(&name) {
                 Ok(job) => job,
                 Err(error) => {
-                    self.shared.state().in_trouble(&self.shared.name, error.into_words());
+                    self.shared
+                        .state()
+                        .in_trouble(&self.shared.name, error.into_words());
                     return true;
                 }
             };
             let mut state = self.shared.state();
             state.out_of_trouble(&self.shared.name);
-            let Some(entry) = state.entries.get_mut(&folder) else { continue };
+            let Some(entry) = state.entries.get_mut(&folder) else {
+                continue;
+            };
             entry.looked = Some(Instant::now());
             let before = entry.stage.clone();
             match job {
@@ -400,7 +409,9 @@ impl Scheduler {
             Err(why) => Err(Undone::Later(why)),
         };
         if let Err(error) = staffed {
-            self.shared.state().in_trouble(&self.shared.name, error.into_words());
+            self.shared
+                .state()
+                .in_trouble(&self.shared.name, error.into_words());
             return true;
         }
         let mut guard = self.shared.state();
@@ -408,7 +419,9 @@ impl Scheduler {
         state.out_of_trouble(&self.shared.name);
         let mut changed = false;
         for (folder, name, _) in asked {
-            let Some(entry) = state.entries.get_mut(folder) else { continue };
+            let Some(entry) = state.entries.get_mut(folder) else {
+                continue;
+            };
             entry.looked = Some(Instant::now());
             if entry.stage == Stage::Found && self.drivers.as_ref().is_some_and(|drivers| drivers.has(name)) {
                 entry.stage = Stage::Submitted;
@@ -426,7 +439,9 @@ impl State {
     /// Something stands in the way; told once.
     fn in_trouble(&mut self, name: &str, why: String) {
         if self.trouble.is_none() {
-            self.tell(format!("target `{name}`: {why}; its trials run on, it is tried again"));
+            self.tell(format!(
+                "target `{name}`: {why}; its trials run on, it is tried again"
+            ));
         }
         self.trouble = Some(why);
     }

@@ -80,7 +80,10 @@ impl Settings for RayOptions {
         if wanted.node_count > 1 {
             return Err(SettingsError::new(
                 "node-count",
-                format!("`{name}` runs each trial on one node, the files ask for {}", wanted.node_count),
+                format!(
+                    "`{name}` runs each trial on one node, the files ask for {}",
+                    wanted.node_count
+                ),
             ));
         }
         let mut options = self.clone();

@@ -81,7 +81,10 @@ fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<IndexMap<String, String>,
         Scalar::Whole(number) => number.to_string(),
         Scalar::Number(number) => number.to_string(),
     };
-    Ok(given.into_iter().map(|(key, scalar)| (key, text(scalar))).collect())
+    Ok(given
+        .into_iter()
+        .map(|(key, scalar)| (key, text(scalar)))
+        .collect())
 }
 
 /// What cannot be in the section.
@@ -108,7 +111,9 @@ pub enum SparkProblem {
     #[error("`{0}` is no setting of Spark: their names begin with `spark.`")]
     Setting(String),
     /// An option for drivers on the cluster without them.
-    #[error("`{0}` is for drivers on a standalone cluster: `deploy_mode: cluster`, `master: spark://HOST:PORT`")]
+    #[error(
+        "`{0}` is for drivers on a standalone cluster: `deploy_mode: cluster`, `master: spark://HOST:PORT`"
+    )]
     Idle(&'static str),
     /// Drivers on the cluster where Spark has none.
     #[error("Spark has no cluster mode on `{0}`")]
@@ -154,7 +159,9 @@ impl SparkOptions {
             ("livy", 8998, &self.livy),
         ] {
             let Some(value) = value else { continue };
-            let host = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
+            let host = value
+                .strip_prefix("http://")
+                .or_else(|| value.strip_prefix("https://"));
             if !host.is_some_and(plain) {
                 let value = value.clone();
                 return Err(SparkProblem::Address { key, port, value });
@@ -199,7 +206,9 @@ impl SparkOptions {
             return Some(Way::Livy { url: url.clone() });
         }
         if let Some(host) = self.standalone() {
-            let or = |given: &Option<String>, port: u16| given.clone().unwrap_or_else(|| format!("http://{host}:{port}"));
+            let or = |given: &Option<String>, port: u16| {
+                given.clone().unwrap_or_else(|| format!("http://{host}:{port}"))
+            };
             return Some(Way::Standalone {
                 rest: or(&self.rest, 6066),
                 web_ui: or(&self.web_ui, 8080),
@@ -242,10 +251,23 @@ mod tests {
 
     #[test]
     fn masters_and_settings_are_checked() {
-        for good in ["spark://a:7077,b:7077", "yarn", "local", "local[*]", "k8s://https://h:6443"] {
+        for good in [
+            "spark://a:7077,b:7077",
+            "yarn",
+            "local",
+            "local[*]",
+            "k8s://https://h:6443",
+        ] {
             assert_eq!(at(good).check(), Ok(()), "{good}");
         }
-        for bad in ["", "spark://", "head:7077", "local[", "mesos://h:5050", "yarn cluster"] {
+        for bad in [
+            "",
+            "spark://",
+            "head:7077",
+            "local[",
+            "mesos://h:5050",
+            "yarn cluster",
+        ] {
             assert!(matches!(at(bad).check(), Err(SparkProblem::Master(_))), "{bad}");
         }
         assert_eq!(SparkOptions::default().check(), Err(SparkProblem::Nothing));

@@ -58,7 +58,11 @@ pub(super) fn probe(
             .map(|_| "answers".into())
         }));
     }
-    if let Some(hosts) = options.master.as_deref().and_then(|master| master.strip_prefix("spark://")) {
+    if let Some(hosts) = options
+        .master
+        .as_deref()
+        .and_then(|master| master.strip_prefix("spark://"))
+    {
         steps.push(timed("master", false, || {
             let connect = "import socket, sys\nfor place in sys.argv[1].split(','):\n    host, _, port = place.rpartition(':')\n    \
                            try:\n        socket.create_connection((host.strip('[]'), int(port)), 20).close()\n        \

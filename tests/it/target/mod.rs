@@ -6,8 +6,8 @@
 mod agent;
 mod local;
 mod project;
-mod services;
 mod ray;
+mod services;
 mod slurm;
 mod spark;
 mod ssh;

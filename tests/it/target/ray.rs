@@ -160,7 +160,10 @@ fn by_another_machine(cluster: &Service) {
     )
     .unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut place = place(cluster, &["--workers", "--cpus", "0.5", "--address", "head", "--no-wait"]);
+    let mut place = place(
+        cluster,
+        &["--workers", "--cpus", "0.5", "--address", "head", "--no-wait"],
+    );
     let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
     place.variables.push(("PATH".into(), path));
     suite::controller_death(&place);
@@ -181,12 +184,23 @@ fn refusals(cluster: &Service) {
         text(&output.stderr)
     );
     assert!(!project.path().join(".overdrive/compute/other.yml").exists());
-    let output = project.run(&["target", "attach", "ray", "-n", "other", "--dashboard", "ray://head:10001"]);
+    let output = project.run(&[
+        "target",
+        "attach",
+        "ray",
+        "-n",
+        "other",
+        "--dashboard",
+        "ray://head:10001",
+    ]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     let output = project.run(&["target", "test", "place", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let told = text(&output.stdout);
-    assert!(told.contains("2 alive, 8 cores") && told.contains("is seen on"), "{told}");
+    assert!(
+        told.contains("2 alive, 8 cores") && told.contains("is seen on"),
+        "{told}"
+    );
     let file = fs::read_to_string(project.path().join(".overdrive/compute/place.yml")).unwrap();
     let token = fs::read_to_string(&cluster.facts()["TOKEN"]).unwrap();
     assert!(!file.contains(token.trim()), "{file}");

@@ -72,11 +72,27 @@ fn a_cluster_takes_scripts_in_every_way() {
     let cluster = Service::start("spark", "stop");
     let facts = cluster.facts();
     let program = format!("{}/bin/spark-submit", facts["SPARK_HOME"]);
-    let base = ["attach", "spark", "--master", &facts["MASTER"], "--conf", "spark.cores.max=1"];
+    let base = [
+        "attach",
+        "spark",
+        "--master",
+        &facts["MASTER"],
+        "--conf",
+        "spark.cores.max=1",
+    ];
     let here = [&base[..], &["--spark-submit", &program, "--slots", "2"]].concat();
     let cluster_mode = [
         &base[..],
-        &["--deploy-mode", "cluster", "--rest", &facts["REST"], "--web-ui", &facts["UI"], "--slots", "2"],
+        &[
+            "--deploy-mode",
+            "cluster",
+            "--rest",
+            &facts["REST"],
+            "--web-ui",
+            &facts["UI"],
+            "--slots",
+            "2",
+        ],
     ]
     .concat();
     let here = place(&here, &facts);
@@ -84,7 +100,9 @@ fn a_cluster_takes_scripts_in_every_way() {
     timed("client mode", || client_mode(&here));
     timed("other scripts", || suite::live(&here));
     timed("by ssh", || by_ssh(&facts, &program));
-    timed("cluster mode", || cluster_mode_and_its_ends(&cluster, &on_cluster));
+    timed("cluster mode", || {
+        cluster_mode_and_its_ends(&cluster, &on_cluster)
+    });
 }
 
 fn timed(name: &str, part: impl FnOnce()) {
@@ -102,9 +120,16 @@ fn client_mode(place: &Place) {
     assert_eq!(result["best"]["value"], 90.0, "{result}");
     let outputs = project.folder_of(1).join("wd/outputs");
     assert_eq!(fs::read_to_string(outputs.join("value")).unwrap(), hostile);
-    assert_eq!(fs::read_to_string(outputs.join("conf")).unwrap(), "of the file 1 spark://");
+    assert_eq!(
+        fs::read_to_string(outputs.join("conf")).unwrap(),
+        "of the file 1 spark://"
+    );
     let shown = project.run(&["target", "show", "place", "--json"]);
-    assert!(text(&shown.stdout).contains("spark://"), "{}", text(&shown.stdout));
+    assert!(
+        text(&shown.stdout).contains("spark://"),
+        "{}",
+        text(&shown.stdout)
+    );
 }
 
 /// As HDInsight was used: submitted on another machine, by the old verb and flags; a cancel ends the driver there.
@@ -163,7 +188,13 @@ fn driver_of(project: &Project<'_>, name: &str) -> i32 {
 
 /// Drivers on the cluster: what they print comes while they run, and they end with their trial, whatever ends that.
 fn cluster_mode_and_its_ends(cluster: &Service, place: &Place) {
-    let project = pyspark(place, vec![json!("wait for the runner's death"), json!("wait for the worker's death")]);
+    let project = pyspark(
+        place,
+        vec![
+            json!("wait for the runner's death"),
+            json!("wait for the worker's death"),
+        ],
+    );
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     project.until("their numbers", || {
         let trials = project.trials();
@@ -189,7 +220,10 @@ fn cluster_mode_and_its_ends(cluster: &Service, place: &Place) {
     for trial in project.trials() {
         let number = trial["trial"].as_u64().unwrap();
         let outputs = project.folder_of(number).join("wd/outputs");
-        assert_eq!(fs::read_to_string(outputs.join("conf")).unwrap(), "of the file 1 spark://");
+        assert_eq!(
+            fs::read_to_string(outputs.join("conf")).unwrap(),
+            "of the file 1 spark://"
+        );
     }
     let project = pyspark(place, vec![json!("wait")]);
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
@@ -351,9 +385,15 @@ fn livy_gets_a_batch_per_script_and_is_told_to_delete_it() {
     assert_eq!(call, "POST /batches");
     assert_eq!(batch["args"], json!(["--x", "a b"]));
     let file = batch["file"].as_str().unwrap();
-    assert!(file.starts_with("file:///") && file.ends_with("/wd/train.py"), "{file}");
+    assert!(
+        file.starts_with("file:///") && file.ends_with("/wd/train.py"),
+        "{file}"
+    );
     assert_eq!(batch["conf"]["spark.yarn.appMasterEnv.OVERDRIVE_TRIAL"], "0");
-    assert!(batch["name"].as_str().unwrap().starts_with("of the file "), "{batch}");
+    assert!(
+        batch["name"].as_str().unwrap().starts_with("of the file "),
+        "{batch}"
+    );
     let project = pyspark(&place, vec![json!(1)]);
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     assert_eq!(calls.recv().unwrap().0, "POST /batches");
@@ -376,12 +416,23 @@ fn what_cannot_be_submitted_is_told_before_it_is_attached() {
     for (words, told) in [
         (vec!["--master", "head:7077"], "is no master"),
         (vec![], "neither a master nor a machine"),
-        (vec!["--master", "local[2]", "--deploy-mode", "cluster"], "no cluster mode"),
-        (vec!["--master", "yarn", "--conf", "cores=1"], "no setting of Spark"),
+        (
+            vec!["--master", "local[2]", "--deploy-mode", "cluster"],
+            "no cluster mode",
+        ),
+        (
+            vec!["--master", "yarn", "--conf", "cores=1"],
+            "no setting of Spark",
+        ),
     ] {
         let all = [&["target", "attach", "spark", "-n", "s"], &words[..]].concat();
         let output = project.run(&all);
-        assert_eq!(output.status.code(), Some(2), "{words:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{words:?}: {}",
+            text(&output.stderr)
+        );
         assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     }
     assert!(!project.path().join(".overdrive/compute").exists());

@@ -84,7 +84,9 @@ fn submit(agent: &ureq::Agent, base: &str, application: &Application) -> Result<
     told["id"].as_u64().filter(|_| code < 300).ok_or_else(|| {
         AppError::Server(format!(
             "{base} did not take the script: {}",
-            told["msg"].as_str().map_or_else(|| format!("it answered {code}"), str::to_owned)
+            told["msg"]
+                .as_str()
+                .map_or_else(|| format!("it answered {code}"), str::to_owned)
         ))
     })
 }

@@ -107,8 +107,12 @@ impl Application {
                         .ok_or_else(|| AppError::Words(format!("`{value}` is no setting")))?;
                     application.conf.push((key.to_owned(), value.to_owned()));
                 }
-                "--packages" => application.conf.push(("spark.jars.packages".into(), value.clone())),
-                "--repositories" => application.conf.push(("spark.jars.repositories".into(), value.clone())),
+                "--packages" => application
+                    .conf
+                    .push(("spark.jars.packages".into(), value.clone())),
+                "--repositories" => application
+                    .conf
+                    .push(("spark.jars.repositories".into(), value.clone())),
                 other => return Err(AppError::Words(format!("`{other}` is not known here"))),
             }
             application.options.extend([option.clone(), value.clone()]);
@@ -243,7 +247,12 @@ mod tests {
             ]
         );
         assert_eq!(read.options.len(), 8);
-        for bad in [vec![], vec!["--master"], vec!["--unknown", "x", "y.py"], vec!["--conf", "x", "y.py"]] {
+        for bad in [
+            vec![],
+            vec!["--master"],
+            vec!["--unknown", "x", "y.py"],
+            vec!["--conf", "x", "y.py"],
+        ] {
             let bad: Vec<String> = bad.into_iter().map(str::to_owned).collect();
             assert!(Application::parse(&bad).is_err(), "{bad:?}");
         }

@@ -66,7 +66,11 @@ pub(super) fn run(application: &Application, rest: &str, web_ui: &str, wish: &Wi
                 "KILLED" => KILLED,
                 "FAILED" => 1,
                 other => {
-                    let _ = writeln!(std::io::stderr(), "overdrive: driver {} is {other}", cluster.driver);
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "overdrive: driver {} is {other}",
+                        cluster.driver
+                    );
                     lost(wish);
                     TROUBLE
                 }
@@ -105,7 +109,11 @@ impl Cluster<'_> {
 
     fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), AppError> {
         let request = self.agent.post(format!("{}{path}", self.rest));
-        answer(request.header("Content-Type", "application/json").send(body.to_string()))
+        answer(
+            request
+                .header("Content-Type", "application/json")
+                .send(body.to_string()),
+        )
     }
 
     fn submit(&mut self, application: &Application) -> Result<(), AppError> {
@@ -125,7 +133,9 @@ impl Cluster<'_> {
             .iter()
             .map(|(key, value)| (key.clone(), json!(value)))
             .collect();
-        settings.entry("spark.app.name").or_insert_with(|| json!(application.script));
+        settings
+            .entry("spark.app.name")
+            .or_insert_with(|| json!(application.script));
         settings.insert("spark.master".into(), json!(application.master));
         settings.insert("spark.submit.deployMode".into(), json!("cluster"));
         // The master would start it again by itself.
@@ -152,7 +162,9 @@ impl Cluster<'_> {
             _ => Err(AppError::Server(format!(
                 "{} did not take the script: {}",
                 self.rest,
-                told["message"].as_str().map_or_else(|| format!("it answered {code}"), str::to_owned)
+                told["message"]
+                    .as_str()
+                    .map_or_else(|| format!("it answered {code}"), str::to_owned)
             ))),
         }
     }
@@ -166,7 +178,9 @@ impl Cluster<'_> {
             let (_, page) = self.get(&format!("{}/json/", self.web_ui))?;
             let workers = page["workers"].as_array();
             let of_driver = workers.into_iter().flatten().find(|known| known["id"] == worker);
-            self.worker = of_driver.and_then(|worker| worker["webuiaddress"].as_str()).map(str::to_owned);
+            self.worker = of_driver
+                .and_then(|worker| worker["webuiaddress"].as_str())
+                .map(str::to_owned);
         }
         match told["driverState"].as_str() {
             Some(state) => Ok(state.to_owned()),
@@ -186,7 +200,9 @@ impl Cluster<'_> {
 
     /// Passes on what is new in a log, whole lines unless it is over; true if there is more.
     fn pass_on(&self, log: &mut Log, over: bool) -> Result<bool, AppError> {
-        let Some(worker) = &self.worker else { return Ok(false) };
+        let Some(worker) = &self.worker else {
+            return Ok(false);
+        };
         let url = format!(
             "{worker}/log/?driverId={}&logType={}&offset={}&byteLength={PIECE}",
             self.driver, log.name, log.offset

@@ -19,7 +19,10 @@ pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) ->
         return Err(command.exec().into());
     }
     // YARN would start it again by itself, and `spark-submit` would not wait.
-    for setting in ["spark.yarn.maxAppAttempts=1", "spark.yarn.submit.waitAppCompletion=true"] {
+    for setting in [
+        "spark.yarn.maxAppAttempts=1",
+        "spark.yarn.submit.waitAppCompletion=true",
+    ] {
         command.args(["--conf", setting]);
     }
     for (name, value) in Application::variables() {
@@ -57,7 +60,11 @@ pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) ->
         // What the driver printed is only to be had now; without log aggregation not at all.
         let _ = yarn(&["logs", "-applicationId", &id]).status();
     }
-    Ok(if ended { KILLED } else { status.code().unwrap_or(KILLED) })
+    Ok(if ended {
+        KILLED
+    } else {
+        status.code().unwrap_or(KILLED)
+    })
 }
 
 fn known(id: &Mutex<Option<String>>) -> Option<String> {
@@ -113,8 +120,12 @@ mod tests {
 
     #[test]
     fn the_id_of_an_application_is_found() {
-        let line = "26/11/24 12:00:00 INFO YarnClientImpl: Submitted application application_1700000000000_0001\n";
-        assert_eq!(application_of(line).as_deref(), Some("application_1700000000000_0001"));
+        let line =
+            "26/11/24 12:00:00 INFO YarnClientImpl: Submitted application application_1700000000000_0001\n";
+        assert_eq!(
+            application_of(line).as_deref(),
+            Some("application_1700000000000_0001")
+        );
         assert_eq!(application_of("Submitted application $(x)"), None);
     }
 }
