@@ -189,6 +189,16 @@ pub fn plan(
             from_template(experiment, context, rendering, text, &extra, &mut plan)?
         }
     };
+    if launch.framework.starts_with("pyspark")
+        && matches!(launch.environment, EnvironmentSpec::Conda { .. })
+        && let Some(python) = context.interpreter.first()
+        // Its nodes do not see what was built beside `spark-submit`.
+        && context.spark.master.as_deref() != Some("yarn")
+    {
+        plan.env
+            .entry("PYSPARK_PYTHON".into())
+            .or_insert_with(|| python.clone());
+    }
     if context.spark.program.len() > 1 {
         let names: Vec<&str> = plan.env.keys().map(String::as_str).collect();
         plan.env.insert(SPARK_VARIABLES.into(), names.join(","));

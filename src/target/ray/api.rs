@@ -171,11 +171,6 @@ impl Client {
         let mut body = needs;
         body.insert("entrypoint".into(), entrypoint.into());
         body.insert("submission_id".into(), id.into());
-        body.insert(
-            "runtime_env".into(),
-            // A runner that is told to end is told so by somebody who stopped the job.
-            json!({"env_vars": {crate::runner::TERM_CANCELS: "1"}}),
-        );
         let (code, text) = self.post("/api/jobs/", &Value::Object(body))?;
         match code {
             200 => Ok(()),

@@ -97,11 +97,12 @@ impl Drivers {
                     return Ok(None);
                 }
                 Some(JobState::Over(ending)) => {
-                    self.ended = self.submitted.then_some(ending);
-                    self.submitted = false;
+                    let ours = std::mem::take(&mut self.submitted);
                     self.seen = None;
                     self.number += 1;
-                    if self.ended.is_some() {
+                    let failed = ending.word != "SUCCEEDED";
+                    self.ended = ours.then_some(ending);
+                    if ours && failed {
                         self.due = Instant::now() + AGAIN;
                         return Ok(self.ended.clone());
                     }

@@ -244,8 +244,10 @@ impl Scheduler {
             let there = self.drivers().is_there();
             return if there { Ok(()) } else { self.staff(&program) };
         }
+        // A runner that is told to end is told so by somebody who stopped the job.
         let line = format!(
-            "exec {} runner {}",
+            "export {}=1; exec {} runner {}",
+            crate::runner::TERM_CANCELS,
             quoted(&program.to_string_lossy()),
             quoted(&folder.to_string_lossy())
         );
