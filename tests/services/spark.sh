@@ -99,6 +99,8 @@ spark.driver.bindAddress         127.0.0.1
 spark.ui.enabled                 false
 spark.ui.showConsoleProgress     false
 spark.worker.timeout             10
+spark.driver.extraJavaOptions    -XX:+UseSerialGC -XX:TieredStopAtLevel=1
+spark.executor.extraJavaOptions  -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 END
     running master || daemon master org.apache.spark.deploy.master.Master --host 127.0.0.1 --port $((port + 1)) --webui-port $((port + 3))
     running worker || worker

@@ -42,7 +42,7 @@ fn place(attach: &[&str], facts: &HashMap<String, String>) -> Place {
         shared: std::env::temp_dir(),
         user: None,
         variables: variables.into_iter().chain(more).collect(),
-        patience: Duration::from_secs(200),
+        patience: Duration::from_secs(300),
     }
 }
 
@@ -153,7 +153,7 @@ fn by_ssh(facts: &HashMap<String, String>, program: &str) {
         "1",
     ];
     let place = Place {
-        patience: Duration::from_secs(200),
+        patience: Duration::from_secs(300),
         ..ssh::place_of("hdi", &login, &how)
     };
     let project = pyspark(&place, vec![json!("wait")]);
