@@ -4,7 +4,8 @@
 
 FOLDER/queue holds a file per attempt, whose content is the attempt's folder and whose name sorts by trial; FOLDER/taken holds those
 that were made tasks. PROGRAM is overdrive, NEEDS what a task asks Ray for, as JSON. The driver ends when FOLDER/stop is there, or
-when nothing came for a while. When a task is over, whatever way, a file `ended` with a line about it is left in the attempt's folder.
+when nothing came for a while. When a task is over, whatever way, a line about it is appended to FOLDER/ended: the name up to the first blank,
+and what came of it. Nothing is written to the attempt's folder, which may be gone by then.
 """
 
 import ctypes
@@ -45,14 +46,6 @@ def execute(program, attempt):
         ).returncode
 
 
-def written(path, text):
-    """Writes a file whole."""
-    draft = path + ".new"
-    with open(draft, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(draft, path)
-
-
 def names(folder):
     """Files of a folder, the oldest trial first; drafts are left out."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
@@ -67,6 +60,7 @@ class Driver:
         self.needs = needs
         self.queue = os.path.join(folder, "queue")
         self.taken = os.path.join(folder, "taken")
+        self.ended = os.path.join(folder, "ended")
         self.tasks = {}
         # What an earlier driver took and nobody began.
         for name in names(self.taken):
@@ -80,7 +74,7 @@ class Driver:
             os.remove(entry)
             return
         task = execute.options(**self.needs).remote(self.program, attempt)
-        self.tasks[task] = (entry, attempt)
+        self.tasks[task] = entry
 
     def take(self):
         """Makes tasks of all that lies in the queue."""
@@ -98,16 +92,14 @@ class Driver:
         if not over:
             over, _ = ray.wait(list(self.tasks), num_returns=1, timeout=0.02)
         for task in over:
-            entry, attempt = self.tasks.pop(task)
+            entry = self.tasks.pop(task)
             try:
                 word = f"ended with code {ray.get(task)}"
             except Exception as error:  # whatever Ray tells of a task that died with its node
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 word = f"lost: {lines[0][:300]}"
-            try:
-                written(os.path.join(attempt, "ended"), word + "\n")
-            except OSError as error:
-                print(f"{attempt}: {error}", flush=True)
+            with open(self.ended, "a", encoding="utf-8") as file:
+                file.write(f"{os.path.basename(entry).split('.', 1)[1]} {word}\n")
             os.remove(entry)
 
     def run(self):

@@ -6,8 +6,9 @@
 use super::RayOptions;
 use super::api::{Client, Ending, JobState, Undone};
 use serde_json::{Map, Value, json};
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -168,6 +169,40 @@ impl Drivers {
     }
 }
 
+/// What the drivers of a sweep say of tasks that are over: a file to which they append.
+#[derive(Default)]
+pub(super) struct Ends {
+    read: u64,
+    words: HashMap<String, String>,
+}
+
+impl Ends {
+    /// Takes in what is new; a file that is not there or cannot be read says nothing.
+    pub(super) fn read(&mut self, folder: &Path) {
+        // Through a new descriptor each time: only that is sure to show what another machine wrote.
+        let Ok(mut file) = File::open(folder.join("ended")) else {
+            return;
+        };
+        let mut new = Vec::new();
+        if file.seek(SeekFrom::Start(self.read)).is_err() || file.read_to_end(&mut new).is_err() {
+            return;
+        }
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let text = String::from_utf8_lossy(new.get(..whole).unwrap_or_default()).into_owned();
+        self.read += whole as u64;
+        for line in text.lines() {
+            if let Some((name, word)) = line.split_once(' ') {
+                self.words.insert(name.to_owned(), word.to_owned());
+            }
+        }
+    }
+
+    /// How the task of that name ended.
+    pub(super) fn of(&self, name: &str) -> Option<&str> {
+        self.words.get(name).map(String::as_str)
+    }
+}
+
 /// What a task asks for, in the words of `ray.remote`.
 fn task_needs(options: &RayOptions) -> Map<String, Value> {
     let mut needs = Map::new();
@@ -224,6 +259,21 @@ mod tests {
         )
         .unwrap();
         assert!(drivers.has("od-9-0-ab"));
+    }
+
+    #[test]
+    fn ends_are_taken_in_line_by_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ends = Ends::default();
+        ends.read(folder.path());
+        let write = |text: &str| fs::write(folder.path().join("ended"), text).unwrap();
+        write("od-1-0-a ended with code 0\nod-2-0-b lost: the n");
+        ends.read(folder.path());
+        assert_eq!(ends.of("od-1-0-a"), Some("ended with code 0"));
+        assert_eq!(ends.of("od-2-0-b"), None);
+        write("od-1-0-a ended with code 0\nod-2-0-b lost: the node died\n");
+        ends.read(folder.path());
+        assert_eq!(ends.of("od-2-0-b"), Some("lost: the node died"));
     }
 
     #[test]

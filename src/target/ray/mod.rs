@@ -21,7 +21,7 @@ use crate::process::{Identity, Presence};
 use crate::runner::{AttemptSpec, Claim};
 use scheduler::{Entry, Scheduler, Stage};
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ struct State {
     notices: Vec<Notice>,
     bell: Option<Arc<Bell>>,
     sweep: String,
+    /// Tasks that are over, by what the drivers say.
+    ends: driver::Ends,
     /// What stands in the way of asking the cluster.
     trouble: Option<String>,
     waker: Option<Sender<()>>,
@@ -70,6 +72,12 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Folder of the sweep's drivers.
+    fn queue(&self, sweep: &str) -> PathBuf {
+        let sweep = super::agent::escaped(sweep.as_bytes());
+        self.scratch.join("ray").join(sweep)
+    }
 }
 
 impl State {
@@ -90,6 +98,7 @@ impl RayTarget {
             notices: Vec::new(),
             bell: None,
             sweep: String::new(),
+            ends: driver::Ends::default(),
             trouble: None,
             waker: None,
             leaving: false,
@@ -200,20 +209,18 @@ fn ended(entry: &Entry, claimed: bool, lag: Duration) -> Option<Liveness> {
     })
 }
 
-/// What the driver left about the end of a task.
-fn left_by_driver(folder: &Path) -> Option<api::Ending> {
-    let text = fs::read_to_string(folder.join("ended")).ok()?;
-    Some(api::Ending {
+/// What the driver says about the end of a task.
+fn of_driver(word: &str) -> api::Ending {
+    api::Ending {
         word: "FAILED".into(),
-        why: text.trim().to_owned(),
+        why: word.to_owned(),
         // A task that ended without a claim: its runner could not be started.
-        class: if text.starts_with("lost") {
-            ""
+        class: if word.starts_with("lost") {
+            String::new()
         } else {
-            "JOB_ENTRYPOINT_COMMAND_ERROR"
-        }
-        .into(),
-    })
+            "JOB_ENTRYPOINT_COMMAND_ERROR".into()
+        },
+    }
 }
 
 /// A text as one word of a shell.
@@ -276,6 +283,9 @@ impl ComputeTarget for RayTarget {
         self.begin(&mut guard);
         let state = &mut *guard;
         let workers = self.shared.options.workers;
+        if workers {
+            state.ends.read(&self.shared.queue(&state.sweep));
+        }
         let mut new = false;
         let mut chunks = Vec::with_capacity(cursors.len());
         for (attempt, offset) in cursors {
@@ -286,12 +296,11 @@ impl ComputeTarget for RayTarget {
             });
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
             let life = liveness(entry, folder, workers, state.trouble.as_deref());
-            if workers
-                && !matches!(entry.stage, Stage::Over { .. })
-                && let Some(ending) = left_by_driver(folder)
+            if !matches!(entry.stage, Stage::Over { .. })
+                && let Some(word) = state.ends.of(&entry.name)
             {
                 // The driver has seen the end of the task; its job goes on with other trials.
-                let at = Instant::now();
+                let (ending, at) = (of_driver(word), Instant::now());
                 entry.stage = Stage::Over { ending, at };
             }
             if matches!(entry.stage, Stage::Over { .. }) {

@@ -185,8 +185,8 @@ impl Scheduler {
     fn drivers(&mut self) -> &mut Drivers {
         let shared = &self.shared;
         self.drivers.get_or_insert_with(|| {
-            let sweep = crate::target::agent::escaped(shared.state().sweep.as_bytes());
-            Drivers::new(shared.scratch.join("ray").join(sweep))
+            let sweep = shared.state().sweep.clone();
+            Drivers::new(shared.queue(&sweep))
         })
     }
 
