@@ -9,6 +9,8 @@ use crate::sampler::SamplerSpec;
 use crate::space::{Condition, Distribution, Parameter, SearchSpace};
 use serde_json::json;
 
+mod spark;
+
 fn experiment(dialect: Dialect, command: Command, parameters: &[(&str, Distribution)]) -> Experiment {
     let v1 = dialect == Dialect::Hyperdrive;
     Experiment {
@@ -289,75 +291,6 @@ fn the_framework_the_interpreter_and_the_file_decide_what_starts_the_script() {
         inner: Box::new(own("/opt/julia")),
     };
     assert_eq!(starts("python", image, "train.jl"), "/opt/julia train.jl");
-}
-
-#[test]
-fn a_target_says_where_spark_is_and_the_files_how_yarn_is_used() {
-    let mut experiment = experiment(Dialect::Hyperdrive, script("train.py", &[]), &[]);
-    experiment.launch.framework = "pyspark".into();
-    let argv = |experiment: &Experiment, spark: SparkSubmit| {
-        let context = LaunchContext { spark, ..context() };
-        plan(experiment, &values(&[]), &context).unwrap().argv
-    };
-    let standalone = SparkSubmit {
-        program: vec!["/opt/spark/bin/spark-submit".into()],
-        master: Some("spark://head:7077".into()),
-        conf: [("spark.cores.max".to_owned(), "1".to_owned())].into(),
-        ..SparkSubmit::default()
-    };
-    assert_eq!(
-        argv(&experiment, standalone),
-        [
-            "/opt/spark/bin/spark-submit",
-            "--master",
-            "spark://head:7077",
-            "--conf",
-            "spark.cores.max=1",
-            "train.py"
-        ]
-    );
-    let yarn = SparkSubmit {
-        master: Some("yarn".into()),
-        ..SparkSubmit::default()
-    };
-    let mode = |argv: Vec<String>| argv[4].clone();
-    assert_eq!(mode(argv(&experiment, yarn.clone())), "cluster");
-    experiment.launch.run_definition = json!({"hdi": {"yarnDeployMode": "Client"}});
-    assert_eq!(mode(argv(&experiment, yarn.clone())), "client");
-    let decided = SparkSubmit {
-        deploy_mode: Some("cluster".into()),
-        ..yarn
-    };
-    assert_eq!(mode(argv(&experiment, decided)), "cluster");
-}
-
-#[test]
-fn spark_gets_its_packages_and_settings() {
-    let mut experiment = experiment(Dialect::Hyperdrive, script("train.py", &["--a"]), &[]);
-    experiment.launch.framework = "pyspark".into();
-    experiment.launch.run_definition = json!({
-        "environment": {"spark": {
-            "repositories": ["https://r/x", "https://r/y"],
-            "packages": [{"group": "com.microsoft", "artifact": "mmlspark", "version": 0.9}],
-        }},
-        "spark": {"configuration": {"spark.app.name": "A B", "spark.yarn.maxAppAttempts": 1}},
-    });
-    assert_eq!(
-        argv(&experiment, &[]),
-        [
-            "spark-submit",
-            "--repositories",
-            "https://r/x,https://r/y",
-            "--packages",
-            "com.microsoft:mmlspark:0.9",
-            "--conf",
-            "spark.app.name=A B",
-            "--conf",
-            "spark.yarn.maxAppAttempts=1",
-            "train.py",
-            "--a",
-        ]
-    );
 }
 
 #[test]
