@@ -124,7 +124,7 @@ fn client_mode(place: &Place) {
         fs::read_to_string(outputs.join("conf")).unwrap(),
         "of the file 1 spark://"
     );
-    let shown = project.run(&["target", "show", "place", "--json"]);
+    let shown = project.run(&["target", "show", "-n", "place", "--json"]);
     assert!(
         text(&shown.stdout).contains("spark://"),
         "{}",
