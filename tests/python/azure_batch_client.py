@@ -56,8 +56,7 @@ client.create_task(job, good)
 refused(ResourceExistsError, lambda: client.create_task(job, good))
 many = [task(f"many-{number}", f"/bin/sh -c 'exit {number % 3}'") for number in range(20)] + [task("long", "/bin/sleep 300")]
 results = client.create_tasks(job, many)
-results = getattr(results, "values_property", None) or getattr(results, "value", None) or list(results)
-assert all(str(result.status).lower().endswith("success") for result in results), results
+assert [result.status for result in results.result_values] == ["success"] * 21, results
 assert len(list(client.list_tasks(job))) == 22, "page after page"
 
 
@@ -83,8 +82,8 @@ assert ended["many-2"].execution_info.exit_code == 2
 assert ended["many-2"].execution_info.failure_info.code == "FailureExitCode"
 assert ended["long"].execution_info.failure_info.code == "TaskEnded"
 refused(HttpResponseError, lambda: client.terminate_task(job, "long"))
-assert b"".join(client.get_task_file(job, "good", "stdout.txt")) == b"hello from a blobhi there\n"
-assert b"".join(client.get_task_file(job, "good", "stdout.txt", ocp_range="bytes=6-9")) == b"from"
+assert b"".join(client.download_task_file(job, "good", "stdout.txt")) == b"hello from a blobhi there\n"
+assert b"".join(client.download_task_file(job, "good", "stdout.txt", ocp_range="bytes=6-9")) == b"from"
 assert client.get_task_file_properties(job, "good", "stdout.txt").content_length == 26
 names = {file.name for file in client.list_task_files(job, "good", recursive=True)}
 assert {"stdout.txt", "stderr.txt", "wd", "wd/where"} <= names, names

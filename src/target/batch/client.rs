@@ -170,12 +170,6 @@ impl Client {
         done_if(self.post("/pools", Some(body)), "PoolExists")
     }
 
-    /// Removes the pool and its nodes.
-    pub(super) fn delete_pool(&self) -> Result<(), Failure> {
-        let path = format!("/pools/{}", self.options.pool);
-        done_if(self.ask("DELETE", &path, &[], &[], None), "PoolNotFound")
-    }
-
     /// Makes a job in the pool; done already is done.
     pub(super) fn create_job(&self, id: &str) -> Result<(), Failure> {
         let body = json!({

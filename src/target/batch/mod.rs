@@ -15,11 +15,13 @@ mod options;
 mod order;
 mod probe;
 mod service;
+mod settings;
 mod sign;
 mod storage;
 
-pub use options::{BatchOptions, BatchProblem, Login, PoolPlan};
-pub use probe::{Usage, probe, remove_pool, usage};
+pub use options::{BatchOptions, BatchProblem, Login};
+pub use probe::probe;
+pub use settings::KIND;
 
 use super::remote::mirror::{Home, Tracked};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
@@ -192,38 +194,6 @@ impl BatchTarget {
         }
     }
 
-    /// Waits until trials can be submitted; `told` gets what goes on, a line at a time.
-    ///
-    /// # Errors
-    /// [`TargetError`] of the first try to reach the services, or of bringing there what trials need.
-    pub fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<(), TargetError> {
-        let mut state = self.shared.state();
-        loop {
-            for line in std::mem::take(&mut state.lines) {
-                told(&line);
-            }
-            match (&state.phase, &state.equipped) {
-                (Phase::Down { refused, reason, .. }, _) => {
-                    let (target, reason) = (self.shared.name.clone(), reason.clone());
-                    return Err(if *refused {
-                        TargetError::Refused { target, reason }
-                    } else {
-                        TargetError::Unreachable { target, reason }
-                    });
-                }
-                (_, Some(Err(reason))) => return Err(self.refused(reason.clone())),
-                (Phase::Up, Some(Ok(()))) => return Ok(()),
-                _ => {}
-            }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, Duration::from_millis(500))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
     fn refused(&self, reason: String) -> TargetError {
         TargetError::Refused {
             target: self.shared.name.clone(),
@@ -288,6 +258,34 @@ impl ComputeTarget for BatchTarget {
         }
         self.begin(&mut state);
         state.wake();
+    }
+
+    fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<(), TargetError> {
+        let mut state = self.shared.state();
+        loop {
+            for line in std::mem::take(&mut state.lines) {
+                told(&line);
+            }
+            match (&state.phase, &state.equipped) {
+                (Phase::Down { refused, reason, .. }, _) => {
+                    let (target, reason) = (self.shared.name.clone(), reason.clone());
+                    return Err(if *refused {
+                        TargetError::Refused { target, reason }
+                    } else {
+                        TargetError::Unreachable { target, reason }
+                    });
+                }
+                (_, Some(Err(reason))) => return Err(self.refused(reason.clone())),
+                (Phase::Up, Some(Ok(()))) => return Ok(()),
+                _ => {}
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
     }
 
     fn listen(&self, bell: Arc<Bell>) {

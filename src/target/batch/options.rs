@@ -17,16 +17,36 @@ pub struct BatchOptions {
     #[serde(default, skip_serializing_if = "Login::is_key")]
     pub login: Login,
     /// Where the account's key, or the token, is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     /// Address of a blob container: `https://STORAGE.blob.core.windows.net/CONTAINER`.
     pub container: String,
     /// Where the container's shared access signature is found (`sv=...&sig=...`; read, add, create, write, delete).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_secret: Option<Secret>,
     /// Id of the pool.
     pub pool: String,
-    /// What the pool is made of, if overdrive makes it.
+    /// Size of a node, if overdrive is to make the pool when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub create: Option<PoolPlan>,
+    pub vm_size: Option<String>,
+    /// Nodes of that pool that are always there (0 by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_nodes: Option<u32>,
+    /// Most nodes of that pool (1 by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_nodes: Option<u32>,
+    /// Its nodes may be taken away at any time, at a lower price.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub low_priority: bool,
+    /// Tasks that a node of that pool runs side by side (1 by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_slots: Option<u32>,
+    /// Image of its nodes: `PUBLISHER:OFFER:SKU[:VERSION]`, or the resource id of an own one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Node agent that fits the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_agent: Option<String>,
     /// Trials at once; by default as many as the sweep allows, since the pool has a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u64>,
@@ -55,41 +75,20 @@ impl Login {
     }
 }
 
+/// Image and node agent of a pool of which the files say nothing.
+const IMAGE: &str = "microsoft-dsvm:ubuntu-hpc:2204";
+const NODE_AGENT: &str = "batch.node.ubuntu 22.04";
+
 /// A pool that overdrive makes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PoolPlan {
-    /// Size of a node.
-    pub vm_size: String,
-    /// Image of the nodes: `PUBLISHER:OFFER:SKU[:VERSION]`, or the resource id of an own one.
-    #[serde(default = "default_image")]
-    pub image: String,
-    /// Node agent that fits the image.
-    #[serde(default = "default_node_agent")]
-    pub node_agent: String,
-    /// Nodes that are always there.
-    #[serde(default)]
-    pub min_nodes: u32,
-    /// Most nodes.
-    pub max_nodes: u32,
-    /// Nodes that may be taken away at any time, at a lower price.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub low_priority: bool,
-    /// Trials that a node runs side by side.
-    #[serde(default = "one")]
-    pub task_slots: u32,
-}
-
-fn default_image() -> String {
-    "microsoft-dsvm:ubuntu-hpc:2204".into()
-}
-
-fn default_node_agent() -> String {
-    "batch.node.ubuntu 22.04".into()
-}
-
-fn one() -> u32 {
-    1
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PoolPlan<'a> {
+    pub(super) vm_size: &'a str,
+    pub(super) image: &'a str,
+    pub(super) node_agent: &'a str,
+    pub(super) min_nodes: u32,
+    pub(super) max_nodes: u32,
+    pub(super) low_priority: bool,
+    pub(super) task_slots: u32,
 }
 
 /// What cannot be in the section.
@@ -112,6 +111,9 @@ pub enum BatchProblem {
     /// Fewer nodes at most than at least.
     #[error("`max_nodes` must be at least `min_nodes`, and 1 or more")]
     Nodes,
+    /// Part of a pool that overdrive does not make.
+    #[error("`{0}` describes a pool to be made, and `vm_size` is not given")]
+    NoPlan(&'static str),
     /// No trials at all.
     #[error("`{0}` must be 1 or more")]
     Zero(&'static str),
@@ -164,18 +166,41 @@ impl BatchOptions {
         if self.required_slots == Some(0) {
             return Err(BatchProblem::Zero("required_slots"));
         }
-        if let Some(plan) = &self.create {
-            if plan.vm_size.is_empty() {
-                return Err(BatchProblem::Missing("vm_size"));
-            }
-            if plan.max_nodes == 0 || plan.max_nodes < plan.min_nodes {
+        match self.plan() {
+            Some(plan) if plan.vm_size.is_empty() => return Err(BatchProblem::Missing("vm_size")),
+            Some(plan) if plan.max_nodes == 0 || plan.max_nodes < plan.min_nodes => {
                 return Err(BatchProblem::Nodes);
             }
-            if plan.task_slots == 0 {
-                return Err(BatchProblem::Zero("task_slots"));
+            Some(plan) if plan.task_slots == 0 => return Err(BatchProblem::Zero("task_slots")),
+            Some(_) => {}
+            None => {
+                let of_a_plan = [
+                    ("min_nodes", self.min_nodes.is_some()),
+                    ("max_nodes", self.max_nodes.is_some()),
+                    ("low_priority", self.low_priority),
+                    ("task_slots", self.task_slots.is_some()),
+                    ("image", self.image.is_some()),
+                    ("node_agent", self.node_agent.is_some()),
+                ];
+                if let Some((key, _)) = of_a_plan.into_iter().find(|(_, given)| *given) {
+                    return Err(BatchProblem::NoPlan(key));
+                }
             }
         }
         Ok(())
+    }
+
+    /// The pool that overdrive makes when there is none.
+    pub(super) fn plan(&self) -> Option<PoolPlan<'_>> {
+        Some(PoolPlan {
+            vm_size: self.vm_size.as_deref()?,
+            image: self.image.as_deref().unwrap_or(IMAGE),
+            node_agent: self.node_agent.as_deref().unwrap_or(NODE_AGENT),
+            min_nodes: self.min_nodes.unwrap_or(0),
+            max_nodes: self.max_nodes.unwrap_or(1),
+            low_priority: self.low_priority,
+            task_slots: self.task_slots.unwrap_or(1),
+        })
     }
 
     /// Name of the account.
@@ -284,9 +309,11 @@ mod tests {
         assert_eq!(told(|it| it.slots = Some(0)), "`slots` must be 1 or more");
         assert!(told(|it| it.pool = "a b".into()).contains("at most 64"));
         assert!(told(|it| it.container = "https://s.blob.core.windows.net/".into()).contains("container"));
-        let plan: PoolPlan = serde_json::from_str(r#"{"vm_size":"s","min_nodes":3,"max_nodes":2}"#).unwrap();
+        assert!(told(|it| it.max_nodes = Some(4)).contains("`vm_size` is not given"));
         let mut changed = options();
-        changed.create = Some(plan);
+        (changed.vm_size, changed.min_nodes) = (Some("s".into()), Some(3));
         assert_eq!(changed.check(), Err(BatchProblem::Nodes));
+        changed.max_nodes = Some(3);
+        assert_eq!(changed.check(), Ok(()));
     }
 }

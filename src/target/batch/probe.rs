@@ -1,4 +1,4 @@
-//! Looks whether an account, its pool and its container can take trials; what the pool holds now; making and removing it.
+//! Looks whether an account, its pool and its container can take trials; how a pool is made.
 
 use super::client::Client;
 use super::http::{Body, Failure, Http};
@@ -14,21 +14,21 @@ const EVALUATION: &str = "PT5M";
 
 /// What a pool holds now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+struct Usage {
     /// Size of its nodes.
-    pub vm_size: String,
+    vm_size: String,
     /// Steady, resizing or stopping.
-    pub allocation: String,
+    allocation: String,
     /// Nodes there are.
-    pub nodes: u32,
+    nodes: u32,
     /// Nodes that run tasks.
-    pub running: u32,
+    running: u32,
     /// Nodes that wait for tasks.
-    pub idle: u32,
+    idle: u32,
     /// Nodes that cannot run any.
-    pub broken: u32,
+    broken: u32,
     /// Why it could not be resized.
-    pub errors: Vec<String>,
+    errors: Vec<String>,
 }
 
 /// Probes the services for real; a blob is written, read and removed.
@@ -75,7 +75,7 @@ fn login(client: &Client, options: &BatchOptions) -> Result<String, String> {
 }
 
 fn pool(client: &Client, options: &BatchOptions) -> Result<String, String> {
-    let usage = match (usage_of(client), &options.create) {
+    let usage = match (usage_of(client), options.plan()) {
         (Err(failure), Some(plan)) if failure.is(404) => {
             return Ok(format!(
                 "`{}` is made when a sweep needs it: up to {} nodes of {}",
@@ -138,31 +138,8 @@ fn usage_of(client: &Client) -> Result<Usage, Failure> {
     })
 }
 
-/// What the pool holds now; `None` if there is none.
-///
-/// # Errors
-/// One sentence.
-pub fn usage(options: &BatchOptions) -> Result<Option<Usage>, String> {
-    match usage_of(&Client::new(options.clone(), Http::new())) {
-        Ok(usage) => Ok(Some(usage)),
-        Err(failure) if failure.is(404) => Ok(None),
-        Err(failure) => Err(failure.text()),
-    }
-}
-
-/// Removes the pool with its nodes; one that is gone is removed.
-///
-/// # Errors
-/// One sentence.
-pub fn remove_pool(options: &BatchOptions) -> Result<(), String> {
-    match Client::new(options.clone(), Http::new()).delete_pool() {
-        Err(failure) if !failure.is(404) => Err(failure.text()),
-        _ => Ok(()),
-    }
-}
-
 /// The body that makes a pool which grows with the tasks that wait and shrinks when a task has ended.
-pub(super) fn pool_body(id: &str, plan: &PoolPlan) -> Value {
+pub(super) fn pool_body(id: &str, plan: &PoolPlan<'_>) -> Value {
     let image = if plan.image.starts_with('/') {
         json!({"virtualMachineImageId": plan.image})
     } else {
@@ -205,10 +182,15 @@ mod tests {
 
     #[test]
     fn a_pool_grows_within_its_bounds() {
-        let plan: PoolPlan = serde_json::from_str(
-            r#"{"vm_size":"standard_d2_v2","max_nodes":4,"task_slots":2,"low_priority":true,"image":"p:o:s"}"#,
-        )
-        .unwrap();
+        let options = BatchOptions {
+            vm_size: Some("standard_d2_v2".into()),
+            max_nodes: Some(4),
+            task_slots: Some(2),
+            low_priority: true,
+            image: Some("p:o:s".into()),
+            ..BatchOptions::default()
+        };
+        let plan = options.plan().unwrap();
         let body = pool_body("gpus", &plan);
         assert_eq!(body["virtualMachineConfiguration"]["imageReference"]["version"], "latest");
         let formula = body["autoScaleFormula"].as_str().unwrap();

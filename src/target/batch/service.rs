@@ -245,13 +245,13 @@ impl Service {
 
     /// Makes the pool, if that is overdrive's to do.
     fn pool(&self) -> Result<(), Failure> {
-        match (self.client.pool(), &self.shared.options.create) {
+        match (self.client.pool(), self.shared.options.plan()) {
             (Ok(pool), _) if pool.state == "deleting" => {
                 Err(Failure::Later("its pool is being removed".into()))
             }
             (Ok(_), _) => Ok(()),
             (Err(failure), Some(plan)) if failure.is(404) => {
-                let body = super::probe::pool_body(&self.shared.options.pool, plan);
+                let body = super::probe::pool_body(&self.shared.options.pool, &plan);
                 self.client.create_pool(&body)
             }
             (Err(failure), _) => Err(failure),
