@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             Some("runner") if folder == "--serve" => Some(|_| overdrive::runner::fork_server::serve()),
             Some("runner") => Some(overdrive::runner::main),
             Some("agent") => Some(overdrive::target::agent::main),
+            Some("batch-task") => Some(overdrive::target::batch::node::main),
             Some("worker") => Some(overdrive::target::slurm::worker::main),
             _ => None,
         };

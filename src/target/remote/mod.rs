@@ -7,7 +7,7 @@
 
 mod equip;
 mod link;
-mod mirror;
+pub(in crate::target) mod mirror;
 pub mod transport;
 
 pub use transport::{Errors, Line, LineError, Transport};
