@@ -28,6 +28,8 @@ pub(super) struct Targets {
     pub(super) remote: Vec<Arc<RemoteTarget>>,
     /// Clusters whose jobs this computer submits.
     pub(super) clusters: Vec<Arc<dyn ComputeTarget>>,
+    /// Price of a slot for an hour, of those whose file says so.
+    pub(super) costs: std::collections::HashMap<String, f64>,
 }
 
 impl Targets {

@@ -48,6 +48,8 @@ pub(super) struct Tracked {
     pub(super) spec: Option<Box<AttemptSpec>>,
     /// The agent was given the specification on this line.
     pub(super) submitted: bool,
+    /// It was begun by this process, and no line was ever told of it: it cannot run.
+    pub(super) untold: bool,
     /// The agent was told to follow it on this line.
     pub(super) followed: bool,
     pub(super) cancel: bool,
@@ -82,6 +84,7 @@ impl Tracked {
             run: run_of(&folder),
             spec: None,
             submitted: false,
+            untold: false,
             followed: false,
             cancel: false,
             cancel_sent: false,

@@ -309,10 +309,11 @@ impl ComputeTarget for RemoteTarget {
 
     fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
         let mut state = self.shared.state();
-        let tracked = state
-            .attempts
-            .entry(attempt.folder.clone())
-            .or_insert_with(|| Tracked::new(attempt));
+        let tracked = state.attempts.entry(attempt.folder.clone()).or_insert_with(|| {
+            let mut tracked = Tracked::new(attempt);
+            tracked.untold = true;
+            tracked
+        });
         tracked.spec = Some(Box::new(spec.clone()));
         tracked.submitted = false;
         tracked.life = None;
@@ -413,9 +414,18 @@ impl ComputeTarget for RemoteTarget {
         state.wake();
     }
 
-    /// Never waits, so it never wins: a cancel that reaches the agent first keeps the attempt from starting, and its fate tells so.
-    fn keep_others_out(&self, _: &AttemptRef) -> Result<bool, TargetError> {
-        Ok(false)
+    /// Never waits, so it wins only what no line was told of yet: a cancel that reaches the agent first keeps the attempt from starting,
+    /// and its fate tells so.
+    fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
+        let mut state = self.shared.state();
+        match state.attempts.get(&attempt.folder) {
+            None => Ok(true),
+            Some(tracked) if tracked.untold => {
+                state.attempts.remove(&attempt.folder);
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
     }
 }
 
