@@ -9,6 +9,7 @@ use crate::history::TrialState;
 use crate::process::Identity;
 use crate::space::Assignment;
 use rusqlite::params;
+use serde::Serialize;
 
 /// An attempt that has ended, as the choice of targets needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +57,56 @@ pub struct OpenAttempt {
     pub assignment: Assignment,
 }
 
+/// What the attempts of a sweep came to on one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TargetUse {
+    /// Name of the target.
+    pub target: String,
+    /// Attempts that have not ended.
+    pub open: u64,
+    /// Attempts that completed.
+    pub completed: u64,
+    /// Attempts that were lost, taken away or not begun, and tried again.
+    pub lost: u64,
+    /// Attempts that ended otherwise.
+    pub others: u64,
+    /// Mean time of those that completed, from placement to end, milliseconds.
+    pub mean_ms: Option<u64>,
+}
+
 impl Store {
+    /// What the targets of a sweep did, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn target_use(&self, sweep: &str) -> Result<Vec<TargetUse>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT target, sum(outcome IS NULL), sum(coalesce(outcome LIKE '%\"kind\":\"completed\"%', 0)), sum(superseded), \
+                 count(*), avg(CASE WHEN outcome LIKE '%\"kind\":\"completed\"%' THEN ended_ms - created_ms END) \
+                 FROM attempt WHERE sweep = ?1 AND target <> '' GROUP BY target ORDER BY target",
+            )
+            .map_err(self.sorted())?;
+        let mut rows = statement.query([key]).map_err(self.sorted())?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(self.sorted())? {
+            let [open, completed, lost, count] = [1, 2, 3, 4].map(|column| row.get::<_, i64>(column));
+            let (open, completed, lost) = (unsigned(open?), unsigned(completed?), unsigned(lost?));
+            let mean: Option<f64> = row.get(5)?;
+            all.push(TargetUse {
+                target: row.get(0)?,
+                open,
+                completed,
+                lost,
+                others: unsigned(count?).saturating_sub(open + completed + lost),
+                mean_ms: mean.map(|mean| mean as u64),
+            });
+        }
+        Ok(all)
+    }
+
     /// Attempts of a trial, or of all trials, by number.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ mod sweeps;
 mod trials;
 mod writer;
 
-pub use attempts::{EndedAttempt, OpenAttempt};
+pub use attempts::{EndedAttempt, OpenAttempt, TargetUse};
 pub use ballast::BALLAST_BYTES;
 pub use bulk::{Brief, Curve, Score};
 pub use change::{Change, Durability};

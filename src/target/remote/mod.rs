@@ -369,6 +369,22 @@ impl ComputeTarget for RemoteTarget {
         Ok(())
     }
 
+    fn withdraw(&self, attempt: &AttemptRef) {
+        let mut state = self.shared.state();
+        if let Some(tracked) = state.attempts.get_mut(&attempt.folder)
+            && std::mem::take(&mut tracked.cancel)
+            && tracked.home == Home::Not
+        {
+            // One that no line was told of is not sent any more; else it is taken back behind it.
+            let told = std::mem::take(&mut tracked.cancel_sent);
+            let run = tracked.run.clone();
+            if told {
+                state.outbox.push_back(Request::Withdraw { run });
+            }
+            state.wake();
+        }
+    }
+
     fn wait(&self, timeout: Duration) {
         let state = self.shared.state();
         // Woken early or not: whoever waits looks again.

@@ -5,8 +5,10 @@
 
 mod agent;
 mod local;
+mod processes;
 mod project;
 mod services;
+mod several;
 mod slurm;
 mod ssh;
 mod suite;
