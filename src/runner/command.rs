@@ -1,6 +1,7 @@
 //! Builds the script's command: arguments, environment, streams, isolation.
 
 use super::channels::Channels;
+use super::ranks;
 use super::spec::AttemptSpec;
 use super::sys;
 use super::tree::COOKIE;
@@ -80,9 +81,21 @@ pub(super) fn spawn(
             "the argument `{shown}` holds a NUL byte, which no process can receive"
         )));
     }
-    let mut command = Command::new(program);
+    let mut command = match &spec.group {
+        None => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        }
+        // It starts them, wherever they are to be, and its end is theirs.
+        Some(_) => {
+            let own = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+            let mut command = Command::new(own);
+            command.arg(ranks::VERB).arg(places.folder);
+            command
+        }
+    };
     command
-        .args(arguments)
         .current_dir(places.workdir)
         .stdin(Stdio::null())
         .stdout(output.0)

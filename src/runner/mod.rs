@@ -17,6 +17,7 @@ mod log;
 mod oom;
 mod output;
 pub mod process;
+pub mod ranks;
 mod report;
 mod signals;
 pub mod spec;
@@ -27,7 +28,7 @@ mod watch;
 mod workdir;
 
 pub use claim::Claim;
-pub use spec::AttemptSpec;
+pub use spec::{AttemptSpec, Group, GroupKind};
 pub use tree::{COOKIE, end_orphans};
 
 use crate::journal::JournalError;

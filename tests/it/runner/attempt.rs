@@ -23,6 +23,7 @@ impl Attempt {
             attempt: 0,
             nonce: folder.path().file_name().unwrap().to_string_lossy().into_owned(),
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
+            group: None,
             env: IndexMap::new(),
             path_prepend: vec![],
             snapshot: None,

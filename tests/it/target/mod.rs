@@ -6,8 +6,10 @@
 mod agent;
 mod batch;
 mod local;
+mod processes;
 mod project;
 mod services;
+mod several;
 mod slurm;
 mod ssh;
 mod suite;
