@@ -268,7 +268,7 @@ pub struct AskTell {
     /// Sampler: random, sobol, grid, bayesian (the default).
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<String>,
-    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3.
+    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3, hyperband, predictive:false_stops=0.05.
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     pub policy: Option<String>,
     /// Seed; replaces the one of the `init` line.
