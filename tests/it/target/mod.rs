@@ -4,6 +4,7 @@
 //! what was left out is said on standard error.
 
 mod agent;
+mod docker;
 mod local;
 mod project;
 mod services;
