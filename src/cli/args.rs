@@ -4,21 +4,23 @@
 
 pub mod bench;
 mod job;
+mod kinds;
 mod look;
 mod ml;
 mod target;
 mod tune;
 
 pub use job::{CreateJob, CreateV2, JobCommand, JobName, RemoveV2, V2Command, V2Name};
+pub use kinds::{Attaching, Creating, Declared, GivenSecret, Updating, Verb};
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, Ground,
-    IgnoredPool, Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
-    UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
+    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
+    VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,

@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-iMDOaFAF.js",
+        path: "assets/index-srOOPaB_.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-iMDOaFAF.js"),
-        br: include_bytes!("../packed/assets/index-iMDOaFAF.js.br"),
-        gz: include_bytes!("../packed/assets/index-iMDOaFAF.js.gz"),
+        plain: include_bytes!("assets/index-srOOPaB_.js"),
+        br: include_bytes!("../packed/assets/index-srOOPaB_.js.br"),
+        gz: include_bytes!("../packed/assets/index-srOOPaB_.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-KlJUsXxv.js",

@@ -60,6 +60,13 @@ try {
     await work();
     return used() - before;
   };
+  /** Waits until the browser does nothing: how long that takes depends on the machine. */
+  const quiet = () =>
+    until('rest', async () => {
+      const before = used();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return used() - before <= 80;
+    });
   const page = await open(started, studio);
   await page.getByRole('heading', { name: 'Sweeps' }).waitFor();
 
@@ -93,7 +100,7 @@ try {
   await page.goto(`${studio.base}/sweeps/HD_large/curves`);
   await page.getByText(/curves, density of all curves/).waitFor();
   const chart = page.getByRole('img', { name: /learning curves/ });
-  await page.waitForTimeout(2500);
+  await quiet();
   const box = await chart.boundingBox();
   // Moving over 10,000 curves.
   const hover = await cost(async () => {
@@ -115,14 +122,15 @@ try {
         history.pushState(null, '', next);
         dispatchEvent(new PopStateEvent('popstate'));
       }, turn);
-      await page.waitForTimeout(900);
+      await page.waitForTimeout(200);
+      await quiet();
     }
   });
   const perRedraw = redraw / zooms;
   console.log(`  a full redraw of ${trials} curves: ${perRedraw.toFixed(0)} ms, ${(perRedraw / unit).toFixed(1)} scenes`);
   // Nothing happens: nothing is spent.
   await page.mouse.move(5, 5);
-  await page.waitForTimeout(500);
+  await quiet();
   const rest = await cost(() => page.waitForTimeout(3000));
   console.log(`  at rest: ${(rest / 30).toFixed(1)} % of a core`);
   const long = await page.evaluate(

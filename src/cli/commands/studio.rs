@@ -175,9 +175,7 @@ fn kinds() -> Vec<TargetKind> {
                 .filter(|kind| !kind.is_hide_set())
                 .map(|kind| {
                     let fields = kind.get_arguments().filter(|argument| !argument.is_hide_set());
-                    let from_file = kind
-                        .get_arguments()
-                        .find_map(|argument| argument.get_long().filter(|name| *name == SECRET_FILE));
+                    let names: Vec<&str> = kind.get_arguments().filter_map(clap::Arg::get_long).collect();
                     TargetKind {
                         verb: verb.get_name().to_owned(),
                         kind: kind.get_name().to_owned(),
@@ -186,7 +184,7 @@ fn kinds() -> Vec<TargetKind> {
                             .filter(|argument| {
                                 verb.get_name() == "attach" || argument.get_long() != Some("no-wait")
                             })
-                            .filter_map(|argument| field(argument, from_file))
+                            .filter_map(|argument| field(argument, &names))
                             .collect(),
                     }
                 }),
@@ -200,13 +198,18 @@ const SECRETS: [&str; 4] = ["password", "passphrase", "token", "account-key"];
 /// Option that names a file with the secret.
 const SECRET_FILE: &str = "secret-file";
 
-fn field(argument: &clap::Arg, from_file: Option<&str>) -> Option<TargetField> {
+/// The field of a form that an argument is, beside arguments of these names.
+fn field(argument: &clap::Arg, names: &[&str]) -> Option<TargetField> {
     let name = argument.get_long()?;
     // The project is the studio's own, and nobody is there to be asked.
-    if ["path", "help", "yes", "ask-secret"].contains(&name) {
+    if ["path", "help", "yes"].contains(&name) || name.starts_with("ask-") {
         return None;
     }
-    let secret = SECRETS.iter().any(|word| name.ends_with(word));
+    let secret = SECRETS.iter().any(|word| name.ends_with(word)) || names.contains(&&*format!("ask-{name}"));
+    let own = format!("{name}-file");
+    let from_file = [own.as_str(), SECRET_FILE]
+        .into_iter()
+        .find(|file| names.contains(file));
     let switch = !argument.get_action().takes_values();
     let choices = argument.get_possible_values();
     let default = argument.get_default_values().first();

@@ -150,31 +150,6 @@ impl RemoteTarget {
         }
     }
 
-    /// Waits until trials can be started; `told` gets what goes on, a line at a time.
-    ///
-    /// # Errors
-    /// [`TargetError`] of the first try to reach it, or of making it ready.
-    pub fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<Machine, TargetError> {
-        let mut state = self.shared.state();
-        loop {
-            for line in std::mem::take(&mut state.lines) {
-                told(&line);
-            }
-            match (&state.phase, &state.equipment, &state.machine) {
-                (Phase::Down { error, .. }, _, _) => return Err(self.error(error)),
-                (_, Some(Err(reason)), _) => return Err(self.refused(reason.clone())),
-                (Phase::Up, Some(Ok(_)), Some(machine)) => return Ok(machine.clone()),
-                _ => {}
-            }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, Duration::from_millis(500))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
     fn error(&self, error: &LineError) -> TargetError {
         match error {
             LineError::Refused(reason) => self.refused(reason.clone()),
@@ -251,6 +226,27 @@ impl ComputeTarget for RemoteTarget {
                 Some(slots.max(1).saturating_add(coming))
             }
             _ => Some(0),
+        }
+    }
+
+    fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<(), TargetError> {
+        let mut state = self.shared.state();
+        loop {
+            for line in std::mem::take(&mut state.lines) {
+                told(&line);
+            }
+            match (&state.phase, &state.equipment, &state.machine) {
+                (Phase::Down { error, .. }, _, _) => return Err(self.error(error)),
+                (_, Some(Err(reason)), _) => return Err(self.refused(reason.clone())),
+                (Phase::Up, Some(Ok(_)), Some(_)) => return Ok(()),
+                _ => {}
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

@@ -9,10 +9,12 @@ mod job;
 mod options;
 mod probe;
 mod scheduler;
+mod settings;
 pub mod worker;
 
 pub use options::{SlurmOptions, SlurmProblem};
 pub use probe::{here, probe};
+pub use settings::KIND;
 
 use super::local::bell;
 use super::local::reader::Readers;
@@ -231,6 +233,10 @@ impl ComputeTarget for SlurmTarget {
 
     fn slots(&self) -> Option<u64> {
         self.shared.options.slots
+    }
+
+    fn shares_files(&self) -> bool {
+        true
     }
 
     fn equip(&self, luggage: &Luggage) {
