@@ -5,6 +5,7 @@
 
 mod agent;
 mod batch;
+mod docker;
 mod local;
 mod processes;
 mod project;
