@@ -12,6 +12,7 @@ use super::local::LocalOptions;
 use super::pool::Machine;
 use super::probe::Step;
 use super::{ComputeTarget, pool, ray, slurm, spark, ssh};
+use super::{ComputeTarget, batch, pool, slurm, ssh};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -22,7 +23,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every kind, in the order in which lists and forms show them. This computer itself (`local`) is none: it needs no file.
-pub static KINDS: [&Kind; 5] = [&pool::KIND, &ssh::KIND, &slurm::KIND, &ray::KIND, &spark::KIND];
+pub static KINDS: [&Kind; 6] = [
+    &pool::KIND,
+    &ssh::KIND,
+    &slurm::KIND,
+    &ray::KIND,
+    &spark::KIND,
+    &batch::KIND,
+];
 
 /// A kind of compute target.
 pub struct Kind {

@@ -77,15 +77,6 @@ impl Settings for RayOptions {
 
     fn connect(&self, wanted: Wanted<'_>, surroundings: &Surroundings) -> Result<Connection, SettingsError> {
         let name = wanted.name.to_owned();
-        if wanted.node_count > 1 {
-            return Err(SettingsError::new(
-                "node-count",
-                format!(
-                    "`{name}` runs each trial on one node, the files ask for {}",
-                    wanted.node_count
-                ),
-            ));
-        }
         let mut options = self.clone();
         let Some(login) = options.login.take() else {
             let (home, program) = (surroundings.home.clone(), surroundings.program.clone());

@@ -4,10 +4,14 @@
 //! what was left out is said on standard error.
 
 mod agent;
+mod batch;
+mod docker;
 mod local;
+mod processes;
 mod project;
 mod ray;
 mod services;
+mod several;
 mod slurm;
 mod spark;
 mod ssh;
