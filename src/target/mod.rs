@@ -6,6 +6,7 @@
 pub mod agent;
 mod command;
 pub mod kind;
+pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;

@@ -212,8 +212,9 @@ fn zsh_and_fish_complete_what_the_store_knows() {
     );
     assert!(asked("overdrive sch").starts_with("schema"));
 
-    let set_up =
-        format!("PATH={bin}:$PATH; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n");
+    let set_up = format!(
+        "PATH={bin}:$PATH; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n"
+    );
     let ask = |line: &str, answer: &str| {
         let line = format!("{line}\t");
         let steps = [

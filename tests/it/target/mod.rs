@@ -5,6 +5,7 @@
 
 mod agent;
 mod docker;
+mod kubernetes;
 mod local;
 mod project;
 mod services;
