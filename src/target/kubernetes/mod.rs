@@ -204,7 +204,15 @@ impl ComputeTarget for KubernetesTarget {
             }
             drop(self.fleet.changed.wait_timeout(state, Duration::from_millis(500)));
         }
-        remote.ready(told)
+        // Of the target, not of its pod.
+        remote.ready(told).map_err(|error| match error {
+            TargetError::Unreachable { reason, .. } => self.unreachable(reason),
+            TargetError::Refused { reason, .. } => self.refused(reason),
+            TargetError::Exhausted { resource, .. } => TargetError::Exhausted {
+                target: self.fleet.name.clone(),
+                resource,
+            },
+        })
     }
 
     fn listen(&self, bell: Arc<Bell>) {

@@ -17,10 +17,12 @@ fn place(cluster: &Service, facts: &HashMap<String, String>, more: &[&str]) -> P
     let cache = cluster.folder().join("cache");
     fs::create_dir_all(&shared).unwrap();
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
-    let mut attach: Vec<String> = ["attach", "kubernetes", "--image-pull-policy", "Never", "--image"]
+    let mut attach: Vec<String> = ["attach", "kubernetes", "--image-pull-policy", "Never"]
         .map(str::to_owned)
         .into();
-    attach.push(facts["IMAGE"].clone());
+    if !more.contains(&"--image") {
+        attach.extend(["--image".into(), facts["IMAGE"].clone()]);
+    }
     attach.extend(["--volume".into(), format!("host:{0}:{0}", shared.display())]);
     attach.extend(["--cache".into(), format!("host:{}", cache.display())]);
     attach.extend(more.iter().map(|word| (*word).to_owned()));
