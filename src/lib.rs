@@ -46,6 +46,8 @@ pub mod engine;
 #[cfg(feature = "runtime")]
 pub mod environment;
 #[cfg(feature = "runtime")]
+pub mod import;
+#[cfg(feature = "runtime")]
 pub mod journal;
 #[cfg(feature = "runtime")]
 pub mod models;

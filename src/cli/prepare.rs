@@ -4,7 +4,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::config::{DataBinding, EnvironmentSpec, Experiment};
 use crate::download::{DownloadError, Downloads};
-use crate::engine::Preparation;
+use crate::engine::{Preparation, environment_of};
 use crate::environment::{Builder, EnvironmentError, WithoutEngine};
 use crate::snapshot;
 use crate::target::Data;
@@ -179,7 +179,13 @@ fn environment(
     output: &Output,
 ) -> Result<(), CliError> {
     let launch = &experiment.launch;
-    if !launch.starts_python() && !matches!(launch.environment, EnvironmentSpec::Docker { .. }) {
+    let (spec, without_container) = environment_of(launch);
+    if without_container {
+        output.note(
+            "warning: a trial of several processes runs outside of the container that its files ask for",
+        );
+    }
+    if !launch.starts_python() && !matches!(spec, EnvironmentSpec::Docker { .. }) {
         return Ok(());
     }
     let cache = cache_folder().join("environments");
@@ -193,7 +199,7 @@ fn environment(
         without_engine: WithoutEngine::Ignore,
         progress: &mut told,
     }
-    .prepare(&experiment.launch.environment)
+    .prepare(spec)
     .map_err(|error| {
         let message = error.to_string();
         match error {

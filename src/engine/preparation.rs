@@ -1,7 +1,8 @@
 //! What is settled once per sweep about how its trials are started; stored with the sweep, so that a resumed one starts them the
 //! same way.
 
-use crate::config::{EnvironmentSpec, Experiment};
+use super::launch::group;
+use crate::config::{EnvironmentSpec, Experiment, Launch};
 use crate::container::Container;
 use crate::target::{Data, Luggage};
 use indexmap::IndexMap;
@@ -67,8 +68,17 @@ impl Preparation {
             data: self.data.clone(),
             environment: (launch.starts_python()
                 || matches!(launch.environment, EnvironmentSpec::Docker { .. }))
-            .then(|| launch.environment.clone()),
+            .then(|| environment_of(launch).0.clone()),
         }
+    }
+}
+
+/// The environment that trials run in, and whether a container was left out of it: the processes of a trial of several are started
+/// side by side, and a container holds one.
+pub fn environment_of(launch: &Launch) -> (&EnvironmentSpec, bool) {
+    match &launch.environment {
+        EnvironmentSpec::Docker { inner, .. } if group(launch).is_some() => (inner, true),
+        environment => (environment, false),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::boxed;
 use super::channels::Channels;
+use super::ranks;
 use super::spec::AttemptSpec;
 use super::sys;
 use super::tree::COOKIE;
@@ -83,8 +84,15 @@ pub(super) fn spawn(
         )));
     }
     let variables = environment(spec, places, channels);
-    let mut command = match &spec.container {
-        Some(container) => container::command(
+    let mut command = match (&spec.group, &spec.container) {
+        // It starts them, wherever they are to be, and its end is theirs.
+        (Some(_), _) => {
+            let own = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+            let mut command = Command::new(own);
+            command.arg(ranks::VERB).arg(places.folder).envs(&variables);
+            command
+        }
+        (None, Some(container)) => container::command(
             container,
             &Script {
                 name: &boxed::name_of(&spec.nonce),
@@ -94,7 +102,7 @@ pub(super) fn spawn(
                 places: &boxed::places(spec, places.folder, channels.python_path()),
             },
         ),
-        None => {
+        (None, None) => {
             let mut command = Command::new(program);
             command.args(arguments).envs(&variables);
             command

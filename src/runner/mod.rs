@@ -18,6 +18,7 @@ mod log;
 mod oom;
 mod output;
 pub mod process;
+pub mod ranks;
 mod report;
 mod signals;
 pub mod spec;
@@ -28,7 +29,7 @@ mod watch;
 mod workdir;
 
 pub use claim::Claim;
-pub use spec::AttemptSpec;
+pub use spec::{AttemptSpec, Group, GroupKind};
 pub use tree::{COOKIE, end_orphans};
 
 use crate::journal::JournalError;

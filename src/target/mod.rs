@@ -4,6 +4,7 @@
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
 pub mod agent;
+pub mod batch;
 mod command;
 pub mod kind;
 pub mod kubernetes;

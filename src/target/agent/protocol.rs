@@ -103,6 +103,11 @@ pub enum Request {
         /// Attempt.
         run: String,
     },
+    /// Take a cancel back, as far as that is possible.
+    Withdraw {
+        /// Attempt.
+        run: String,
+    },
     /// Send what the attempt left, in an order that stays the same.
     Collect {
         /// Attempt.

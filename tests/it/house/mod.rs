@@ -19,6 +19,7 @@ const ROWS: [&[&str]; 10] = [
         "environment",
         "download",
         "models",
+        "import",
     ],
     &["target"],
     &["engine"],

@@ -24,6 +24,7 @@ impl Attempt {
             nonce: folder.path().file_name().unwrap().to_string_lossy().into_owned(),
             container: None,
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
+            group: None,
             env: IndexMap::new(),
             path_prepend: vec![],
             snapshot: None,
