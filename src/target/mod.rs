@@ -7,6 +7,7 @@ pub mod agent;
 pub mod batch;
 mod command;
 pub mod kind;
+pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;

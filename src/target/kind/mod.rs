@@ -12,6 +12,7 @@ use super::local::LocalOptions;
 use super::pool::Machine;
 use super::probe::Step;
 use super::{ComputeTarget, batch, pool, ray, slurm, spark, ssh};
+use super::{ComputeTarget, batch, kubernetes, pool, slurm, ssh};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -29,6 +30,12 @@ pub static KINDS: [&Kind; 6] = [
     &ray::KIND,
     &spark::KIND,
     &batch::KIND,
+pub static KINDS: [&Kind; 5] = [
+    &pool::KIND,
+    &ssh::KIND,
+    &slurm::KIND,
+    &batch::KIND,
+    &kubernetes::KIND,
 ];
 
 /// A kind of compute target.

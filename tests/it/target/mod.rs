@@ -6,6 +6,7 @@
 mod agent;
 mod batch;
 mod docker;
+mod kubernetes;
 mod local;
 mod processes;
 mod project;
