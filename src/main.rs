@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             Some("runner") => Some(overdrive::runner::main),
             Some("ranks") => Some(overdrive::runner::ranks::main),
             Some("agent") => Some(overdrive::target::agent::main),
+            Some("batch-task") => Some(overdrive::target::batch::node::main),
             Some("worker") => Some(overdrive::target::slurm::worker::main),
             _ => None,
         };

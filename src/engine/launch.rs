@@ -96,6 +96,7 @@ impl Launcher {
             argv: plan.argv,
             group: group(launch),
             env,
+            container: site.container,
             path_prepend: site.path_prepend,
             snapshot: site.snapshot,
             in_place: self.preparation.in_place.clone(),
@@ -123,6 +124,7 @@ impl Launcher {
             folder: attempt.folder.clone(),
             snapshot: preparation.snapshot.clone(),
             interpreter: preparation.interpreter.clone(),
+            container: preparation.container.clone(),
             path_prepend: preparation.path_prepend.clone(),
             variables: preparation.variables.clone(),
             doorbell: Some(self.doorbell.clone()),
@@ -133,7 +135,7 @@ impl Launcher {
 }
 
 /// The processes of a trial, if the files ask for more than one script that knows of no other.
-fn group(launch: &Launch) -> Option<Group> {
+pub(super) fn group(launch: &Launch) -> Option<Group> {
     let communicator = launch.communicator.as_str();
     let kind = match (launch.framework.as_str(), communicator) {
         ("pyspark", _) | (_, "ray") => return None,

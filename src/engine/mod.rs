@@ -17,7 +17,7 @@ mod requests;
 mod submit;
 
 pub use error::EngineError;
-pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation};
+pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation, environment_of};
 pub use progress::{Ending, Progress};
 
 use crate::config::Experiment;

@@ -300,6 +300,21 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
             min_resource,
             reduction_factor,
         } => return format!("ASHA(from {min_resource}, one in {reduction_factor})"),
+        PolicySpec::Hyperband {
+            min_resource,
+            reduction_factor,
+            brackets,
+        } => {
+            return format!("Hyperband(from {min_resource}, one in {reduction_factor}, {brackets} brackets)");
+        }
+        PolicySpec::Predictive {
+            false_stops, top_k, ..
+        } => {
+            return match top_k {
+                1 => format!("Predictive({false_stops})"),
+                _ => format!("Predictive({false_stops}, best {top_k})"),
+            };
+        }
         _ => return String::new(),
     };
     let mut parts = vec![first];

@@ -75,6 +75,9 @@ pub struct AttemptSpec {
     pub group: Option<Group>,
     /// Variables to set on top of the runner's own environment, in order.
     pub env: IndexMap<String, String>,
+    /// The container in which the command runs; `None` = on the machine itself.
+    #[serde(default)]
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH` (the environment's `bin`).
     #[serde(default)]
     pub path_prepend: Vec<PathBuf>,

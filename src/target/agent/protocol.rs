@@ -217,6 +217,9 @@ pub enum Found {
 pub struct Environment {
     /// Its interpreter.
     pub interpreter: PathBuf,
+    /// The container in which it lies.
+    #[serde(default)]
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables to set.

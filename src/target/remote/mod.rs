@@ -7,7 +7,7 @@
 
 mod equip;
 mod link;
-mod mirror;
+pub(in crate::target) mod mirror;
 pub mod transport;
 
 pub use transport::{Errors, Line, LineError, Transport};
@@ -280,6 +280,9 @@ impl ComputeTarget for RemoteTarget {
                         .iter()
                         .map(|environment| environment.interpreter.to_string_lossy().into_owned())
                         .collect(),
+                    container: environment
+                        .as_ref()
+                        .and_then(|environment| environment.container.clone()),
                     path_prepend: environment
                         .iter()
                         .flat_map(|it| it.path_prepend.clone())

@@ -22,6 +22,7 @@ impl Attempt {
             run_id: "HD_test_3".into(),
             attempt: 0,
             nonce: folder.path().file_name().unwrap().to_string_lossy().into_owned(),
+            container: None,
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
             group: None,
             env: IndexMap::new(),

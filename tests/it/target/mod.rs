@@ -4,6 +4,8 @@
 //! what was left out is said on standard error.
 
 mod agent;
+mod batch;
+mod docker;
 mod local;
 mod processes;
 mod project;

@@ -204,6 +204,21 @@ impl<'a> Project<'a> {
         names
     }
 
+    /// The process that a script of this project knows as `pid`, by the name that it has on this machine.
+    pub(super) fn process(&self, pid: i32) -> i32 {
+        let mark = format!("SEEN={}", self.seen().display());
+        let is = |candidate: i32| {
+            let environment = fs::read(format!("/proc/{candidate}/environ")).unwrap_or_default();
+            let status = fs::read_to_string(format!("/proc/{candidate}/status")).unwrap_or_default();
+            let within = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            let inner = within.and_then(|line| line.split_whitespace().last()?.parse().ok());
+            inner == Some(pid) && text(&environment).contains(&mark)
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mut candidates = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        candidates.find(|candidate| is(*candidate)).unwrap_or(pid)
+    }
+
     /// Waits for the condition as long as this place may take.
     pub(super) fn until(&self, what: &str, mut ready: impl FnMut() -> bool) {
         let begun = Instant::now();
