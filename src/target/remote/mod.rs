@@ -14,7 +14,7 @@ pub use transport::{Errors, Line, LineError, Transport};
 
 use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Request};
-use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
+use super::{AttemptRef, Bell, Chunk, ComputeTarget, Luggage, Notice, Site, TargetError};
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use link::Link;
@@ -341,18 +341,7 @@ impl ComputeTarget for RemoteTarget {
                 Ok(()) => Ok(()),
                 Err(reason) => Err(reason.as_str()),
             });
-            let (bytes, liveness) = match tracked.read(*offset) {
-                Ok(bytes) => (bytes, liveness),
-                Err(error) => (
-                    Vec::new(),
-                    Liveness::Unknown(format!("journal of trial {}: {error}", attempt.trial)),
-                ),
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            chunks.push(Chunk::of(attempt, tracked.read(*offset), liveness));
         }
         if new {
             state.wake();
