@@ -204,3 +204,25 @@ pub(super) fn subset<'a>(rows: &[Row<'a>], limit: usize) -> Vec<Row<'a>> {
         .map(|(row, _)| *row)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::Series;
+    use crate::space::Assignment;
+
+    #[test]
+    fn a_value_that_took_too_much_memory_is_no_value() {
+        let mut series = Series::default();
+        series.push(crate::metric::Goal::Minimize, 0.1);
+        let trial = |cause| Trial {
+            number: 0,
+            assignment: Assignment { values: Vec::new() },
+            state: TrialState::Failed,
+            series: series.clone(),
+            cause,
+        };
+        assert_eq!(lesson(&trial(None)), Lesson::Partial(0.1));
+        assert_eq!(lesson(&trial(Some(CancelCause::OutOfMemory))), Lesson::Failure);
+    }
+}

@@ -51,6 +51,25 @@ pub struct Chunk {
     pub liveness: Liveness,
 }
 
+impl Chunk {
+    /// What one look at a journal gave. One that is not there yet is empty; one that cannot be read tells nothing of its runner either.
+    pub(crate) fn of(attempt: &AttemptRef, read: std::io::Result<Vec<u8>>, liveness: Liveness) -> Self {
+        let (bytes, liveness) = match read {
+            Ok(bytes) => (bytes, liveness),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), liveness),
+            Err(error) => {
+                let why = format!("journal of trial {}: {error}", attempt.trial);
+                (Vec::new(), Liveness::Unknown(why))
+            }
+        };
+        Self {
+            attempt: attempt.clone(),
+            bytes,
+            liveness,
+        }
+    }
+}
+
 /// What a target knows of a runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", content = "why", rename_all = "snake_case")]

@@ -14,6 +14,7 @@ pub use gpu::visible_devices;
 
 use super::{AttemptRef, Chunk, ComputeTarget, Liveness, TargetError};
 use crate::config::launch::SparkSubmit;
+use super::{AttemptRef, Chunk, ComputeTarget, TargetError};
 use crate::process::Identity;
 use crate::runner::AttemptSpec;
 use crate::runner::fork_server::{Answer, RUNNER_LOG};
@@ -228,24 +229,8 @@ impl ComputeTarget for LocalTarget {
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
             let known = state.claims.entry(attempt.folder.clone()).or_default();
             let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder), known);
-            let bytes = match state.readers.read(&attempt.folder, *offset) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-                Err(error) => {
-                    let reason = format!("journal of trial {}: {error}", attempt.trial);
-                    chunks.push(Chunk {
-                        attempt: attempt.clone(),
-                        bytes: Vec::new(),
-                        liveness: Liveness::Unknown(reason),
-                    });
-                    continue;
-                }
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            let read = state.readers.read(&attempt.folder, *offset);
+            chunks.push(Chunk::of(attempt, read, liveness));
         }
         Ok(chunks)
     }

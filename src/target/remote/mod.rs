@@ -16,6 +16,7 @@ use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Request};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
 use crate::config::launch::SparkSubmit;
+use super::{AttemptRef, Bell, Chunk, ComputeTarget, Luggage, Notice, Site, TargetError};
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use link::Link;
@@ -355,18 +356,7 @@ impl ComputeTarget for RemoteTarget {
                 Ok(()) => Ok(()),
                 Err(reason) => Err(reason.as_str()),
             });
-            let (bytes, liveness) = match tracked.read(*offset) {
-                Ok(bytes) => (bytes, liveness),
-                Err(error) => (
-                    Vec::new(),
-                    Liveness::Unknown(format!("journal of trial {}: {error}", attempt.trial)),
-                ),
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            chunks.push(Chunk::of(attempt, tracked.read(*offset), liveness));
         }
         if new {
             state.wake();
