@@ -19,7 +19,7 @@ pub use ml::{
 };
 pub use target::{
     AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
-    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
+    PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
     VmPriority,
 };
 pub use tune::{

@@ -235,6 +235,17 @@ impl<W: Write> Agent<W> {
                 self.cancel(&run);
                 Ok(())
             }
+            Request::Withdraw { run } => {
+                self.cancels.retain(|known| *known != run);
+                if let Some(reference) = self.reference(&run) {
+                    self.target.withdraw(&reference);
+                }
+                Ok(())
+            }
+            Request::Prune { id, age_seconds, dry } => {
+                let pruned = super::prune::prune(&self.root, Duration::from_secs(age_seconds), dry);
+                self.found(id, Ok(Found::Pruned(pruned)))
+            }
             Request::Collect { run, skip, log } => {
                 if let Some(folder) = folder_of(&self.root, &run) {
                     self.sending.retain(|sending| sending.run != run);

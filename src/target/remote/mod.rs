@@ -13,7 +13,7 @@ pub mod transport;
 pub use transport::{Errors, Line, LineError, Transport};
 
 use super::agent::place_of;
-use super::agent::protocol::{Environment, Machine, Request};
+use super::agent::protocol::{Environment, Machine, Pruned, Request};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
@@ -77,6 +77,9 @@ struct State {
     attempts: HashMap<PathBuf, Tracked>,
     /// What is to be said and needs no answer.
     outbox: VecDeque<Request>,
+    /// What is to be removed there: seconds, and whether only to say so; and what was.
+    pruning: Option<(u64, bool)>,
+    pruned: Option<Result<Pruned, String>>,
     notices: Vec<Notice>,
     /// What goes on while things are made ready.
     lines: Vec<String>,
@@ -133,6 +136,8 @@ impl RemoteTarget {
             equipment: None,
             attempts: HashMap::new(),
             outbox: VecDeque::new(),
+            pruning: None,
+            pruned: None,
             notices: Vec::new(),
             lines: Vec::new(),
             bell: None,
@@ -366,6 +371,41 @@ impl ComputeTarget for RemoteTarget {
         tracked.cancel_sent = false;
         state.wake();
         Ok(())
+    }
+
+    fn withdraw(&self, attempt: &AttemptRef) {
+        let mut state = self.shared.state();
+        let State { attempts, outbox, .. } = &mut *state;
+        if let Some(tracked) = attempts.get_mut(&attempt.folder)
+            && std::mem::take(&mut tracked.cancel)
+            && std::mem::take(&mut tracked.cancel_sent)
+        {
+            outbox.push_back(Request::Withdraw {
+                run: tracked.run.clone(),
+            });
+        }
+        state.wake();
+    }
+
+    fn prune(&self, age: Duration, dry: bool) -> Result<Option<Pruned>, TargetError> {
+        let mut state = self.shared.state();
+        state.pruning = Some((age.as_secs(), dry));
+        state.pruned = None;
+        state.wake();
+        loop {
+            if let Some(pruned) = state.pruned.take() {
+                return pruned.map(Some).map_err(|reason| self.refused(reason));
+            }
+            if let Phase::Down { error, .. } = &state.phase {
+                return Err(self.error(error));
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
     }
 
     fn wait(&self, timeout: Duration) {

@@ -5,6 +5,8 @@
 
 mod agent;
 mod batch;
+mod hosts;
+mod keyring;
 mod local;
 mod project;
 mod services;
