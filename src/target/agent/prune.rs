@@ -78,6 +78,8 @@ impl Pruning {
     fn attempts(&mut self, runs: &Path) -> Vec<String> {
         let mut kept = Vec::new();
         for sweep in folders(runs) {
+            // Looked at before what is removed below makes it young.
+            let old = self.is_old(&sweep);
             for trial in folders(&sweep) {
                 if trial.file_name().is_some_and(|name| name == "registry") {
                     continue;
@@ -96,7 +98,7 @@ impl Pruning {
             }
             let registry = sweep.join("registry");
             let alone = entries(&sweep).iter().all(|path| *path == registry);
-            if alone && self.is_old(&sweep) && self.remove(&sweep) {
+            if alone && old && self.remove(&sweep) {
                 self.pruned.sweeps += 1;
             }
         }
