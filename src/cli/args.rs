@@ -20,8 +20,8 @@ pub use ml::{
 };
 pub use target::{
     AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
-    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
-    VmPriority,
+    PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
+    UpdatePool, VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,

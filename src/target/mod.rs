@@ -293,6 +293,16 @@ pub trait ComputeTarget: Send + Sync {
         Vec::new()
     }
 
+    /// Removes what was left behind where its trials run and was not used for `age`; with `dry` only says what would be. `None` = it
+    /// keeps nothing there. Blocks.
+    ///
+    /// # Errors
+    /// [`TargetError`] if it cannot be reached.
+    fn prune(&self, age: Duration, dry: bool) -> Result<Option<agent::protocol::Pruned>, TargetError> {
+        let _ = (age, dry);
+        Ok(None)
+    }
+
     /// Wins the claim of an attempt that no runner has claimed, so that none ever executes it: what a controller does before it
     /// gives an attempt up. `false` if a runner was first.
     ///

@@ -114,6 +114,15 @@ pub enum Request {
         /// Attempt.
         run: String,
     },
+    /// Remove what nobody needs any more. Answered by [`Found::Pruned`].
+    Prune {
+        /// Number of the question.
+        id: u64,
+        /// What was used within so many seconds stays.
+        age_seconds: u64,
+        /// Only say what would be removed.
+        dry: bool,
+    },
     /// Send what the attempt left, in an order that stays the same.
     Collect {
         /// Attempt.
@@ -216,6 +225,25 @@ pub enum Found {
     Folder(Option<PathBuf>),
     /// An environment.
     Environment(Environment),
+    /// What was removed.
+    Pruned(Pruned),
+}
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Folders of attempts.
+    pub attempts: u64,
+    /// Folders of sweeps without any attempt.
+    pub sweeps: u64,
+    /// Trees of snapshots.
+    pub snapshots: u64,
+    /// Python environments.
+    pub environments: u64,
+    /// Builds of overdrive.
+    pub programs: u64,
+    /// Bytes of all of it, of contents of snapshots too.
+    pub bytes: u64,
 }
 
 /// An environment on the agent's machine.

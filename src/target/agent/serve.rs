@@ -247,6 +247,10 @@ impl<W: Write> Agent<W> {
                 }
                 Ok(())
             }
+            Request::Prune { id, age_seconds, dry } => {
+                let pruned = super::prune::prune(&self.root, Duration::from_secs(age_seconds), dry);
+                self.found(id, Ok(Found::Pruned(pruned)))
+            }
             Request::Collect { run, skip, log } => {
                 if let Some(folder) = folder_of(&self.root, &run) {
                     self.sending.retain(|sending| sending.run != run);

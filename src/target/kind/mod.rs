@@ -11,8 +11,7 @@ pub use field::{Field, Value};
 use super::local::LocalOptions;
 use super::pool::Machine;
 use super::probe::Step;
-use super::{ComputeTarget, batch, pool, ray, slurm, spark, ssh};
-use super::{ComputeTarget, batch, kubernetes, pool, slurm, ssh};
+use super::{ComputeTarget, batch, kubernetes, pool, ray, slurm, spark, ssh};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -23,19 +22,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every kind, in the order in which lists and forms show them. This computer itself (`local`) is none: it needs no file.
-pub static KINDS: [&Kind; 6] = [
+pub static KINDS: [&Kind; 7] = [
     &pool::KIND,
     &ssh::KIND,
     &slurm::KIND,
+    &kubernetes::KIND,
     &ray::KIND,
     &spark::KIND,
     &batch::KIND,
-pub static KINDS: [&Kind; 5] = [
-    &pool::KIND,
-    &ssh::KIND,
-    &slurm::KIND,
-    &batch::KIND,
-    &kubernetes::KIND,
 ];
 
 /// A kind of compute target.

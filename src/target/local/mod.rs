@@ -12,9 +12,8 @@ pub(super) mod reader;
 pub use bell::Bell;
 pub use gpu::visible_devices;
 
-use super::{AttemptRef, Chunk, ComputeTarget, Liveness, TargetError};
-use crate::config::launch::SparkSubmit;
 use super::{AttemptRef, Chunk, ComputeTarget, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::process::Identity;
 use crate::runner::AttemptSpec;
 use crate::runner::fork_server::{Answer, RUNNER_LOG};

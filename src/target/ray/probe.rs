@@ -123,10 +123,13 @@ pub(super) fn there(options: &RayOptions, ask: &mut dyn FnMut(&str) -> Result<St
     let token = match &options.token {
         Some(Secret::File(path)) => format!("open({:?}).read().strip()", path.to_string_lossy()),
         Some(Secret::Variable(name)) => format!("os.environ[{name:?}]"),
+        Some(Secret::Keyring(name)) => format!(
+            "subprocess.check_output(['secret-tool', 'lookup', 'service', 'overdrive', 'target', {name:?}], text=True).strip()"
+        ),
         None => "''".into(),
     };
     let script = format!(
-        "python3 - <<'OVERDRIVE'\nimport json, os, urllib.request\ntoken = {token}\nrequest = urllib.request.Request({:?})\nif token: \
+        "python3 - <<'OVERDRIVE'\nimport json, os, subprocess, urllib.request\ntoken = {token}\nrequest = urllib.request.Request({:?})\nif token: \
          request.add_header('Authorization', 'Bearer ' + token)\nprint('Ray', json.load(urllib.request.urlopen(request, \
          timeout=20))['ray_version'])\nOVERDRIVE\n",
         format!("{}/api/version", options.dashboard.trim_end_matches('/')),

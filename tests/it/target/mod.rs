@@ -6,6 +6,8 @@
 mod agent;
 mod batch;
 mod docker;
+mod hosts;
+mod keyring;
 mod kubernetes;
 mod local;
 mod processes;
