@@ -6,6 +6,7 @@ pub mod bench;
 mod job;
 mod look;
 mod ml;
+pub mod replay;
 mod target;
 mod tune;
 
@@ -179,6 +180,9 @@ pub enum Command {
     AskTell(AskTell),
     /// Compare optimizers on benchmark problems.
     Bench(Box<bench::Bench>),
+    /// Say what policies would have saved and killed on recorded curves.
+    #[command(hide = true)]
+    Replay(replay::Replay),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.
