@@ -1,6 +1,7 @@
 //! What the trials teach: every trial as a row of coordinates, features, a value to minimize and its doubt.
 
 use crate::history::{CancelCause, History, Trial, TrialState};
+use crate::sampler::forecast::Forecast;
 use crate::sampler::rng::absorb;
 use crate::space::encode::Encoder;
 
@@ -82,6 +83,7 @@ impl Encoded {
             pending: Vec::new(),
         };
         let sign = -history.goal.sign();
+        let forecast = Forecast::of(history);
         let fitting = history
             .inherited
             .iter()
@@ -96,7 +98,20 @@ impl Encoded {
                 extra_noise: 0.0,
                 failed: false,
             };
-            match (lesson(trial), salt) {
+            let lesson = lesson(trial);
+            // An unfinished curve counts with where it would have ended, a running one too.
+            if salt == 0
+                && matches!(lesson, Lesson::Partial(_) | Lesson::Pending)
+                && let Some((value, doubt)) = forecast.as_ref().and_then(|forecast| forecast.end(trial))
+            {
+                rows.finished.push(Row {
+                    value,
+                    extra_noise: PARTIAL_NOISE + doubt,
+                    ..row
+                });
+                continue;
+            }
+            match (lesson, salt) {
                 (Lesson::Value(value), _) => rows.finished.push(Row {
                     value: sign * value,
                     ..row
