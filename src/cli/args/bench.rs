@@ -46,6 +46,13 @@ pub struct BenchRun {
     /// Stop at this checkpoint.
     #[arg(long, value_name = "N")]
     pub last: Option<u64>,
+    /// Problems on which an earlier sweep is known to the optimizer; those of the problem itself are left out, but for `same`, which is the
+    /// problem itself with another seed, and `inverted`, where what is good there is bad here.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub earlier: Vec<String>,
+    /// Trials of each earlier sweep (by `tpe`).
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub earlier_trials: u64,
     /// Results file (CSV); runs that are in it are not repeated.
     #[arg(long, short, value_name = "FILE", default_value = "bench.csv")]
     pub out: PathBuf,

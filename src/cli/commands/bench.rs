@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::harness::problem::Files;
-use crate::harness::protocol::run as run_protocol;
+use crate::harness::protocol::{EarlierTrial, run_after, study};
 use crate::harness::ranking::{Interval, ResultRow, rank};
 use crate::harness::{Agent, Problem, Protocol};
 use crate::report::table::{self, Column};
@@ -206,15 +206,32 @@ fn run(arguments: &BenchRun, output: &Output) -> Result<u8, CliError> {
         for seed in &seeds {
             for optimizer in &arguments.optimizer {
                 let (label, mut agent) = agent(optimizer)?;
+                let label = match arguments.earlier.as_slice() {
+                    [] => label,
+                    names => format!("{label} after {}", names.join("+")),
+                };
                 if done.contains(&(protocol.name().to_owned(), label.clone(), name.clone(), *seed)) {
                     continue;
                 }
+                let earlier = arguments
+                    .earlier
+                    .iter()
+                    .filter(|earlier| *earlier != name)
+                    .map(|earlier| earlier_sweep(earlier, &problem, *seed, arguments.earlier_trials, &folder))
+                    .collect::<Result<Vec<_>, _>>()?;
                 let begun = std::time::Instant::now();
                 let cpu = cpu_seconds();
-                let checkpoints = run_protocol(&problem, agent.as_mut(), protocol, *seed, arguments.last)
-                    .map_err(|error| {
-                        CliError::failed("bench", format!("{label} on {name}, seed {seed}: {error}"))
-                    })?;
+                let checkpoints = run_after(
+                    &problem,
+                    agent.as_mut(),
+                    protocol,
+                    *seed,
+                    arguments.last,
+                    &earlier,
+                )
+                .map_err(|error| {
+                    CliError::failed("bench", format!("{label} on {name}, seed {seed}: {error}"))
+                })?;
                 let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
                 for point in &checkpoints {
                     writer
@@ -240,6 +257,35 @@ fn run(arguments: &BenchRun, output: &Output) -> Result<u8, CliError> {
         }
     }
     Ok(exit::OK)
+}
+
+/// The results of an earlier sweep by `tpe`, with a seed of its own.
+fn earlier_sweep(
+    name: &str,
+    problem: &Problem,
+    seed: u64,
+    trials: u64,
+    folder: &Folder,
+) -> Result<Vec<EarlierTrial>, CliError> {
+    let inverted = name == "inverted";
+    let other = match name {
+        "same" | "inverted" => None,
+        _ => Some(
+            Problem::read(name, folder).map_err(|error| CliError::not_found("problem", error.to_string()))?,
+        ),
+    };
+    let (_, mut agent) = agent("tpe")?;
+    let mut found = study(
+        other.as_ref().unwrap_or(problem),
+        agent.as_mut(),
+        trials,
+        seed + 1_000,
+    )
+    .map_err(|error| CliError::failed("bench", format!("the earlier sweep on {name}: {error}")))?;
+    if inverted {
+        found.iter_mut().for_each(|trial| trial.value = -trial.value);
+    }
+    Ok(found)
 }
 
 const COLUMNS: [&str; 11] = [
