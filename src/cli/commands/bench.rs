@@ -3,14 +3,15 @@
 //! Results are appended run by run, so that a run that was interrupted goes on where its file ends. The CSV has the columns
 //! `protocol, optimizer, problem, seed, checkpoint, trials, spent, best_observed, best_true, cpu_s, wall_s`.
 
+mod verdict;
+
 use crate::ask_tell::{Protocol as Lines, ProtocolOptions, parse_policy};
-use crate::cli::args::bench::{Bench, BenchCommand, BenchProblems, BenchReport, BenchRun};
+use crate::cli::args::bench::{Bench, BenchCommand, BenchProblems, BenchRun};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::harness::problem::Files;
 use crate::harness::protocol::{EarlierTrial, run_after, study};
-use crate::harness::ranking::{Interval, ResultRow, rank};
 use crate::harness::{Agent, Problem, Protocol};
 use crate::report::table::{self, Column};
 use serde::Deserialize;
@@ -22,7 +23,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 pub(super) fn bench(arguments: &Bench, output: &Output) -> Result<u8, CliError> {
     match &arguments.command {
         BenchCommand::Run(arguments) => run(arguments, output),
-        BenchCommand::Report(arguments) => report(arguments, output),
+        BenchCommand::Report(arguments) => verdict::report(arguments, output),
+        BenchCommand::Compare(arguments) => verdict::compare(arguments, output),
         BenchCommand::Problems(arguments) => problems(arguments, output),
     }
 }
@@ -339,71 +341,6 @@ fn finished(path: &Path) -> Result<HashSet<(String, String, String, u64)>, CliEr
         .into_iter()
         .map(|row| (row.protocol, row.optimizer, row.problem, row.seed))
         .collect())
-}
-
-fn report(arguments: &BenchReport, output: &Output) -> Result<u8, CliError> {
-    let mut results = Vec::new();
-    for path in &arguments.files {
-        for row in rows(path)? {
-            let wanted = row.protocol == arguments.protocol
-                && (arguments.optimizer.is_empty() || arguments.optimizer.contains(&row.optimizer))
-                && (arguments.problems.is_empty() || arguments.problems.contains(&row.problem));
-            if let Ok(best_true) = row.best_true.parse()
-                && wanted
-            {
-                results.push(ResultRow {
-                    optimizer: row.optimizer,
-                    problem: row.problem,
-                    seed: row.seed,
-                    checkpoint: row.checkpoint as u64,
-                    best_true,
-                });
-            }
-        }
-    }
-    let folder = Folder(arguments.data.clone());
-    let reference = |name: &str| {
-        Problem::read(name, &folder)
-            .ok()
-            .map(|problem| (problem.reference.best, problem.reference.median))
-    };
-    let ranking = rank(&results, &reference);
-    if ranking.problems.is_empty() {
-        return Err(CliError::usage(
-            "results",
-            "no problem was run by all optimizers with the same seeds",
-        ));
-    }
-    let mut columns = vec![Column::text("optimizer", 0)];
-    for at in &ranking.checkpoints {
-        columns.push(Column::number(format!("rank@{at}"), 0));
-    }
-    for at in &ranking.checkpoints {
-        columns.push(Column::number(format!("regret@{at}"), 0));
-    }
-    for standing in &ranking.standings {
-        let cells = std::iter::once(standing.optimizer.clone())
-            .chain(standing.rank.iter().map(|interval| shown(interval, 2)))
-            .chain(standing.regret.iter().map(|interval| shown(interval, 3)));
-        for (column, cell) in columns.iter_mut().zip(cells) {
-            column.push(cell);
-        }
-    }
-    output.note(&format!(
-        "protocol {}; {} problems; at least {} seeds in common; mean [95 % interval]",
-        arguments.protocol,
-        ranking.problems.len(),
-        ranking.seeds_min
-    ));
-    output.lines(&table::lines(columns, 0, None, output.glyphs))?;
-    Ok(exit::OK)
-}
-
-fn shown(interval: &Interval, digits: usize) -> String {
-    format!(
-        "{:.digits$} [{:.digits$}, {:.digits$}]",
-        interval.mean, interval.low, interval.high
-    )
 }
 
 fn problems(arguments: &BenchProblems, output: &Output) -> Result<u8, CliError> {
