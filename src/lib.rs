@@ -38,6 +38,8 @@ pub mod channel;
 #[cfg(feature = "runtime")]
 pub mod clock;
 #[cfg(feature = "runtime")]
+pub mod container;
+#[cfg(feature = "runtime")]
 pub mod download;
 #[cfg(feature = "runtime")]
 pub mod engine;

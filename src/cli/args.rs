@@ -5,21 +5,23 @@
 pub mod bench;
 pub mod import;
 mod job;
+mod kinds;
 mod look;
 mod ml;
 mod target;
 mod tune;
 
 pub use job::{CreateJob, CreateV2, JobCommand, JobName, RemoveV2, V2Command, V2Name};
+pub use kinds::{Attaching, Creating, Declared, GivenSecret, Updating, Verb};
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, Ground,
-    IgnoredPool, Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
-    UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
+    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
+    VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
@@ -270,7 +272,7 @@ pub struct AskTell {
     /// Sampler: random, sobol, grid, bayesian (the default).
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<String>,
-    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3.
+    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3, hyperband, predictive:false_stops=0.05.
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     pub policy: Option<String>,
     /// Seed; replaces the one of the `init` line.
