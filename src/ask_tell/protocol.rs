@@ -59,6 +59,16 @@ struct Init {
     max_trials: Option<u64>,
     #[serde(default)]
     fidelity: Option<Fidelity>,
+    /// Results of earlier studies to learn from.
+    #[serde(default)]
+    earlier: Vec<Vec<Earlier>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    params: indexmap::IndexMap<String, Value>,
+    #[serde(with = "number")]
+    value: f64,
 }
 
 fn minimize() -> Goal {
@@ -242,6 +252,14 @@ impl Session {
             .policy(policy);
         if let Some(sampler) = &options.sampler {
             builder = builder.sampler(sampler);
+        }
+        for study in init.earlier {
+            builder = builder.learn_from(
+                study
+                    .into_iter()
+                    .map(|trial| (trial.params, trial.value))
+                    .collect(),
+            );
         }
         // With a fidelity the driver counts whole trainings, of which stopped trials are fractions.
         if let (Some(max), None) = (init.max_trials, init.fidelity) {

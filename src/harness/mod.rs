@@ -4,6 +4,7 @@
 //! anything that answers JSON lines ([`protocol::Agent`]): ours in process, any other program through a pipe that the CLI holds.
 //! Values are always minimized.
 
+pub mod comparison;
 pub mod network;
 pub mod problem;
 pub mod protocol;

@@ -6,7 +6,7 @@ use crate::sampler::rng::absorb;
 use crate::space::encode::Encoder;
 
 /// Noise variance, in units of the standardized values, that a value from an unfinished curve carries beyond the learned noise.
-const PARTIAL_NOISE: f64 = 0.1;
+pub(super) const PARTIAL_NOISE: f64 = 0.1;
 
 /// Encoded assignments, kept up with the history.
 #[derive(Debug, Default)]
@@ -76,8 +76,13 @@ impl Encoded {
         self.inherited.get(index)
     }
 
-    /// The rows of the present state of `history`.
-    pub(super) fn rows(&self, encoder: &Encoder, history: &History) -> Rows<'_> {
+    /// The rows of the present state of `history`; of inherited trials those that `wanted` takes by index.
+    pub(super) fn rows(
+        &self,
+        encoder: &Encoder,
+        history: &History,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Rows<'_> {
         let mut rows = Rows {
             finished: Vec::with_capacity(history.trials.len()),
             pending: Vec::new(),
@@ -88,7 +93,9 @@ impl Encoded {
             .inherited
             .iter()
             .zip(&self.inherited)
-            .filter(|(trial, _)| encoder.domain().fits(&trial.assignment));
+            .enumerate()
+            .filter(|(index, (trial, _))| wanted(*index) && encoder.domain().fits(&trial.assignment))
+            .map(|(_, pair)| pair);
         let own = history.trials.iter().zip(&self.own);
         for ((trial, point), salt) in fitting.map(|pair| (pair, 1)).chain(own.map(|pair| (pair, 0))) {
             let row = Row {
