@@ -4,6 +4,7 @@
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
 pub mod agent;
+pub mod batch;
 mod command;
 pub mod kind;
 pub mod local;
@@ -93,6 +94,8 @@ pub struct Site {
     pub snapshot: Option<PathBuf>,
     /// What starts Python; empty = what the files say.
     pub interpreter: Vec<String>,
+    /// The container in which scripts run.
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables of the environment.

@@ -210,6 +210,7 @@ fn definition(
         kind,
         description: filing.description.clone(),
         tags: crate::cli::commands::run::tags(&filing.tag)?,
+        cost_per_hour: filing.cost_per_hour,
         created_on: Some(made.clone()),
         modified_on: Some(made),
         settings,
