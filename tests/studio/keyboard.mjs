@@ -22,12 +22,16 @@ try {
     const { result } = await session.send('Runtime.evaluate', { expression: 'document.activeElement === document.body ? null : document.activeElement' });
     if (!result.objectId) return null;
     const { nodes } = await session.send('Accessibility.getPartialAXTree', { objectId: result.objectId, fetchRelatives: false });
-    const ring = await page.evaluate(() => {
-      const style = getComputedStyle(document.activeElement);
-      return document.activeElement.matches(':focus-visible') && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
-    });
+    const look = `function () {
+      if (document.activeElement !== this) return null;
+      const style = getComputedStyle(this);
+      return this.matches(':focus-visible') && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+    }`;
+    const { result: ring } = await session.send('Runtime.callFunctionOn', { objectId: result.objectId, functionDeclaration: look, returnByValue: true });
     const node = nodes.find((one) => !one.ignored) ?? nodes[0];
-    return { role: node.role?.value, name: node.name?.value ?? '', ring };
+    // A view that lives may have taken it away meanwhile.
+    if (ring.value === null) return { role: 'none', name: '', ring: false };
+    return { role: node.role?.value, name: node.name?.value ?? '', ring: ring.value };
   };
   const named = (at, where) => {
     if (at) check(`${where}: ${at.role} "${at.name.slice(0, 60)}" has a name${at.role === 'heading' ? '' : ' and a ring'}`, at.name.trim() !== '' && (at.ring || ['heading', 'main'].includes(at.role)), JSON.stringify(at));
@@ -53,7 +57,6 @@ try {
       await page.keyboard.press('Tab');
       const at = await focused();
       if (i > 0 && is(at, 'link', 'skip to content')) out = true;
-      // A view that lives may have taken away what had the focus just now.
       else if (at !== null && at.role !== 'none') stops.push(at);
     }
     const bad = stops.filter((at) => at.name.trim() === '' || !at.ring);
