@@ -1,7 +1,7 @@
 //! The promises, checked after every batch by a model of its own that shares no code with the controller.
 
 use crate::controller::{Action, Batch, FailureClass, Limits, Outcome, Record, Settings, SweepState};
-use crate::history::TrialState;
+use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
 use crate::policy::{Schedule, Stop};
 use std::collections::BTreeSet;
@@ -90,8 +90,9 @@ impl Checker {
                     trial, state, cause, ..
                 } => {
                     let cancel = matches!(state, TrialState::CancelRequested | TrialState::Canceled);
+                    let memory = *state == TrialState::Failed && *cause == Some(CancelCause::OutOfMemory);
                     ensure!(
-                        cause.is_some() == cancel,
+                        cause.is_some() == cancel || memory,
                         "trial {trial} is {} with cause {cause:?}",
                         state.word()
                     );

@@ -41,7 +41,13 @@ pub(in crate::import) fn read(path: &Path, request: &Request) -> Result<Foreign,
 
 fn runs(experiment: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let mut folders = entries(experiment)?;
-    folders.retain(|folder| folder.join("meta.yaml").is_file() && folder.join("metrics").is_dir());
+    // A run without numbers has lost its empty folders wherever it went through git or an archive.
+    let is_run = |folder: &PathBuf| {
+        ["metrics", "params", "tags"]
+            .iter()
+            .any(|name| folder.join(name).is_dir())
+    };
+    folders.retain(|folder| folder.join("meta.yaml").is_file() && is_run(folder));
     Ok(folders)
 }
 

@@ -86,6 +86,9 @@ fn an_environment_of_ones_own_is_named_to_spark_where_its_nodes_can_see_it() {
         };
         plan(experiment, &values(&[]), &context).unwrap().env
     };
+    experiment.launch.environment = EnvironmentSpec::UserManaged {
+        interpreter: "python".into(),
+    };
     let env = planned(&experiment, "spark://head:7077");
     assert_eq!(env.get("PYSPARK_PYTHON"), None);
     assert!(env[SPARK_VARIABLES].contains("AZUREML_RUN_ID"), "{env:?}");
