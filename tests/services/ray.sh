@@ -147,7 +147,14 @@ stop) stop ;;
 node)
     case ${3:?kill or start} in
     kill) end node KILL ;;
-    start) up node 2 ;;
+    start)
+        # The one that was killed counts until it has missed a few heartbeats.
+        for _ in $(seq 300); do
+            [ "$(alive)" != 2 ] && break
+            sleep 0.2
+        done
+        up node 2
+        ;;
     esac
     ;;
 dashboard)
