@@ -13,6 +13,7 @@ pub use bell::Bell;
 pub use gpu::visible_devices;
 
 use super::{AttemptRef, Chunk, ComputeTarget, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::process::Identity;
 use crate::runner::AttemptSpec;
 use crate::runner::fork_server::{Answer, RUNNER_LOG};
@@ -38,6 +39,8 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
 pub struct LocalOptions {
     /// Name of the target.
     pub name: String,
+    /// Kind of the target, as scripts see it.
+    pub kind: &'static str,
     /// Trials at once; `None` = as many as the sweep allows.
     pub slots: Option<u64>,
     /// Program that runs an attempt; the running one by default.
@@ -48,17 +51,21 @@ pub struct LocalOptions {
     pub fork_server: bool,
     /// Devices to hand out by `CUDA_VISIBLE_DEVICES`, one per trial, the least used first; empty = leave the variable alone.
     pub devices: Vec<String>,
+    /// How PySpark scripts are submitted, if not as the search path has it.
+    pub spark: Option<SparkSubmit>,
 }
 
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
             name: "local".into(),
+            kind: "local",
             slots: None,
             executable: "/proc/self/exe".into(),
             arguments: vec!["runner".into()],
             fork_server: true,
             devices: Vec::new(),
+            spark: None,
         }
     }
 }
@@ -156,6 +163,14 @@ impl LocalTarget {
 impl ComputeTarget for LocalTarget {
     fn name(&self) -> &str {
         &self.options.name
+    }
+
+    fn kind(&self) -> &'static str {
+        self.options.kind
+    }
+
+    fn spark(&self) -> Option<SparkSubmit> {
+        self.options.spark.clone()
     }
 
     fn is_local(&self) -> bool {
