@@ -1,7 +1,6 @@
 //! The local target with real processes in the place of runners: shell scripts that claim, write and end.
 
 use super::*;
-use crate::target::Liveness;
 use crate::process::start_ticks;
 use crate::target::Fate;
 use crate::target::Liveness;
