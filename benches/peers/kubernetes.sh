@@ -39,7 +39,7 @@ END
     stat -c %.Y "$work/shared/bare-$n" | awk -v began="$began" '{print $1 - began}' >>"$work/bare"
     kubectl delete job "bare-$n" --wait=false >/dev/null
 done
-echo "kubectl create -> script:      $(median <"$work/bare")"
+echo "kubectl create -> script:  $(median <"$work/bare")"
 
 cd "$work/project"
 cat >hdconfig.yml <<END
@@ -52,22 +52,28 @@ max_concurrent_runs: 1
 max_duration_minutes: 30
 END
 printf 'script: train.sh\ntarget: k8s\nenvironment: {python: {userManagedDependencies: true}}\n' >train.runconfig
-printf 'echo score=1\n' >train.sh
+printf 'echo score=$EPOCHREALTIME\n' >train.sh
 attach() { "$program" target attach kubernetes -n k8s --image "$IMAGE" --image-pull-policy Never --cache "host:$work/cache" "$@" >/dev/null 2>&1; }
+# Decision (the trial's record) to its first line (the clock as it says it); the first trial's pod is there before it.
 sweep() {
     local began ended
     began=$(now)
-    "$program" run hdconfig.yml -q --progress none --set name="$1" >/dev/null
+    "$program" run hdconfig.yml -q --progress none --name "$1" >/dev/null
     ended=$(now)
-    awk -v began="$began" -v ended="$ended" -v count="$count" -v what="$2" \
-        'BEGIN {printf "%s %.2f s per trial, %.1f s in all, start and end of the sweep included (%d)\n", what, (ended - began) / count, ended - began, count}'
+    "$program" export --what trials | python3 -c '
+import csv, datetime, sys
+rows = list(csv.DictReader(sys.stdin))[1:]
+for row in rows:
+    print(float(row["best"]) - datetime.datetime.fromisoformat(row["created"].replace("Z", "+00:00")).timestamp())' >"$work/$1"
+    printf '%s decision -> script: %s' "$2" "$(median <"$work/$1")"
+    awk -v began="$began" -v ended="$ended" -v count="$count" 'BEGIN {printf "; %.2f trials/s, start and end of the sweep included\n", count / (ended - began)}'
 }
 attach
-sweep warm "overdrive, first sweep:       "
-sweep pods "overdrive, a pod per trial:   "
+sweep first "overdrive, first sweep:    "
+sweep pods "overdrive, a pod per trial:"
 "$program" target detach -n k8s >/dev/null
 attach --workers
-sweep workers "overdrive, workers:           "
+sweep workers "overdrive, workers:        "
 
 # The cluster's best for many at once.
 began=$(now)
@@ -75,4 +81,4 @@ for n in $(seq "$count"); do
     printf -- '---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: many-%s}\nspec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: bare, image: "%s", imagePullPolicy: Never, command: ["true"]}]}}}\n' "$n" "$IMAGE"
 done | kubectl create -f - >/dev/null
 kubectl wait --for=condition=complete --timeout=300s $(seq -f 'job/many-%g' "$count") >/dev/null
-awk -v began="$began" -v ended="$(now)" -v count="$count" 'BEGIN {printf "kubectl create, all at once:   %.2f jobs/s (%d)\n", count / (ended - began), count}'
+awk -v began="$began" -v ended="$(now)" -v count="$count" 'BEGIN {printf "kubectl create, all at once: %.2f jobs/s (%d)\n", count / (ended - began), count}'

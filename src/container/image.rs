@@ -147,7 +147,15 @@ pub fn build(
         .map_err(failed(&log_path))?;
     let errors = log.try_clone().map_err(failed(&log_path))?;
     let status = Command::new(&engine.program)
-        .args(["build", "--network", "host", "--tag", &name, "--file"])
+        .args([
+            "build",
+            "--force-rm",
+            "--network",
+            "host",
+            "--tag",
+            &name,
+            "--file",
+        ])
         .arg(&dockerfile)
         .arg(recipe.context.as_deref().unwrap_or(folder.path()))
         .stdin(Stdio::null())
