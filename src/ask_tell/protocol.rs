@@ -225,6 +225,7 @@ impl Session {
                 Some(PolicySpec::Predictive {
                     false_stops,
                     top_k,
+                    eager,
                     delay_evaluation,
                     max_resource: None,
                 }),
@@ -232,6 +233,7 @@ impl Session {
             ) => PolicySpec::Predictive {
                 false_stops: *false_stops,
                 top_k: *top_k,
+                eager: *eager,
                 delay_evaluation: *delay_evaluation,
                 max_resource: Some(fidelity.max),
             },

@@ -9,6 +9,7 @@ pub mod network;
 pub mod problem;
 pub mod protocol;
 pub mod ranking;
+pub mod replay;
 pub mod synthetic;
 
 pub use problem::{Configuration, Problem, ProblemError};

@@ -25,6 +25,8 @@ pub enum BenchCommand {
     Compare(BenchCompare),
     /// List the problems of a folder.
     Problems(BenchProblems),
+    /// Write the learning curves of random configurations of a problem, for `replay`.
+    Curves(BenchCurves),
 }
 
 /// Arguments of `bench run`.
@@ -117,6 +119,26 @@ pub struct BenchCompare {
 /// Arguments of `bench problems`.
 #[derive(Debug, Args)]
 pub struct BenchProblems {
+    /// Folder of the problems.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}
+
+/// Arguments of `bench curves`.
+#[derive(Debug, Args)]
+pub struct BenchCurves {
+    /// Problem with curves, as in `bench problems`.
+    #[arg(value_name = "PROBLEM")]
+    pub problem: String,
+    /// Configurations.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub count: u64,
+    /// Seed of the draws.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// CSV file with the columns `trial`, `step`, `value`; default: standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Folder of the problems.
     #[arg(long, value_name = "DIR", default_value = "benches/problems")]
     pub data: PathBuf,

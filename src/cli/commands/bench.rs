@@ -6,12 +6,13 @@
 mod verdict;
 
 use crate::ask_tell::{Protocol as Lines, ProtocolOptions, parse_policy};
-use crate::cli::args::bench::{Bench, BenchCommand, BenchProblems, BenchRun};
+use crate::cli::args::bench::{Bench, BenchCommand, BenchCurves, BenchProblems, BenchRun};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::harness::problem::Files;
 use crate::harness::protocol::{EarlierTrial, run_after, study};
+use crate::harness::replay::random_curves;
 use crate::harness::{Agent, Problem, Protocol};
 use crate::report::table::{self, Column};
 use serde::Deserialize;
@@ -26,6 +27,7 @@ pub(super) fn bench(arguments: &Bench, output: &Output) -> Result<u8, CliError> 
         BenchCommand::Report(arguments) => verdict::report(arguments, output),
         BenchCommand::Compare(arguments) => verdict::compare(arguments, output),
         BenchCommand::Problems(arguments) => problems(arguments, output),
+        BenchCommand::Curves(arguments) => curves(arguments, output),
     }
 }
 
@@ -366,5 +368,30 @@ fn problems(arguments: &BenchProblems, output: &Output) -> Result<u8, CliError> 
         }
     }
     output.lines(&table::lines(columns, 0, None, output.glyphs))?;
+    Ok(exit::OK)
+}
+
+fn curves(arguments: &BenchCurves, output: &Output) -> Result<u8, CliError> {
+    let folder = Folder(arguments.data.clone());
+    let problem = Problem::read(&arguments.problem, &folder)
+        .map_err(|error| CliError::not_found("problem", error.to_string()))?;
+    let failed = |reason: String| CliError::failed("curves", reason);
+    let curves = random_curves(&problem, arguments.count, arguments.seed).map_err(failed)?;
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    writer
+        .write_record(["trial", "step", "value"])
+        .map_err(csv_error)?;
+    for (trial, curve) in curves.iter().enumerate() {
+        for (step, value) in (1_u64..).zip(curve) {
+            writer
+                .write_record([trial.to_string(), step.to_string(), value.to_string()])
+                .map_err(csv_error)?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+    match &arguments.out {
+        None => output.bytes(&bytes)?,
+        Some(path) => std::fs::write(path, &bytes)?,
+    }
     Ok(exit::OK)
 }
