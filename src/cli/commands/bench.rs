@@ -283,7 +283,7 @@ fn earlier_sweep(
         other.as_ref().unwrap_or(problem),
         agent.as_mut(),
         trials,
-        seed + 1_000,
+        seed.wrapping_add(1_000),
     )
     .map_err(|error| CliError::failed("bench", format!("the earlier sweep on {name}: {error}")))?;
     if inverted {

@@ -110,7 +110,13 @@ impl Bayesian {
     }
 
     /// In even trials of the design, what did best in earlier sweeps.
-    fn proven(&self, number: u64, history: &History, tried: &[&Point]) -> Option<Suggestion> {
+    fn proven(
+        &self,
+        number: u64,
+        history: &History,
+        own: &[Row<'_>],
+        tried: &[&Point],
+    ) -> Option<Suggestion> {
         if self.transfer.is_empty() || !number.is_multiple_of(2) {
             return None;
         }
@@ -123,9 +129,9 @@ impl Bayesian {
                 domain.fits(&assignment) && domain.contains(&assignment) && domain.satisfies(&assignment);
             (inside && !self.seen.contains(&domain.fingerprint(&assignment))).then_some(assignment)
         };
-        let index = self
-            .transfer
-            .first(number, &self.encoded, tried, |index| complete(index).is_some())?;
+        let index = self.transfer.first(number, &self.encoded, own, tried, |index| {
+            complete(index).is_some()
+        })?;
         let origin = Origin {
             sampler: "bayesian".into(),
             method: "what did best in an earlier sweep".into(),
@@ -210,7 +216,7 @@ impl Sampler for Bayesian {
                 .map(|row| row.point)
                 .chain(rows.pending.iter().copied())
                 .collect();
-            if let Some(suggestion) = self.proven(number, history, &tried) {
+            if let Some(suggestion) = self.proven(number, history, &rows.finished, &tried) {
                 return suggestion;
             }
             return self.design(number, &format!("initial design of {} trials", self.initial));

@@ -183,18 +183,28 @@ impl Transfer {
         lean.mix(&self.means(features), count)
     }
 
-    /// The inherited trial to try as number `number` of the design, by index: the best of each sweep in turn, away from what was tried.
+    /// The inherited trial to try as number `number` of the design, by index: the best of each sweep in turn, away from what was tried; none of
+    /// a sweep that ranks this one's results wrongly.
     pub(super) fn first(
         &self,
         number: u64,
         encoded: &Encoded,
+        own: &[Row<'_>],
         tried: &[&Point],
         free: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let count = self.tasks.len();
+        let features: Vec<f64> = own
+            .iter()
+            .flat_map(|row| row.point.features.iter().copied())
+            .collect();
+        let values = rows::values(own);
         let turn = usize::try_from(number / 2).unwrap_or(0);
         (0..count).find_map(|offset| {
             let task = self.tasks.get((turn + offset) % count)?;
+            if trust(&task.gp.means(&features), &values) <= 0.0 {
+                return None;
+            }
             task.best.iter().copied().find(|index| {
                 let Some(point) = encoded.inherited(*index) else {
                     return false;
