@@ -8,6 +8,7 @@ mod job;
 mod kinds;
 mod look;
 mod ml;
+pub mod replay;
 mod target;
 mod tune;
 
@@ -20,8 +21,8 @@ pub use ml::{
 };
 pub use target::{
     AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
-    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
-    VmPriority,
+    PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
+    UpdatePool, VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
@@ -185,6 +186,9 @@ pub enum Command {
     /// Take over the trials of another tuner as an ended sweep.
     #[command(hide = true)]
     Import(import::Import),
+    /// Say what policies would have saved and killed on recorded curves.
+    #[command(hide = true)]
+    Replay(replay::Replay),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.

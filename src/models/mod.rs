@@ -177,6 +177,50 @@ impl Models {
         Ok(())
     }
 
+    /// Takes every version of another registry over, under the next numbers that are free here; what was taken is gone there. Twice is
+    /// no harm: what was taken over is not there again.
+    ///
+    /// # Errors
+    /// [`ModelError`]; what was not taken over yet is still there.
+    pub fn adopt(&self, other: &Self) -> Result<Vec<Model>, ModelError> {
+        let mut adopted = Vec::new();
+        // Oldest first, so that the order of the numbers stays.
+        for mut model in other.list()?.into_iter().rev() {
+            let source = other.root.join(&model.name).join(model.version.to_string());
+            let document = other
+                .root
+                .join(&model.name)
+                .join(format!("{}.json", model.version));
+            let folder = self.root.join(&model.name);
+            fs::create_dir_all(&folder).map_err(failed(&folder))?;
+            let mut version = numbers(&folder)?.last().copied().unwrap_or(0) + 1;
+            let own = loop {
+                let own = folder.join(version.to_string());
+                match fs::create_dir(&own) {
+                    Ok(()) => break own,
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => version += 1,
+                    Err(error) => return Err(failed(&own)(error)),
+                }
+            };
+            // An empty folder gives way to the one that is renamed.
+            match fs::rename(&source, &own) {
+                Ok(()) => {}
+                Err(error) => {
+                    let _ = fs::remove_dir(&own);
+                    if error.kind() == ErrorKind::NotFound {
+                        continue;
+                    }
+                    return Err(failed(&source)(error));
+                }
+            }
+            model.version = version;
+            self.document(&folder, &model)?;
+            let _ = fs::remove_file(document);
+            adopted.push(model);
+        }
+        Ok(adopted)
+    }
+
     /// A version of a model, the newest by default.
     ///
     /// # Errors
@@ -373,6 +417,27 @@ mod tests {
             asset(&roots, "outputs/none"),
             Err(ModelError::NoAsset(_))
         ));
+    }
+
+    #[test]
+    fn another_registry_is_taken_over_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (
+            Models::new(&folder.path().join("here")),
+            Models::new(&folder.path().join("there")),
+        );
+        let file = folder.path().join("model.pkl");
+        for (models, content) in [(&here, "own"), (&there, "first"), (&there, "second")] {
+            fs::write(&file, content).unwrap();
+            models.register(&file, model("digits")).unwrap();
+        }
+        let adopted = here.adopt(&there).unwrap();
+        let versions: Vec<u64> = adopted.iter().map(|model| model.version).collect();
+        assert_eq!(versions, [2, 3]);
+        let newest = here.get("digits", None).unwrap();
+        assert_eq!(fs::read_to_string(here.path(&newest)).unwrap(), "second");
+        assert!(here.adopt(&there).unwrap().is_empty());
+        assert_eq!(here.versions("digits").unwrap().len(), 3);
     }
 
     #[test]

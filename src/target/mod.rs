@@ -7,17 +7,21 @@ pub mod agent;
 pub mod batch;
 mod command;
 pub mod kind;
+pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;
+pub mod ray;
 pub mod registry;
 pub mod remote;
 pub mod slurm;
+pub mod spark;
 pub mod ssh;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
 
 use crate::config::EnvironmentSpec;
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -45,6 +49,25 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// What is known.
     pub liveness: Liveness,
+}
+
+impl Chunk {
+    /// What one look at a journal gave. One that is not there yet is empty; one that cannot be read tells nothing of its runner either.
+    pub(crate) fn of(attempt: &AttemptRef, read: std::io::Result<Vec<u8>>, liveness: Liveness) -> Self {
+        let (bytes, liveness) = match read {
+            Ok(bytes) => (bytes, liveness),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), liveness),
+            Err(error) => {
+                let why = format!("journal of trial {}: {error}", attempt.trial);
+                (Vec::new(), Liveness::Unknown(why))
+            }
+        };
+        Self {
+            attempt: attempt.clone(),
+            bytes,
+            liveness,
+        }
+    }
 }
 
 /// What a target knows of a runner.
@@ -260,9 +283,24 @@ pub trait ComputeTarget: Send + Sync {
         Ok(None)
     }
 
+    /// How it calls `spark-submit`, if it is made for that.
+    fn spark(&self) -> Option<SparkSubmit> {
+        None
+    }
+
     /// What happened to the target since the last call.
     fn notices(&self) -> Vec<Notice> {
         Vec::new()
+    }
+
+    /// Removes what was left behind where its trials run and was not used for `age`; with `dry` only says what would be. `None` = it
+    /// keeps nothing there. Blocks.
+    ///
+    /// # Errors
+    /// [`TargetError`] if it cannot be reached.
+    fn prune(&self, age: Duration, dry: bool) -> Result<Option<agent::protocol::Pruned>, TargetError> {
+        let _ = (age, dry);
+        Ok(None)
     }
 
     /// Wins the claim of an attempt that no runner has claimed, so that none ever executes it: what a controller does before it

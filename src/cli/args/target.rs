@@ -38,6 +38,8 @@ pub enum TargetCommand {
     Attach(AttachTarget),
     /// Look whether a target can run trials, and how long each step takes.
     Test(TestTarget),
+    /// Remove what was left behind on a target and is not needed any more.
+    Prune(PruneTarget),
 }
 
 /// Kinds of targets to create.
@@ -362,6 +364,28 @@ pub struct Jobs {
     /// Seconds between two looks at the queue; 2 by default.
     #[arg(long, value_name = "SECONDS")]
     pub poll_seconds: Option<u64>,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:
+  overdrive target prune gpu1 --older-than 7 --dry-run
+
+Folders of trials that are over and were not brought home, snapshots, Python environments and builds of overdrive go; what may run,
+and what a trial there uses, stays.")]
+pub struct PruneTarget {
+    /// Target.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What was used within so many days stays.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub older_than: u64,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Project folder.
+    #[command(flatten)]
+    pub folder: ProjectFolder,
 }
 
 /// Arguments of `test`.

@@ -1,6 +1,7 @@
 //! `target create|update|list|show|delete|detach|attach|test`, and what the old verbs share with them.
 
 mod attaching;
+mod pruning;
 
 use super::{pools, steer};
 use crate::cli::args::{
@@ -63,6 +64,7 @@ pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> R
         TargetCommand::Delete(arguments) => remove(&arguments, false, globals, output),
         TargetCommand::Detach(arguments) => remove(&arguments, true, globals, output),
         TargetCommand::Test(arguments) => test(&arguments, globals, output),
+        TargetCommand::Prune(arguments) => pruning::prune(&arguments, globals, output),
     }
 }
 
@@ -320,7 +322,8 @@ pub(super) fn remove(
         };
         steer::cancel(&cancel, &there, &quiet)?;
     }
-    attaching::forget_secrets(&there.home.clone().unwrap_or_default(), name);
+    let settings = registry.get(name).ok().map(|found| found.definition.settings);
+    attaching::forget_secrets(&there.home.clone().unwrap_or_default(), name, settings.as_deref());
     if let Some(path) = registry.remove(name)? {
         output.note(&format!("removed: {}", path.display()));
     }

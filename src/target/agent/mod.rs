@@ -6,6 +6,7 @@
 
 pub(in crate::target) mod pieces;
 pub mod protocol;
+mod prune;
 mod serve;
 mod stock;
 

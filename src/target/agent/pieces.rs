@@ -2,6 +2,7 @@
 //! `logs/` are sent.
 
 use super::protocol::Piece;
+use crate::runner::AttemptSpec;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -50,11 +51,53 @@ pub(in crate::target) fn list(folder: &Path) -> Vec<PathBuf> {
     found.into_values().collect()
 }
 
+/// What the run of the attempt registered with its sweep on this machine: where it lies, and as what it is sent.
+fn registered(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let run = fs::read(folder.join("spec.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<AttemptSpec>(&text).ok())
+        .map(|spec| spec.run_id);
+    // SWEEP/TRIAL/ATTEMPT
+    let models = folder
+        .ancestors()
+        .nth(2)
+        .map(|sweep| sweep.join("registry/models"));
+    let (Some(run), Some(models)) = (run, models) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for name in list(&models)
+        .into_iter()
+        .filter(|path| path.components().count() == 2)
+    {
+        let document = models.join(&name);
+        let own = document.extension().is_some_and(|extension| extension == "json")
+            && fs::read(&document)
+                .ok()
+                .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
+                .is_some_and(|known| known["run_id"] == run.as_str());
+        if !own {
+            continue;
+        }
+        let version = name.with_extension("");
+        let below = |path: &Path| Path::new("registry/models").join(path);
+        found.push((models.join(&version), below(&version)));
+        found.extend(
+            list(&models.join(&version))
+                .into_iter()
+                .map(|path| version.join(path))
+                .map(|path| (models.join(&path), below(&path))),
+        );
+        // Last: with it the version exists.
+        found.push((document, below(&name)));
+    }
+    found
+}
+
 /// One attempt's pieces on their way.
 pub(in crate::target) struct Sending {
     pub(in crate::target) run: String,
-    folder: PathBuf,
-    left: std::vec::IntoIter<PathBuf>,
+    left: std::vec::IntoIter<(PathBuf, PathBuf)>,
     open: Option<File>,
     /// Bytes of the log that are home.
     log: u64,
@@ -72,11 +115,14 @@ pub(in crate::target) enum Next {
 
 impl Sending {
     pub(in crate::target) fn new(run: String, folder: PathBuf, skip: u64, log: u64) -> Self {
-        let mut all = list(&folder);
+        let mut all: Vec<(PathBuf, PathBuf)> = list(&folder)
+            .into_iter()
+            .map(|path| (folder.join(&path), path))
+            .collect();
+        all.extend(registered(&folder));
         all.drain(..usize::try_from(skip).unwrap_or(usize::MAX).min(all.len()));
         Self {
             run,
-            folder,
             left: all.into_iter(),
             open: None,
             log,
@@ -93,12 +139,9 @@ impl Sending {
             // What cannot be read to its end is sent as far as it goes.
             self.open = None;
         }
-        if let Some(path) = self.left.next() {
+        if let Some((source, path)) = self.left.next() {
             let name = path.as_os_str().as_bytes().to_vec();
-            match begin(
-                &self.folder.join(&path),
-                if path == Path::new(LOG) { self.log } else { 0 },
-            ) {
+            match begin(&source, if path == Path::new(LOG) { self.log } else { 0 }) {
                 Ok((piece, Start::Nothing)) => return Next::Piece(piece, name),
                 Ok((piece, Start::File(file))) => {
                     self.open = Some(file);

@@ -7,6 +7,7 @@ use crate::config::EnvironmentSpec;
 use crate::runner::AttemptSpec;
 use crate::snapshot::ManifestEntry;
 use crate::target::Liveness;
+use crate::target::ray::RayOptions;
 use crate::target::slurm::SlurmOptions;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,11 @@ pub enum Starter {
     Slurm {
         /// How jobs are submitted.
         options: Box<SlurmOptions>,
+    },
+    /// A Ray cluster, whose nodes see the agent's folder.
+    Ray {
+        /// How jobs are submitted.
+        options: Box<RayOptions>,
     },
 }
 
@@ -107,6 +113,15 @@ pub enum Request {
     Withdraw {
         /// Attempt.
         run: String,
+    },
+    /// Remove what nobody needs any more. Answered by [`Found::Pruned`].
+    Prune {
+        /// Number of the question.
+        id: u64,
+        /// What was used within so many seconds stays.
+        age_seconds: u64,
+        /// Only say what would be removed.
+        dry: bool,
     },
     /// Send what the attempt left, in an order that stays the same.
     Collect {
@@ -210,6 +225,25 @@ pub enum Found {
     Folder(Option<PathBuf>),
     /// An environment.
     Environment(Environment),
+    /// What was removed.
+    Pruned(Pruned),
+}
+
+/// What was removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Folders of attempts.
+    pub attempts: u64,
+    /// Folders of sweeps without any attempt.
+    pub sweeps: u64,
+    /// Trees of snapshots.
+    pub snapshots: u64,
+    /// Python environments.
+    pub environments: u64,
+    /// Builds of overdrive.
+    pub programs: u64,
+    /// Bytes of all of it, of contents of snapshots too.
+    pub bytes: u64,
 }
 
 /// An environment on the agent's machine.

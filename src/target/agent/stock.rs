@@ -63,7 +63,10 @@ impl Stock {
             return Err(trouble);
         }
         match stock::tree(&self.root, id) {
-            Some(folder) => Ok(Found::Folder(Some(folder))),
+            Some(folder) => {
+                super::prune::touch(&folder);
+                Ok(Found::Folder(Some(folder)))
+            }
             None if files.is_empty() => Ok(Found::Folder(None)),
             None => match stock::assemble(&self.root, id, files) {
                 Ok(folder) => Ok(Found::Folder(Some(folder))),
@@ -98,13 +101,19 @@ impl Stock {
             }
             .prepare(&spec);
             let found = match prepared {
-                Ok(prepared) => Ok(Found::Environment(Environment {
-                    interpreter: prepared.interpreter,
-                    container: prepared.container,
-                    path_prepend: prepared.path_prepend,
-                    variables: prepared.variables,
-                    notes: prepared.notes,
-                })),
+                Ok(prepared) => {
+                    let own = prepared.interpreter.strip_prefix(&cache).ok();
+                    if let Some(key) = own.and_then(|below| below.components().next()) {
+                        super::prune::touch(&cache.join(key));
+                    }
+                    Ok(Found::Environment(Environment {
+                        interpreter: prepared.interpreter,
+                        container: prepared.container,
+                        path_prepend: prepared.path_prepend,
+                        variables: prepared.variables,
+                        notes: prepared.notes,
+                    }))
+                }
                 Err(error) => Err(error.to_string()),
             };
             // Nobody there any more: the environment is built all the same.

@@ -239,6 +239,18 @@ impl Session<'_> {
                 self.shared.ring(&state);
                 continue;
             }
+            let pruning = self.shared.state().pruning.take();
+            if let Some((age_seconds, dry)) = pruning {
+                let found = self.ask(|id| Request::Prune { id, age_seconds, dry })?;
+                let mut state = self.shared.state();
+                state.pruned = Some(match found {
+                    Ok(Found::Pruned(pruned)) => Ok(pruned),
+                    Ok(_) => Err("its agent answers another question than was asked".into()),
+                    Err(reason) => Err(reason),
+                });
+                self.shared.ring(&state);
+                continue;
+            }
             self.take(PING)?;
         }
     }

@@ -2,6 +2,7 @@
 //! grow, the rest at the end.
 
 use crate::journal::{Decoder, Entry, Step};
+use crate::models::Models;
 use crate::runner::AttemptSpec;
 use crate::target::agent::protocol::Piece;
 use crate::target::agent::run_of;
@@ -283,9 +284,23 @@ impl Tracked {
     /// All pieces came.
     pub(in crate::target) fn collected(&mut self) {
         self.open = None;
+        self.models();
         // Without the mark they are fetched again by the next controller.
         let _ = File::create(self.folder.join(HOME_MARK));
         self.home = Home::Done;
+    }
+
+    /// Puts models that the run registered there into the sweep's registry here.
+    fn models(&mut self) {
+        let own = self.folder.join("registry");
+        // SWEEP/trials/TRIAL/ATTEMPT
+        let Some(sweep) = self.folder.ancestors().nth(3).filter(|_| own.is_dir()) else {
+            return;
+        };
+        if let Err(error) = Models::new(&sweep.join("registry")).adopt(&Models::new(&own)) {
+            self.trouble
+                .get_or_insert(format!("a model that it registered could not be kept: {error}"));
+        }
     }
 
     /// A new line: what was asked for on the old one is asked for again.

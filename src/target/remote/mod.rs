@@ -13,8 +13,9 @@ pub mod transport;
 pub use transport::{Errors, Line, LineError, Transport};
 
 use super::agent::place_of;
-use super::agent::protocol::{Environment, Machine, Request};
-use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
+use super::agent::protocol::{Environment, Machine, Pruned, Request};
+use super::{AttemptRef, Bell, Chunk, ComputeTarget, Luggage, Notice, Site, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use link::Link;
@@ -77,6 +78,9 @@ struct State {
     attempts: HashMap<PathBuf, Tracked>,
     /// What is to be said and needs no answer.
     outbox: VecDeque<Request>,
+    /// What is to be removed there: seconds, and whether only to say so; and what was.
+    pruning: Option<(u64, bool)>,
+    pruned: Option<Result<Pruned, String>>,
     notices: Vec<Notice>,
     /// What goes on while things are made ready.
     lines: Vec<String>,
@@ -97,6 +101,7 @@ struct Shared {
 /// A machine at the other end of a line as a compute target.
 pub struct RemoteTarget {
     shared: Arc<Shared>,
+    spark: Option<SparkSubmit>,
     done: Mutex<Option<Receiver<()>>>,
 }
 
@@ -133,6 +138,8 @@ impl RemoteTarget {
             equipment: None,
             attempts: HashMap::new(),
             outbox: VecDeque::new(),
+            pruning: None,
+            pruned: None,
             notices: Vec::new(),
             lines: Vec::new(),
             bell: None,
@@ -146,8 +153,16 @@ impl RemoteTarget {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
+            spark: None,
             done: Mutex::new(None),
         }
+    }
+
+    /// The same, on which PySpark scripts are submitted in this way.
+    #[must_use]
+    pub fn with_spark(mut self, spark: SparkSubmit) -> Self {
+        self.spark = Some(spark);
+        self
     }
 
     fn error(&self, error: &LineError) -> TargetError {
@@ -201,6 +216,10 @@ impl ComputeTarget for RemoteTarget {
 
     fn kind(&self) -> &'static str {
         self.shared.options.kind
+    }
+
+    fn spark(&self) -> Option<SparkSubmit> {
+        self.spark.clone()
     }
 
     fn is_local(&self) -> bool {
@@ -341,18 +360,7 @@ impl ComputeTarget for RemoteTarget {
                 Ok(()) => Ok(()),
                 Err(reason) => Err(reason.as_str()),
             });
-            let (bytes, liveness) = match tracked.read(*offset) {
-                Ok(bytes) => (bytes, liveness),
-                Err(error) => (
-                    Vec::new(),
-                    Liveness::Unknown(format!("journal of trial {}: {error}", attempt.trial)),
-                ),
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            chunks.push(Chunk::of(attempt, tracked.read(*offset), liveness));
         }
         if new {
             state.wake();
@@ -385,6 +393,27 @@ impl ComputeTarget for RemoteTarget {
                 state.outbox.push_back(Request::Withdraw { run });
             }
             state.wake();
+        }
+    }
+
+    fn prune(&self, age: Duration, dry: bool) -> Result<Option<Pruned>, TargetError> {
+        let mut state = self.shared.state();
+        state.pruning = Some((age.as_secs(), dry));
+        state.pruned = None;
+        state.wake();
+        loop {
+            if let Some(pruned) = state.pruned.take() {
+                return pruned.map(Some).map_err(|reason| self.refused(reason));
+            }
+            if let Phase::Down { error, .. } = &state.phase {
+                return Err(self.error(error));
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

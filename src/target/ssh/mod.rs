@@ -5,6 +5,7 @@
 
 mod client;
 mod install;
+pub mod keyring;
 mod options;
 mod probe;
 pub mod secret;

@@ -44,6 +44,8 @@ pub enum Secret {
     File(PathBuf),
     /// In a variable of the environment.
     Variable(String),
+    /// In the keyring of the user's session, under this name.
+    Keyring(String),
 }
 
 /// What cannot be in the section.
@@ -65,7 +67,7 @@ pub enum SshProblem {
     #[error("`slots` must be 1 or more")]
     NoSlots,
     /// Not a reference to a secret.
-    #[error("a secret is named by `file:PATH` or `env:NAME`")]
+    #[error("a secret is named by `file:PATH`, `env:NAME` or `keyring:NAME`")]
     Secret,
 }
 
@@ -76,6 +78,7 @@ impl FromStr for Secret {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("env", name)) if !name.is_empty() && !name.contains('=') => Ok(Self::Variable(name.into())),
+            Some(("keyring", name)) if !name.is_empty() => Ok(Self::Keyring(name.into())),
             _ => Err(SshProblem::Secret),
         }
     }
@@ -94,6 +97,7 @@ impl From<Secret> for String {
         match secret {
             Secret::File(path) => format!("file:{}", path.display()),
             Secret::Variable(name) => format!("env:{name}"),
+            Secret::Keyring(name) => format!("keyring:{name}"),
         }
     }
 }
@@ -156,7 +160,8 @@ mod tests {
     fn secrets_are_named_not_written() {
         assert_eq!("file:/a/b:c".parse(), Ok(Secret::File("/a/b:c".into())));
         assert_eq!("env:PW".parse(), Ok(Secret::Variable("PW".into())));
-        for bad in ["hunter2", "file:", "env:", "env:A=b", ""] {
+        assert_eq!("keyring:gpu1".parse(), Ok(Secret::Keyring("gpu1".into())));
+        for bad in ["hunter2", "keyring:", "file:", "env:", "env:A=b", ""] {
             assert_eq!(bad.parse::<Secret>(), Err(SshProblem::Secret), "{bad}");
         }
     }

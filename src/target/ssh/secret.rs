@@ -1,9 +1,11 @@
 //! Secrets: how they are kept, and how `ssh` gets them.
 //!
+//! What was typed goes to the keyring of the user's session where one answers (`keyring`), else to a file of mode 0600.
+//!
 //! `ssh` starts a program when it needs a password or a passphrase (`SSH_ASKPASS`); that program is overdrive itself, which is told
 //! by a variable where the secret is found, reads it there and prints it to `ssh` alone.
 
-use super::Secret;
+use super::{Secret, keyring};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -32,6 +34,33 @@ pub fn keep(folder: &Path, name: &str, secret: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Where a secret called `name` would be kept now: in the keyring where one answers, else in a file below `folder`.
+pub fn place(folder: &Path, name: &str) -> Secret {
+    if keyring::answers() {
+        Secret::Keyring(name.to_owned())
+    } else {
+        Secret::File(folder.join(name))
+    }
+}
+
+/// Keeps `secret` where `place` says.
+///
+/// # Errors
+/// The system's; `InvalidInput` for a variable, which nobody can set for others.
+pub fn keep_at(place: &Secret, secret: &str) -> io::Result<()> {
+    match place {
+        Secret::Keyring(name) => keyring::store(name, secret),
+        Secret::File(path) => {
+            let name = path
+                .file_name()
+                .and_then(std::ffi::OsStr::to_str)
+                .unwrap_or("secret");
+            keep(path.parent().unwrap_or(Path::new(".")), name, secret).map(|_| ())
+        }
+        Secret::Variable(_) => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
 /// Reads a secret, without the end of its line.
 ///
 /// # Errors
@@ -40,6 +69,7 @@ pub fn read(secret: &Secret) -> io::Result<String> {
     let text = match secret {
         Secret::Variable(name) => std::env::var(name)
             .map_err(|_| io::Error::new(ErrorKind::NotFound, format!("the variable `{name}` is not set")))?,
+        Secret::Keyring(name) => keyring::lookup(name)?,
         Secret::File(path) => {
             let metadata = fs::metadata(path)
                 .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))?;

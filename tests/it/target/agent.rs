@@ -302,3 +302,78 @@ fn a_second_sweep_after_a_small_change_sends_next_to_nothing() {
     assert!(sent(&told[0]) > 4 << 20, "{told:?}");
     assert!(sent(&told[1]) < sent(&told[0]) / 20, "{told:?}");
 }
+
+/// A cancel that is taken back while the script is within its grace costs it nothing, on the other machine as here.
+#[test]
+fn a_late_withdrawal_reaches_the_other_machine() {
+    let project = Project::new("");
+    let options = RemoteOptions {
+        name: "there".into(),
+        kind: "remote",
+        slots: Slots::Of(1),
+    };
+    let target = RemoteTarget::new(options, Box::new(project.pipe()));
+    let luggage = overdrive::target::Luggage {
+        sweep: "HD_agent".into(),
+        ..overdrive::target::Luggage::default()
+    };
+    target.equip(&luggage);
+    target.ready(&mut |_| {}).unwrap();
+    let attempt = overdrive::target::AttemptRef {
+        trial: 0,
+        attempt: 0,
+        folder: project
+            .folder
+            .path()
+            .join("state/sweeps/HD_agent/trials/0/0-ab12"),
+    };
+    std::fs::create_dir_all(&attempt.folder).unwrap();
+    let site = target.site(&attempt).unwrap().unwrap();
+    let script =
+        "trap ': > \"$SEEN/term\"' TERM; : > \"$SEEN/up\"; while [ ! -e \"$SEEN/go\" ]; do sleep 0.05; done";
+    let spec: overdrive::runner::AttemptSpec = serde_json::from_value(json!({
+        "sweep": "HD_agent", "experiment": "e", "trial": 0, "run_id": "HD_agent_0", "attempt": 0, "nonce": "ab12",
+        "argv": ["/bin/sh", "-c", script], "env": { "SEEN": project.seen() }, "grace_ms": 1500, "parameters": {},
+        "log_cap_bytes": 1 << 20, "shim": false, "mlflow": false,
+    }))
+    .unwrap();
+    target.submit(&attempt, &spec).unwrap();
+    let mut journal = Vec::new();
+    let mut until = |what: &str, ready: &mut dyn FnMut(&[u8]) -> bool| {
+        let begun = std::time::Instant::now();
+        loop {
+            let cursor = [(attempt.clone(), journal.len() as u64)];
+            journal.extend(target.follow(&cursor).unwrap().remove(0).bytes);
+            if ready(&journal) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come");
+            target.wait(Duration::from_millis(50));
+        }
+    };
+    let there = |name: &str| project.seen().join(name).exists();
+    until("the script", &mut |_| there("up"));
+    target.cancel(&attempt).unwrap();
+    until("the request to end", &mut |_| there("term"));
+    target.withdraw(&attempt);
+    until("its withdrawal", &mut |_| !site.folder.join("cancel").exists());
+    // Beyond the grace it lives.
+    let begun = std::time::Instant::now();
+    until("the end of the grace", &mut |_| {
+        begun.elapsed() > Duration::from_secs(3)
+    });
+    std::fs::write(project.seen().join("go"), "").unwrap();
+    let mut ended = None;
+    until("its end", &mut |bytes| {
+        let mut decoder = overdrive::journal::Decoder::new();
+        decoder.push(bytes);
+        while let overdrive::journal::Step::Entry { entry, .. } = decoder.step() {
+            if let overdrive::journal::Entry::Exited(exit) = entry {
+                ended = Some(exit);
+            }
+        }
+        ended.is_some()
+    });
+    let exit = ended.unwrap();
+    assert_eq!((exit.code, exit.ended_by.as_deref()), (Some(0), None), "{exit:?}");
+}

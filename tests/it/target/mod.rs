@@ -6,11 +6,16 @@
 mod agent;
 mod batch;
 mod docker;
+mod hosts;
+mod keyring;
+mod kubernetes;
 mod local;
 mod processes;
 mod project;
+mod ray;
 mod services;
 mod several;
 mod slurm;
+mod spark;
 mod ssh;
 mod suite;

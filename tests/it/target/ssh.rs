@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A machine behind the server, logged in to in the way that `how` says.
-fn place(facts: &HashMap<String, String>, how: &[&str]) -> Place {
+pub(super) fn place(facts: &HashMap<String, String>, how: &[&str]) -> Place {
     place_of("remote", facts, how)
 }
 

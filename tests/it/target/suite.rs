@@ -284,7 +284,10 @@ pub(super) fn python_and_data(place: &Place) {
         "import sys, pathlib\nfrom azureml.core import Run\nrun = Run.get_context()\n\
          numbers = (pathlib.Path(sys.argv[1]) / 'deep' / 'numbers.txt').read_text().split()\n\
          for number in numbers:\n    run.log('score', float(number))\n\
-         run.log('extra', float(sys.argv[2]))\n",
+         run.log('extra', float(sys.argv[2]))\n\
+         pathlib.Path('outputs/model.txt').write_text(sys.argv[2])\n\
+         run.upload_file('outputs/model.txt', 'outputs/model.txt')\n\
+         run.register_model('digits', 'outputs/model.txt')\n",
     )
     .unwrap();
     fs::write(
@@ -305,4 +308,16 @@ pub(super) fn python_and_data(place: &Place) {
     for trial in project.trials() {
         assert_eq!(trial["reports"], 2, "{trial}");
     }
+    // What both registered is in one registry here, wherever they ran.
+    let folder = project.folder_of(0);
+    let registry = folder.ancestors().nth(3).unwrap().join("registry");
+    let models = overdrive::models::Models::new(&registry);
+    let mut kept: Vec<String> = models
+        .versions("digits")
+        .unwrap()
+        .iter()
+        .map(|model| fs::read_to_string(models.path(model)).unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["1", "2"], "{}", registry.display());
 }

@@ -14,7 +14,7 @@ use crate::target::kind::{Kind, Settings, Source, Surroundings};
 use crate::target::probe::Step;
 use crate::target::registry::{Definition, Found, Level, RegistryError, check_name};
 use crate::target::slurm::SlurmOptions;
-use crate::target::ssh::{self, HostKey, Secret, Ssh, SshOptions, secret};
+use crate::target::ssh::{self, HostKey, Secret, Ssh, SshOptions, keyring, secret};
 use serde_json::{Map, Value, json};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(in crate::cli::commands) fn declared<V>(
     section.give(arguments, &home)?;
     let definition = definition(filing, arguments.kind, section.read(arguments.kind)?)?;
     definition.check()?;
-    section.keep(&home)?;
+    section.keep()?;
     let surroundings = pools::surroundings(&home);
     let known = section
         .machines
@@ -77,7 +77,7 @@ pub(in crate::cli::commands) fn change(
     let settings = section.read(kind)?;
     if *settings != *found.definition.settings || !section.typed.is_empty() {
         settings.check()?;
-        section.keep(&home)?;
+        section.keep()?;
         found.definition.settings = settings;
         found.definition.modified_on = Some(now());
         registry.update(&found)?;
@@ -89,8 +89,8 @@ pub(in crate::cli::commands) fn change(
 #[derive(Default)]
 struct Section {
     entries: Map<String, Value>,
-    /// Secrets that were typed and must be kept somewhere: name of the file, secret.
-    typed: Vec<(String, String)>,
+    /// Secrets that were typed, and where they are to be kept.
+    typed: Vec<(Secret, String)>,
     /// Machines by SSH, and whether the key of one that was never seen is accepted.
     machines: Vec<(SshOptions, bool)>,
 }
@@ -122,8 +122,9 @@ impl Section {
             }
             let named = match (typed, &secret.file, &secret.variable) {
                 (Some(typed), ..) => {
-                    self.typed.push((file.clone(), typed));
-                    Secret::File(secret_path(home, &file))
+                    let place = secret::place(&secrets(home), &file);
+                    self.typed.push((place.clone(), typed));
+                    place
                 }
                 (None, Some(path), _) => Secret::File(std::path::absolute(path)?),
                 (None, None, Some(name)) => Secret::Variable(name.clone()),
@@ -133,8 +134,7 @@ impl Section {
         }
         for (key, reach) in &arguments.machines {
             let (options, typed) = options(reach, filing, home)?;
-            self.typed
-                .extend(typed.map(|secret| (filing.name.clone(), secret)));
+            self.typed.extend(options.secret.clone().zip(typed));
             let named = !options.address.is_empty();
             let mut machine = json!(options);
             if let Some(entries) = machine.as_object_mut() {
@@ -172,10 +172,10 @@ impl Section {
     }
 
     /// Keeps what was typed.
-    fn keep(&self, home: &Path) -> Result<(), CliError> {
-        for (file, typed) in &self.typed {
-            secret::keep(&secrets(home), file, typed).map_err(|error| {
-                CliError::failed("secret", format!("{}: {error}", secrets(home).display()))
+    fn keep(&self) -> Result<(), CliError> {
+        for (place, typed) in &self.typed {
+            secret::keep_at(place, typed).map_err(|error| {
+                CliError::failed("secret", format!("{}: {error}", String::from(place.clone())))
             })?;
         }
         Ok(())
@@ -252,7 +252,7 @@ fn finish(
     match made {
         Ok(found) => Ok((found, home)),
         Err(error) => {
-            forget_secrets(&home, &filing.name);
+            forget_secrets(&home, &filing.name, Some(&*definition.settings));
             Err(error)
         }
     }
@@ -300,7 +300,7 @@ fn options(reach: &Reach, filing: &Filing, home: &Path) -> Result<(SshOptions, O
         typed
     };
     let secret = match (&typed, absolute(&reach.secret_file)?, &reach.secret_env) {
-        (Some(_), ..) => Some(Secret::File(secret_path(home, &filing.name))),
+        (Some(_), ..) => Some(secret::place(&secrets(home), &filing.name)),
         (None, Some(path), _) => Some(Secret::File(path)),
         (None, None, Some(name)) => Some(Secret::Variable(name.clone())),
         (None, None, None) => None,
@@ -323,12 +323,18 @@ fn secrets(home: &Path) -> PathBuf {
     pools::private_folder(home).join("secrets")
 }
 
-fn secret_path(home: &Path, name: &str) -> PathBuf {
-    secrets(home).join(name)
-}
-
 /// Removes the secrets that were kept for a target.
-pub(super) fn forget_secrets(home: &Path, name: &str) {
+pub(super) fn forget_secrets(home: &Path, name: &str, settings: Option<&dyn Settings>) {
+    let own = |key: &str| key.split('.').next() == Some(name);
+    for key in settings
+        .map(|settings| in_keyring(&settings.to_json()))
+        .unwrap_or_default()
+    {
+        if own(&key) {
+            // One that stays is of no use to anybody.
+            let _ = keyring::clear(&key);
+        }
+    }
     let Ok(entries) = std::fs::read_dir(secrets(home)) else {
         return;
     };
@@ -338,9 +344,23 @@ pub(super) fn forget_secrets(home: &Path, name: &str) {
             .file_name()
             .and_then(std::ffi::OsStr::to_str)
             .unwrap_or_default();
-        if file.split('.').next() == Some(name) {
+        if own(file) {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+/// Names in the keyring that a section mentions.
+fn in_keyring(section: &Value) -> Vec<String> {
+    match section {
+        Value::String(text) => text
+            .strip_prefix("keyring:")
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(in_keyring).collect(),
+        Value::Object(fields) => fields.values().flat_map(in_keyring).collect(),
+        _ => Vec::new(),
     }
 }
 
