@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-D2mSj2hQ.js",
+        path: "assets/index-Cw-dnoEy.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-D2mSj2hQ.js"),
-        br: include_bytes!("../packed/assets/index-D2mSj2hQ.js.br"),
-        gz: include_bytes!("../packed/assets/index-D2mSj2hQ.js.gz"),
+        plain: include_bytes!("assets/index-Cw-dnoEy.js"),
+        br: include_bytes!("../packed/assets/index-Cw-dnoEy.js.br"),
+        gz: include_bytes!("../packed/assets/index-Cw-dnoEy.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-C64DCkq1.js",

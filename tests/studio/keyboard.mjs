@@ -1,9 +1,11 @@
 // Without a mouse: submit a sweep, watch it, stop a trial and then the sweep, compare. Whatever takes the focus has a name, a visible ring, and a way on.
-import { Project, accessible, browser, check, config, open, until } from './kit.mjs';
+import { Project, TRAIN, accessible, browser, check, config, open, until } from './kit.mjs';
 
 const project = new Project();
 const started = await browser();
 try {
+  // Trials that are still there when somebody has walked to them by Tab.
+  project.write('slow.py', TRAIN.replace('default=0.02', 'default=0.5').replace('default=20', 'default=240'));
   const studio = await project.studio('--port', '0');
   const page = await open(started, studio);
   await page.getByText('no sweeps yet').waitFor();
@@ -80,9 +82,9 @@ try {
   await around('new sweep');
   await reach('textbox', 'configuration');
   await page.keyboard.press('Control+a');
-  await page.keyboard.insertText(config({ total: 400, at: 3 }));
+  await page.keyboard.insertText(config({ total: 400, at: 4 }).replace(/policy:[\s\S]*?slack_factor: 0.1\n/, ''));
   await reach('textbox', /^script/);
-  await page.keyboard.insertText('train.py');
+  await page.keyboard.insertText('slow.py');
   await until('nothing is wrong', async () => page.getByRole('button', { name: 'Start' }).isEnabled());
   await reach('button', 'Start', 'Shift+Tab');
   await page.keyboard.press('Enter');
@@ -99,6 +101,8 @@ try {
   await reach('image', /^learning curves/);
   await until('values are read out', async () => {
     await page.keyboard.press('ArrowRight');
+    // Read out once one stays.
+    await page.waitForTimeout(500);
     return page.evaluate(() => [...document.querySelectorAll('figure [aria-live]')].some((one) => one.textContent.includes('report')));
   });
   await page.keyboard.press('2');
@@ -128,6 +132,7 @@ try {
     if (ended.cause === 'user') return true;
     // It was over before the question was answered.
     await page.goto(`${studio.base}/sweeps/${id}/trials`);
+    await page.locator('tbody input[type=checkbox]').first().waitFor();
     return false;
   }));
   await around('a trial');

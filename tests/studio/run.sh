@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The studio in a real browser: rebuilds the page and compares it with what is committed, then drives Debian's chromium against real sweeps.
 # Options: --no-build (do not rebuild the page), --no-compare (a page that is not committed yet), NAME ... (only these scripts).
-# Needs node, npm, chromium, python3, a built binary (OVERDRIVE, default target/debug/overdrive) and the example studio_seed (SEED).
+# Needs root, node, npm, chromium, python3, openssh-server, a built binary (OVERDRIVE, default target/debug/overdrive) and the example studio_seed (SEED).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=yes compare=yes only=()
@@ -50,7 +50,7 @@ fi
 export SEED=${SEED:-$PWD/target/debug/examples/studio_seed}
 beside=$(mktemp)
 trap 'rm -f "$beside"' EXIT
-shows raster logged reconnect hostile access mlflow >"$beside" 2>&1 &
+shows raster logged reconnect hostile access mlflow keyboard attach >"$beside" 2>&1 &
 other=$!
 both=0
 shows views actions || both=1

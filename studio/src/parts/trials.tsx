@@ -270,10 +270,12 @@ export function Trials({ sweep, version, tall, names }: Props) {
                   </tr>
                 );
               const best = sweep.best?.trial === trial.trial;
+              // One row is on the way of the Tab key, the one that j and k move: through all of them the way would never end.
+              const stop = cursor.value === i ? 0 : -1;
               return (
                 <tr key={i} aria-rowindex={i + 2} class={best ? 'best' : ''} data-cursor={cursor.value === i || undefined} onClick={() => (cursor.value = i)} onDblClick={() => go(trialPath(sweep.sweep, trial.trial))}>
-                  <td><input type="checkbox" aria-label={`${m.trials.columns.select} ${m.trial.title(trial.trial)}`} checked={here.includes(name(trial.trial))} onChange={() => pick(name(trial.trial))} /></td>
-                  {columns.shown.map((column) => <Cell key={column} column={column} trial={trial} sweep={sweep} best={best} />)}
+                  <td><input type="checkbox" tabIndex={stop} aria-label={`${m.trials.columns.select} ${m.trial.title(trial.trial)}`} checked={here.includes(name(trial.trial))} onChange={() => pick(name(trial.trial))} /></td>
+                  {columns.shown.map((column) => <Cell key={column} column={column} trial={trial} sweep={sweep} best={best} stop={stop} />)}
                 </tr>
               );
             })}
@@ -295,10 +297,10 @@ export function why(trial: TrialRow): string {
   return trial.reason ?? '';
 }
 
-function Cell({ column, trial, sweep, best }: { column: string; trial: TrialRow; sweep: SweepRow; best: boolean }) {
+function Cell({ column, trial, sweep, best, stop }: { column: string; trial: TrialRow; sweep: SweepRow; best: boolean; stop: number }) {
   switch (column) {
     case 'trial':
-      return <td class="num"><a href={trialPath(sweep.sweep, trial.trial)}>{trial.trial}</a></td>;
+      return <td class="num"><a tabIndex={stop} href={trialPath(sweep.sweep, trial.trial)}>{trial.trial}</a></td>;
     case 'state':
       return <td><State state={trial.state} cause={trial.cause} best={best} /></td>;
     case 'best':

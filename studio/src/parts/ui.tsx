@@ -182,6 +182,10 @@ export function Menu({ label, text, children, className }: { label: string; text
     box.current?.querySelector<HTMLElement>('.menu button, .menu a, .menu input')?.focus();
     return () => document.removeEventListener('pointerdown', outside);
   }, [open.value]);
+  useLayoutEffect(() => {
+    // A choice that is no more, as the sweep has ended meanwhile, leaves the focus to the first that is.
+    if (open.value && document.activeElement === document.body) box.current?.querySelector<HTMLElement>('.menu button, .menu a, .menu input')?.focus();
+  });
   const keys = (event: KeyboardEvent) => {
     if (event.key === 'Escape' && open.value) {
       open.value = false;
