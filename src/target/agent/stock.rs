@@ -100,7 +100,7 @@ impl Stock {
             let found = match prepared {
                 Ok(prepared) => Ok(Found::Environment(Environment {
                     interpreter: prepared.interpreter,
-                    container: prepared.container,
+                    container: prepared.container.map(Box::new),
                     path_prepend: prepared.path_prepend,
                     variables: prepared.variables,
                     notes: prepared.notes,
