@@ -253,7 +253,7 @@ pub struct Environment {
     pub interpreter: PathBuf,
     /// The container in which it lies.
     #[serde(default)]
-    pub container: Option<crate::container::Container>,
+    pub container: Option<Box<crate::container::Container>>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables to set.

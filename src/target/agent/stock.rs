@@ -108,7 +108,7 @@ impl Stock {
                     }
                     Ok(Found::Environment(Environment {
                         interpreter: prepared.interpreter,
-                        container: prepared.container,
+                        container: prepared.container.map(Box::new),
                         path_prepend: prepared.path_prepend,
                         variables: prepared.variables,
                         notes: prepared.notes,

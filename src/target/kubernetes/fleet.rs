@@ -11,6 +11,7 @@ use crate::target::{ComputeTarget, Fate, Luggage, Notice};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ pub(super) struct State {
     pub(super) bell: Option<Arc<Bell>>,
     /// Why the cluster refuses jobs, if it does.
     pub(super) refused: Option<String>,
+    /// Why it cannot be asked for any, if it cannot.
+    pub(super) unreachable: Option<String>,
     orders: Option<Sender<Order>>,
     leaving: bool,
 }
@@ -83,6 +86,7 @@ pub(super) struct Fleet {
     pub(super) options: KubernetesOptions,
     pub(super) kubectl: Kubectl,
     program: PathBuf,
+    known: Mutex<Option<Program>>,
     state: Mutex<State>,
     /// Closed when the watcher has ended.
     done: Mutex<Option<Receiver<()>>>,
@@ -96,6 +100,7 @@ impl Fleet {
             name,
             options,
             program,
+            known: Mutex::new(None),
             state: Mutex::new(State::default()),
             done: Mutex::new(None),
             changed: Condvar::new(),
@@ -131,6 +136,18 @@ impl Fleet {
         }
     }
 
+    /// The program that is brought into pods; its file is read once.
+    fn program(&self) -> Result<Program, String> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = &*known {
+            return Ok(program.clone());
+        }
+        let program = Program::of(self.program.clone(), self.options.cache.is_some())
+            .map_err(|error| format!("`{}`: {error}", self.program.display()))?;
+        *known = Some(program.clone());
+        Ok(program)
+    }
+
     /// The machine called `job`; `made` if its job is known to have been asked for before.
     pub(super) fn machine<'s>(
         &self,
@@ -139,8 +156,7 @@ impl Fleet {
         made: bool,
     ) -> Result<&'s mut Machine, String> {
         if !state.machines.contains_key(job) {
-            let program = Program::of(self.program.clone())
-                .map_err(|error| format!("`{}`: {error}", self.program.display()))?;
+            let program = self.program()?;
             let status = Arc::new(Status::new());
             let transport = PodTransport {
                 kubectl: self.kubectl.clone(),
@@ -148,6 +164,7 @@ impl Fleet {
                 status: Arc::clone(&status),
                 program,
                 installed: Mutex::new(None),
+                doubted: AtomicBool::new(false),
             };
             let remote = RemoteOptions {
                 name: format!("{} {job}", self.name),
@@ -309,6 +326,7 @@ impl Fleet {
                     machine.made = true;
                     machine.waits = Instant::now();
                     state.refused = None;
+                    state.unreachable = None;
                 }
                 Err(LineError::Refused(reason)) => {
                     machine.made = true;
@@ -319,7 +337,8 @@ impl Fleet {
                     state.refused = Some(reason);
                 }
                 Err(LineError::Unreachable(reason)) => {
-                    machine.status.set(Pod::Waiting(reason));
+                    machine.status.set(Pod::Waiting(reason.clone()));
+                    state.unreachable = Some(reason);
                 }
             }
             self.ring(&state);

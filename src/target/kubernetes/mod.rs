@@ -202,6 +202,9 @@ impl ComputeTarget for KubernetesTarget {
             if let Some(reason) = state.refused.clone() {
                 return Err(self.refused(reason));
             }
+            if let Some(reason) = state.unreachable.clone() {
+                return Err(self.unreachable(reason));
+            }
             drop(self.fleet.changed.wait_timeout(state, Duration::from_millis(500)));
         }
         // Of the target, not of its pod.

@@ -15,10 +15,13 @@ const RIGHTS: [(&str, &str, &str, &str); 5] = [
     ("create", "", "pods", "exec"),
 ];
 
+/// A step: its name, whether trials can do without it, and how to look.
+type Look<'a> = (&'static str, bool, &'a dyn Fn() -> Result<String, String>);
+
 /// Each step, until one that is needed fails.
 pub(super) fn probe(options: &KubernetesOptions) -> Vec<Step> {
     let kubectl = Kubectl::new(options);
-    let looks: [(&'static str, bool, &dyn Fn() -> Result<String, String>); 4] = [
+    let looks: [Look<'_>; 4] = [
         ("kubectl", false, &|| client(&kubectl)),
         ("reach", false, &|| server(&kubectl)),
         ("rights", false, &|| rights(&kubectl, options)),
@@ -85,7 +88,7 @@ fn rights(kubectl: &Kubectl, options: &KubernetesOptions) -> Result<String, Stri
     let input = crate::target::command::Input::Text(&list);
     let text = kubectl
         .run(
-            &["create", "-f", "-", "-o", "json"],
+            &["create", "--validate=false", "-f", "-", "-o", "json"],
             input,
             super::kubectl::PATIENCE,
         )

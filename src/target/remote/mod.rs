@@ -301,7 +301,7 @@ impl ComputeTarget for RemoteTarget {
                         .collect(),
                     container: environment
                         .as_ref()
-                        .and_then(|environment| environment.container.clone()),
+                        .and_then(|environment| environment.container.as_deref().cloned()),
                     path_prepend: environment
                         .iter()
                         .flat_map(|it| it.path_prepend.clone())
