@@ -7,7 +7,9 @@ use crate::policy::{PolicySpec, Schedule, Slack, Trigger};
 #[non_exhaustive]
 pub enum OptionError {
     /// No policy has that name.
-    #[error("no policy is called `{0}`; there are none, bandit, median_stopping, truncation_selection, asha")]
+    #[error(
+        "no policy is called `{0}`; there are none, bandit, median_stopping, truncation_selection, asha, hyperband, predictive"
+    )]
     Policy(String),
     /// The policy has no such setting.
     #[error("`{policy}` has no setting `{key}`")]
@@ -49,6 +51,8 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
     let (mut slack, mut percentage, mut exclude) = (None, None, false);
     let (mut literal, mut trigger) = (false, Trigger::Sweep);
     let (mut min_resource, mut reduction_factor) = (1, 3);
+    let mut brackets = 3;
+    let (mut false_stops, mut top_k, mut max_resource) = (0.05, 1, None);
     for pair in rest.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (key.trim(), value.trim());
@@ -77,19 +81,45 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
                 percentage = Some(number.ok_or_else(|| wrong(key, value, "a whole number from 1 to 99"))?);
             }
             (TRUNCATION, "exclude_finished_jobs") => exclude = flag(key, value)?,
-            (ASHA, "min_resource") => {
+            (ASHA | HYPERBAND, "min_resource") => {
                 min_resource = whole(key, value)?;
                 if min_resource == 0 {
                     return Err(wrong(key, value, "a whole number, at least 1"));
                 }
             }
-            (ASHA, "reduction_factor") => {
+            (ASHA | HYPERBAND, "reduction_factor") => {
                 reduction_factor = whole(key, value)?;
                 if reduction_factor < 2 {
                     return Err(wrong(key, value, "a whole number, at least 2"));
                 }
             }
-            (NONE | BANDIT | MEDIAN | TRUNCATION | ASHA, _) => {
+            (HYPERBAND, "brackets") => {
+                brackets = whole(key, value)?;
+                if !(1..=20).contains(&brackets) {
+                    return Err(wrong(key, value, "a whole number from 1 to 20"));
+                }
+            }
+            (PREDICTIVE, "delay_evaluation") => schedule.delay_evaluation = whole(key, value)?,
+            (PREDICTIVE, "false_stops") => {
+                false_stops = amount(key, value)?;
+                if !(false_stops > 0.0 && false_stops <= 0.5) {
+                    return Err(wrong(key, value, "a number above 0, at most 0.5"));
+                }
+            }
+            (PREDICTIVE, "top_k") => {
+                top_k = whole(key, value)?;
+                if top_k == 0 {
+                    return Err(wrong(key, value, "a whole number, at least 1"));
+                }
+            }
+            (PREDICTIVE, "max_resource") => {
+                let last = whole(key, value)?;
+                if last < 2 {
+                    return Err(wrong(key, value, "a whole number, at least 2"));
+                }
+                max_resource = Some(last);
+            }
+            (NONE | BANDIT | MEDIAN | TRUNCATION | ASHA | HYPERBAND | PREDICTIVE, _) => {
                 return Err(OptionError::Key {
                     policy,
                     key: key.to_owned(),
@@ -104,6 +134,17 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
         ASHA => Ok(PolicySpec::Asha {
             min_resource,
             reduction_factor,
+        }),
+        HYPERBAND => Ok(PolicySpec::Hyperband {
+            min_resource,
+            reduction_factor,
+            brackets,
+        }),
+        PREDICTIVE => Ok(PolicySpec::Predictive {
+            false_stops,
+            top_k,
+            delay_evaluation: schedule.delay_evaluation,
+            max_resource,
         }),
         BANDIT => match slack {
             Some(slack) => Ok(PolicySpec::Bandit {
@@ -138,6 +179,8 @@ const BANDIT: &str = "bandit";
 const MEDIAN: &str = "median_stopping";
 const TRUNCATION: &str = "truncation_selection";
 const ASHA: &str = "asha";
+const HYPERBAND: &str = "hyperband";
+const PREDICTIVE: &str = "predictive";
 
 fn canonical(name: &str) -> String {
     let plain = name.trim().to_ascii_lowercase().replace(['_', '-'], "");

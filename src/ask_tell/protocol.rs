@@ -210,6 +210,21 @@ impl Session {
         }
         let space = search_space(&init.space)?;
         let policy = match (&options.policy, init.fidelity) {
+            // The driver has said how long a whole trial is.
+            (
+                Some(PolicySpec::Predictive {
+                    false_stops,
+                    top_k,
+                    delay_evaluation,
+                    max_resource: None,
+                }),
+                Some(fidelity),
+            ) => PolicySpec::Predictive {
+                false_stops: *false_stops,
+                top_k: *top_k,
+                delay_evaluation: *delay_evaluation,
+                max_resource: Some(fidelity.max),
+            },
             (Some(policy), _) => policy.clone(),
             (None, Some(fidelity)) => PolicySpec::MedianStopping {
                 schedule: Schedule {

@@ -3,6 +3,7 @@
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
 pub mod bench;
+pub mod import;
 mod job;
 mod kinds;
 mod look;
@@ -19,8 +20,8 @@ pub use ml::{
 };
 pub use target::{
     AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
-    PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
-    VmPriority,
+    PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
+    UpdatePool, VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
@@ -181,6 +182,9 @@ pub enum Command {
     AskTell(AskTell),
     /// Compare optimizers on benchmark problems.
     Bench(Box<bench::Bench>),
+    /// Take over the trials of another tuner as an ended sweep.
+    #[command(hide = true)]
+    Import(import::Import),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.
@@ -268,7 +272,7 @@ pub struct AskTell {
     /// Sampler: random, sobol, grid, bayesian (the default).
     #[arg(long, value_name = "NAME")]
     pub sampler: Option<String>,
-    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3.
+    /// Early-termination policy: none, bandit:slack_factor=0.1, median, truncation:truncation_percentage=20, asha:reduction_factor=3, hyperband, predictive:false_stops=0.05.
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     pub policy: Option<String>,
     /// Seed; replaces the one of the `init` line.

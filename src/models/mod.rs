@@ -187,7 +187,10 @@ impl Models {
         // Oldest first, so that the order of the numbers stays.
         for mut model in other.list()?.into_iter().rev() {
             let source = other.root.join(&model.name).join(model.version.to_string());
-            let document = other.root.join(&model.name).join(format!("{}.json", model.version));
+            let document = other
+                .root
+                .join(&model.name)
+                .join(format!("{}.json", model.version));
             let folder = self.root.join(&model.name);
             fs::create_dir_all(&folder).map_err(failed(&folder))?;
             let mut version = numbers(&folder)?.last().copied().unwrap_or(0) + 1;

@@ -6,10 +6,12 @@
 
 mod asha;
 mod bandit;
+mod hyperband;
 mod inequality;
 mod median_stopping;
 mod no_termination;
 mod population;
+mod predictive;
 mod ranks;
 mod truncation_selection;
 
@@ -19,9 +21,11 @@ use crate::history::TrialState;
 use crate::metric::Goal;
 use asha::Asha;
 use bandit::Bandit;
+use hyperband::Hyperband;
 use median_stopping::MedianStopping;
 use no_termination::NoTermination;
 use population::Ranked;
+use predictive::Predictive;
 use serde::{Deserialize, Serialize};
 use truncation_selection::TruncationSelection;
 
@@ -62,7 +66,10 @@ impl PolicySpec {
     pub fn first_due(&self) -> Option<u64> {
         let schedule = match self {
             Self::NoTermination => return None,
-            Self::Asha { min_resource, .. } => return Some((*min_resource).max(1)),
+            Self::Asha { min_resource, .. } | Self::Hyperband { min_resource, .. } => {
+                return Some((*min_resource).max(1));
+            }
+            Self::Predictive { delay_evaluation, .. } => return Some((*delay_evaluation).max(1)),
             Self::Bandit { schedule, .. }
             | Self::MedianStopping { schedule, .. }
             | Self::TruncationSelection { schedule, .. } => schedule,
@@ -153,6 +160,28 @@ pub enum PolicySpec {
         /// One in so many goes on, and the next rung lies so many times as far; >= 2.
         reduction_factor: u64,
     },
+    /// ASHA in brackets that begin later and later; not one of HyperDrive's.
+    Hyperband {
+        /// Reports at the lowest rung of the first bracket; >= 1.
+        min_resource: u64,
+        /// As for ASHA; each bracket's first rung lies so many times as far as that of the one before; >= 2.
+        reduction_factor: u64,
+        /// Number of brackets, 1 to 20.
+        brackets: u64,
+    },
+    /// Stops whoever will hardly become one of the best, by a model of learning curves; not one of HyperDrive's.
+    Predictive {
+        /// Bound of the probability that a stopped trial would have become one of the best, and of the share of such trials
+        /// among the stopped ones; in (0, 0.5].
+        false_stops: f64,
+        /// How many trials count as the best; >= 1.
+        top_k: u64,
+        /// Not before this interval.
+        delay_evaluation: u64,
+        /// Reports of a whole trial; learned from those that complete unless given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_resource: Option<u64>,
+    },
 }
 
 /// A decision to stop, with the operands of its inequality; enough to re-derive it and to say what survival would have taken.
@@ -170,7 +199,7 @@ pub struct Stop {
     /// What it was compared with (threshold, median, value of the last survivor); in metric units.
     pub threshold: Option<f64>,
     /// All operands by name, in the order of the formula: `best`, `slack_factor`, `threshold`, `median`, `population`, `k`,
-    /// `kept`, `reduction_factor`, `better`; `sign` is last: 1 to maximize, -1 to minimize.
+    /// `kept`, `reduction_factor`, `better`, `probability`; `sign` is last: 1 to maximize, -1 to minimize.
     pub operands: indexmap::IndexMap<String, f64>,
     /// The inequality with its numbers in words: `Accuracy 0.6120 < 0.8474 (best 0.9321 / 1.1)` without the metric's name.
     pub inequality: String,
@@ -234,5 +263,22 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             min_resource,
             reduction_factor,
         } => Box::new(Asha::new(goal, min_resource, reduction_factor)),
+        PolicySpec::Hyperband {
+            min_resource,
+            reduction_factor,
+            brackets,
+        } => Box::new(Hyperband::new(goal, min_resource, reduction_factor, brackets)),
+        PolicySpec::Predictive {
+            false_stops,
+            top_k,
+            delay_evaluation,
+            max_resource,
+        } => Box::new(Predictive::new(predictive::Settings {
+            goal,
+            false_stops,
+            top_k,
+            delay_evaluation,
+            max_resource,
+        })),
     }
 }

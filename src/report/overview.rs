@@ -8,6 +8,7 @@ use crate::report::number;
 use crate::report::style::{self, Glyphs, Line, Look, Span};
 use crate::report::table::{self, Column};
 use crate::report::text;
+use crate::store::TargetUse;
 use crate::store::row::{AttemptRow, SweepRow, TrialRow};
 use std::collections::BTreeMap;
 
@@ -157,6 +158,31 @@ pub fn trials(sweep: &SweepRow, rows: &[TrialRow], width: Option<usize>, glyphs:
     table::lines(columns, 0, width, glyphs)
 }
 
+/// A line per target of a sweep that has several: what runs there, what came of it, how fast it is.
+pub fn targets(all: &[TargetUse]) -> Vec<Line> {
+    all.iter()
+        .map(|used| {
+            let mut facts = vec![
+                format!("{} open", used.open),
+                format!("{} completed", used.completed),
+            ];
+            if used.others > 0 {
+                facts.push(format!("{} ended otherwise", used.others));
+            }
+            if used.lost > 0 {
+                facts.push(format!("{} lost and tried again", used.lost));
+            }
+            if let Some(mean) = used.mean_ms {
+                facts.push(format!("{} a trial", number::duration(mean)));
+            }
+            Line(vec![
+                Span::new(format!("  {:<11}", text::printable(&used.target)), Look::Dim),
+                Span::plain(facts.join(", ")),
+            ])
+        })
+        .collect()
+}
+
 /// One trial: its facts, then its attempts.
 pub fn trial(
     sweep: &SweepRow,
@@ -274,6 +300,21 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
             min_resource,
             reduction_factor,
         } => return format!("ASHA(from {min_resource}, one in {reduction_factor})"),
+        PolicySpec::Hyperband {
+            min_resource,
+            reduction_factor,
+            brackets,
+        } => {
+            return format!("Hyperband(from {min_resource}, one in {reduction_factor}, {brackets} brackets)");
+        }
+        PolicySpec::Predictive {
+            false_stops, top_k, ..
+        } => {
+            return match top_k {
+                1 => format!("Predictive({false_stops})"),
+                _ => format!("Predictive({false_stops}, best {top_k})"),
+            };
+        }
         _ => return String::new(),
     };
     let mut parts = vec![first];

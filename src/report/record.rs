@@ -262,6 +262,21 @@ pub(super) fn policy(policy: &PolicySpec) -> Value {
         } => json!({"name": "ASHA", "properties": {
             "min_resource": min_resource, "reduction_factor": reduction_factor,
         }}),
+        PolicySpec::Hyperband {
+            min_resource,
+            reduction_factor,
+            brackets,
+        } => json!({"name": "Hyperband", "properties": {
+            "min_resource": min_resource, "reduction_factor": reduction_factor, "brackets": brackets,
+        }}),
+        PolicySpec::Predictive {
+            false_stops,
+            top_k,
+            delay_evaluation,
+            max_resource,
+        } => json!({"name": "Predictive", "properties": {
+            "false_stops": false_stops, "top_k": top_k, "delay_evaluation": delay_evaluation, "max_resource": max_resource,
+        }}),
         _ => json!({"name": "Default"}),
     }
 }

@@ -465,7 +465,10 @@ fn policy(source: &mut Stream) -> PolicySpec {
 
 fn schedule(spec: &PolicySpec) -> Schedule {
     match spec {
-        PolicySpec::NoTermination | PolicySpec::Asha { .. } => Schedule::default(),
+        PolicySpec::NoTermination
+        | PolicySpec::Asha { .. }
+        | PolicySpec::Hyperband { .. }
+        | PolicySpec::Predictive { .. } => Schedule::default(),
         PolicySpec::Bandit { schedule, .. }
         | PolicySpec::MedianStopping { schedule, .. }
         | PolicySpec::TruncationSelection { schedule, .. } => *schedule,

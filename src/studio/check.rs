@@ -211,6 +211,8 @@ fn plan(experiment: &Experiment) -> Plan {
         PolicySpec::MedianStopping { .. } => "MedianStopping",
         PolicySpec::TruncationSelection { .. } => "TruncationSelection",
         PolicySpec::Asha { .. } => "ASHA",
+        PolicySpec::Hyperband { .. } => "Hyperband",
+        PolicySpec::Predictive { .. } => "Predictive",
     };
     let parameters = experiment
         .space

@@ -3,6 +3,7 @@
 //! Everything here must give the same bits on every machine and whatever is cached: sums run in a fixed order, `exp` and `ln` are our
 //! own or `libm`'s, multiplications and additions are never fused, and parallel work is split only into independent pieces.
 
+pub mod curve;
 pub mod fit;
 pub mod forest;
 pub mod gp;
@@ -10,6 +11,7 @@ pub mod kernel;
 pub mod linalg;
 pub mod transform;
 
+pub use curve::CurveModel;
 pub use fit::{Fit, Prior};
 pub use gp::{Data, Gp, Hyperparameters};
 pub use kernel::{Group, GroupKind};

@@ -94,6 +94,8 @@ pub struct Site {
     pub snapshot: Option<PathBuf>,
     /// What starts Python; empty = what the files say.
     pub interpreter: Vec<String>,
+    /// The container in which scripts run.
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables of the environment.

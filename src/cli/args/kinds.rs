@@ -173,6 +173,7 @@ impl<V: Verb> Declared<V> {
                 folder,
                 description: None,
                 tag: Vec::new(),
+                cost_per_hour: None,
                 user: false,
                 no_wait: true,
             }

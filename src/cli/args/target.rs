@@ -146,6 +146,9 @@ pub struct CreatePool {
     /// Tag; repeat for several.
     #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
+    /// Price of a slot for an hour, in any unit: of several targets the cheapest is filled first.
+    #[arg(long, value_name = "PRICE")]
+    pub cost_per_hour: Option<f64>,
     /// Keep it for all projects of this user.
     #[arg(long)]
     pub user: bool,
@@ -272,6 +275,9 @@ pub struct Filing {
     /// Tag; repeat for several.
     #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
+    /// Price of a slot for an hour, in any unit: of several targets the cheapest is filled first.
+    #[arg(long, value_name = "PRICE")]
+    pub cost_per_hour: Option<f64>,
     /// Keep it for all projects of this user.
     #[arg(long)]
     pub user: bool,

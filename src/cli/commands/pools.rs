@@ -10,6 +10,7 @@ use crate::target::kind::{Connection, Settings, SettingsError, Surroundings, Wan
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
 use crate::target::registry::{Registry, RegistryError};
 use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(super) struct Targets {
     pub(super) pools: Vec<LocalOptions>,
     /// Those that the engine takes as they are.
     pub(super) others: Vec<Arc<dyn ComputeTarget>>,
+    /// Price of a slot for an hour, of those whose file says so.
+    pub(super) costs: HashMap<String, f64>,
 }
 
 impl Targets {
@@ -37,19 +40,31 @@ impl Targets {
         self.others.iter().any(|target| !target.shares_files())
     }
 
-    /// Waits until those elsewhere can start trials.
+    /// Waits until those elsewhere can start trials. Of several, one that cannot be reached or made ready is only told of: it is tried
+    /// again while the sweep goes on with the others.
     ///
     /// # Errors
-    /// The first that cannot be reached or made ready.
+    /// The first that cannot be reached or made ready, if no other target is left.
     pub(super) fn make_ready(&self, luggage: &Luggage, output: &Output) -> Result<(), CliError> {
         let elsewhere = || self.others.iter().filter(|target| !target.shares_files());
         // All begin before one is waited for.
         for target in elsewhere() {
             target.equip(luggage);
         }
+        let mut left = self.pools.len() + self.others.len() + usize::from(self.local.is_some());
         for target in elsewhere() {
             let name = text::printable(target.name());
-            target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))))?;
+            let ready = target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))));
+            if let Err(error) = ready {
+                left -= 1;
+                if left == 0 {
+                    return Err(error.into());
+                }
+                output.note(&format!(
+                    "warning: {}; the sweep begins without it",
+                    text::printable(&error.to_string())
+                ));
+            }
         }
         Ok(())
     }
@@ -117,7 +132,7 @@ impl From<RegistryError> for CliError {
                 |near| format!("did you mean `{near}`?"),
             )),
             RegistryError::Settings(error) => error.into(),
-            RegistryError::Section(_) => Self::usage("target-file", message),
+            RegistryError::Section(_) | RegistryError::Cost(_) => Self::usage("target-file", message),
             RegistryError::Reserved(_) => {
                 Self::usage("reserved-name", message).help("`local` is this computer and always there")
             }
@@ -182,7 +197,13 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
                 continue;
             }
             made if made.eq_ignore_ascii_case("amlcompute") => Box::new(throw_away(experiment)?),
-            known => registry.get(known)?.definition.settings,
+            known => {
+                let definition = registry.get(known)?.definition;
+                if let Some(cost) = definition.cost_per_hour {
+                    targets.costs.insert(name.clone(), cost);
+                }
+                definition.settings
+            }
         };
         let connection = settings.connect(wanted(name, experiment), &surroundings)?;
         targets.add(connection, Some(output));

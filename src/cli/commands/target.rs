@@ -160,6 +160,9 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
             if arguments.description.is_some() {
                 found.definition.description.clone_from(&arguments.description);
             }
+            if arguments.cost_per_hour.is_some() {
+                found.definition.cost_per_hour = arguments.cost_per_hour;
+            }
             found.definition.tags.extend(tags);
             registry.update(&found)?;
             return Ok(found);
@@ -173,6 +176,7 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
             kind: &crate::target::pool::KIND,
             description: arguments.description.clone(),
             tags,
+            cost_per_hour: arguments.cost_per_hour,
             created_on: Some(made.clone()),
             modified_on: Some(made),
             settings: Box::new(pool),

@@ -1,5 +1,7 @@
 //! The `policy` section: type, schedule, slack, percentage.
 
+mod ours;
+
 use crate::diagnostic::{Diagnostics, Entry, Fields, Kind, Span, Unknown, nearest_or_synonym};
 use crate::policy::{PolicySpec, Schedule, Slack, Trigger};
 
@@ -7,8 +9,11 @@ const BANDIT: &str = "BanditPolicy";
 const MEDIAN: &str = "MedianStoppingPolicy";
 const TRUNCATION: &str = "TruncationSelectionPolicy";
 const NONE: &str = "NoTerminationPolicy";
-/// Ours; the old service has none like it.
 const ASHA: &str = "ASHA";
+const HYPERBAND: &str = "Hyperband";
+const PREDICTIVE: &str = "Predictive";
+/// Ours; the old service has none like them.
+const OURS: [&str; 3] = [ASHA, HYPERBAND, PREDICTIVE];
 
 /// Short names, v2 names and wire names that are taken with a warning.
 const OTHER_NAMES: [(&str, &str); 9] = [
@@ -81,7 +86,7 @@ pub(super) fn read(entry: Option<&Entry>, found: &mut Diagnostics) -> Option<Pol
     let name = name?;
     let mut ok = true;
     let mut schedule = Schedule::default();
-    if name != NONE && name != ASHA {
+    if name != NONE && !OURS.contains(&name) {
         ok &= read_schedule(&mut fields, &mut schedule, found).is_some();
     }
     let trigger = Trigger::default();
@@ -99,16 +104,7 @@ pub(super) fn read(entry: Option<&Entry>, found: &mut Diagnostics) -> Option<Pol
             exclude_finished_jobs: false,
             trigger,
         }),
-        ASHA => {
-            let min_resource = at_least(&mut fields, "min_resource", 1, 1, found);
-            let reduction_factor = at_least(&mut fields, "reduction_factor", 2, 3, found);
-            min_resource
-                .zip(reduction_factor)
-                .map(|(min_resource, reduction_factor)| PolicySpec::Asha {
-                    min_resource,
-                    reduction_factor,
-                })
-        }
+        ASHA | HYPERBAND | PREDICTIVE => ours::read(name, &mut fields, found),
         _ => Some(PolicySpec::NoTermination),
     };
     fields.finish(Unknown::Warn, found);
@@ -135,15 +131,16 @@ fn policy_name(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> {
             .suggest(entry.value.span, name);
         return Some(name);
     }
-    if text.eq_ignore_ascii_case(ASHA) {
+    if let Some(name) = OURS.into_iter().find(|name| name.eq_ignore_ascii_case(text)) {
         found.warning(
             "portability",
             entry.value.span,
-            "Azure ML's hdconfig files know no ASHA; overdrive does",
+            format!("Azure ML's hdconfig files know no {name}; overdrive does"),
         );
-        return Some(ASHA);
+        return Some(name);
     }
-    let near = nearest_or_synonym(text, &names).or_else(|| {
+    let all: Vec<&str> = names.into_iter().chain(OURS).collect();
+    let near = nearest_or_synonym(text, &all).or_else(|| {
         let short = crate::diagnostic::nearest(text, OTHER_NAMES.iter().map(|(other, _)| *other))?;
         OTHER_NAMES
             .iter()
@@ -156,7 +153,7 @@ fn policy_name(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> {
         "the type of a policy must be a text".to_owned()
     };
     let diagnostic = found.error("unknown-policy", entry.value.span, message);
-    diagnostic.expected(format!("{}, {ASHA}", names.join(", ")));
+    diagnostic.expected(all.join(", "));
     match near {
         Some(near) => diagnostic.suggest(entry.value.span, near),
         None => diagnostic.label(entry.value.describe()),
@@ -197,32 +194,6 @@ fn strict_integer(entry: &Entry, must: &str, found: &mut Diagnostics) -> Option<
             None
         }
     }
-}
-
-/// A whole number of our own, not below `least`.
-fn at_least(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    least: i64,
-    default: u64,
-    found: &mut Diagnostics,
-) -> Option<u64> {
-    let Some(entry) = fields.optional(key) else {
-        return Some(default);
-    };
-    let must = format!("a whole number, at least {least}");
-    let value = strict_integer(entry, &must, found)?;
-    if value < least {
-        found
-            .error(
-                "argument-range",
-                entry.value.span,
-                format!("`{key}` must be {must}"),
-            )
-            .label(format!("{value} is out of range"));
-        return None;
-    }
-    Some(value.unsigned_abs())
 }
 
 fn read_schedule(fields: &mut Fields<'_>, schedule: &mut Schedule, found: &mut Diagnostics) -> Option<()> {

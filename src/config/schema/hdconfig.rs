@@ -91,7 +91,7 @@ fn policy() -> Json {
         &[],
         json!({
             "type": any_case(
-                &["BanditPolicy", "MedianStoppingPolicy", "TruncationSelectionPolicy", "NoTerminationPolicy", "ASHA"],
+                &["BanditPolicy", "MedianStoppingPolicy", "TruncationSelectionPolicy", "NoTerminationPolicy", "ASHA", "Hyperband", "Predictive"],
                 "the policy; absent = nobody is stopped",
             ),
             "evaluation_interval": {
@@ -106,10 +106,23 @@ fn policy() -> Json {
                 "description": "truncation: how many per cent are stopped", "type": "integer", "minimum": 1, "maximum": 99,
             },
             "min_resource": {
-                "description": "ASHA: reports at the lowest rung", "type": "integer", "minimum": 1, "default": 1,
+                "description": "ASHA, Hyperband: reports at the lowest rung", "type": "integer", "minimum": 1, "default": 1,
             },
             "reduction_factor": {
-                "description": "ASHA: one in so many goes on", "type": "integer", "minimum": 2, "default": 3,
+                "description": "ASHA, Hyperband: one in so many goes on", "type": "integer", "minimum": 2, "default": 3,
+            },
+            "brackets": {
+                "description": "Hyperband: number of brackets", "type": "integer", "minimum": 1, "default": 3,
+            },
+            "false_stops": {
+                "description": "Predictive: bound of the share of stopped trials that would have become one of the best",
+                "type": "number", "exclusiveMinimum": 0, "maximum": 0.5, "default": 0.05,
+            },
+            "top_k": {
+                "description": "Predictive: how many count as the best", "type": "integer", "minimum": 1, "default": 1,
+            },
+            "max_resource": {
+                "description": "Predictive: reports of a whole trial; learned unless given", "type": "integer", "minimum": 2,
             },
             "exclude_finished_jobs": {"description": "has no effect, as in Azure ML", "type": "boolean"},
         }),

@@ -58,12 +58,18 @@ fn registered(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
         .and_then(|text| serde_json::from_slice::<AttemptSpec>(&text).ok())
         .map(|spec| spec.run_id);
     // SWEEP/TRIAL/ATTEMPT
-    let models = folder.ancestors().nth(2).map(|sweep| sweep.join("registry/models"));
+    let models = folder
+        .ancestors()
+        .nth(2)
+        .map(|sweep| sweep.join("registry/models"));
     let (Some(run), Some(models)) = (run, models) else {
         return Vec::new();
     };
     let mut found = Vec::new();
-    for name in list(&models).into_iter().filter(|path| path.components().count() == 2) {
+    for name in list(&models)
+        .into_iter()
+        .filter(|path| path.components().count() == 2)
+    {
         let document = models.join(&name);
         let own = document.extension().is_some_and(|extension| extension == "json")
             && fs::read(&document)
@@ -135,10 +141,7 @@ impl Sending {
         }
         if let Some((source, path)) = self.left.next() {
             let name = path.as_os_str().as_bytes().to_vec();
-            match begin(
-                &source,
-                if path == Path::new(LOG) { self.log } else { 0 },
-            ) {
+            match begin(&source, if path == Path::new(LOG) { self.log } else { 0 }) {
                 Ok((piece, Start::Nothing)) => return Next::Piece(piece, name),
                 Ok((piece, Start::File(file))) => {
                     self.open = Some(file);

@@ -245,6 +245,9 @@ pub struct Pruned {
 pub struct Environment {
     /// Its interpreter.
     pub interpreter: PathBuf,
+    /// The container in which it lies.
+    #[serde(default)]
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables to set.

@@ -188,7 +188,11 @@ mod tests {
             fs::create_dir_all(path).unwrap();
         }
         fs::write(unused.join("train.py"), "0123456789").unwrap();
-        fs::write(live.join("spec.json"), format!("{{\"snapshot\":\"{}\"}}", used.display())).unwrap();
+        fs::write(
+            live.join("spec.json"),
+            format!("{{\"snapshot\":\"{}\"}}", used.display()),
+        )
+        .unwrap();
         let young = prune(root, Duration::from_secs(3600), false);
         assert_eq!(young, Pruned::default());
         let dry = prune(root, Duration::ZERO, true);

@@ -236,7 +236,7 @@ impl<W: Write> Agent<W> {
                 Ok(())
             }
             Request::Withdraw { run } => {
-                self.cancels.retain(|known| *known != run);
+                self.cancels.retain(|asked| *asked != run);
                 if let Some(reference) = self.reference(&run) {
                     self.target.withdraw(&reference);
                 }

@@ -105,9 +105,7 @@ impl Client {
 
     fn post(&self, path: &str, body: Option<&impl Serialize>) -> Result<Vec<u8>, Failure> {
         let bytes = match body {
-            Some(body) => {
-                Some(serde_json::to_vec(body).map_err(|error| Failure::Later(error.to_string()))?)
-            }
+            Some(body) => Some(serde_json::to_vec(body).map_err(|error| Failure::Later(error.to_string()))?),
             None => None,
         };
         self.ask("POST", path, &[], &[], bytes.as_deref())
@@ -196,7 +194,11 @@ impl Client {
     }
 
     /// Adds tasks, at most [`TASKS_AT_ONCE`]; for each its id and why it was not taken. One that is there already was taken.
-    pub(super) fn add_tasks(&self, job: &str, tasks: &[Value]) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
+    pub(super) fn add_tasks(
+        &self,
+        job: &str,
+        tasks: &[Value],
+    ) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
         let body = self.post(
             &format!("/jobs/{job}/addtaskcollection"),
             Some(&json!({"value": tasks})),
@@ -319,7 +321,10 @@ mod tests {
         assert_eq!(path, "/jobs/j/tasks");
         assert_eq!(
             query,
-            [("$skipToken".to_owned(), "a+b=".to_owned()), ("maxresults".into(), "2".into())]
+            [
+                ("$skipToken".to_owned(), "a+b=".to_owned()),
+                ("maxresults".into(), "2".into())
+            ]
         );
         for bad in [
             "https://evil.example/jobs/j/tasks",

@@ -77,7 +77,8 @@ fn snapshot(container: &Container, id: &str, tree: &Path, told: &dyn Fn(String))
         Ok(())
     })?;
     let missing = missing.into_inner().unwrap_or_default();
-    let bytes = |entries: &mut dyn Iterator<Item = &ManifestEntry>| entries.map(|entry| entry.bytes).sum::<u64>();
+    let bytes =
+        |entries: &mut dyn Iterator<Item = &ManifestEntry>| entries.map(|entry| entry.bytes).sum::<u64>();
     told(format!(
         "sending {} of {} files, {} of {} bytes",
         missing.len(),

@@ -11,7 +11,13 @@ use std::io::{BufReader, ErrorKind};
 
 impl Service {
     /// Takes in what an attempt left whose task is over.
-    pub(super) fn bring_home(&self, container: &Container, job: &str, read: &Read, task: &Task) -> Result<(), Failure> {
+    pub(super) fn bring_home(
+        &self,
+        container: &Container,
+        job: &str,
+        read: &Read,
+        task: &Task,
+    ) -> Result<(), Failure> {
         let local = |error: std::io::Error| Failure::Later(error.to_string());
         let folder = tempfile::tempdir_in(read.folder.parent().unwrap_or(&read.folder)).map_err(local)?;
         let path = folder.path().join("left");
@@ -21,7 +27,9 @@ impl Service {
                 .map_err(|error| Failure::Later(format!("what trial {} left: {error}", read.task)))?;
         } else {
             // Its node ended before it could send anything: what Batch still has of the journal.
-            let journal = self.client.file(job, &read.task, "wd/attempt/journal", read.journal)?;
+            let journal = self
+                .client
+                .file(job, &read.task, "wd/attempt/journal", read.journal)?;
             let mut state = self.shared.state();
             if let Some(entry) = state.entries.get_mut(&read.folder) {
                 let _ = entry.tracked.journal(read.journal, &journal);
@@ -42,10 +50,9 @@ impl Service {
                 entry.tracked.lives(task.end(claimed, trouble));
             }
             if told && !sent {
-                entry
-                    .tracked
-                    .trouble
-                    .get_or_insert(format!("node {node} ended before it could send what the trial left"));
+                entry.tracked.trouble.get_or_insert(format!(
+                    "node {node} ended before it could send what the trial left"
+                ));
             }
             entry.tracked.collected();
         }

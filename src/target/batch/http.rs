@@ -49,7 +49,11 @@ impl Failure {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Later(reason) => reason.clone(),
-            Self::Refused { status, code, message } => {
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => {
                 let first = message.lines().next().unwrap_or_default().trim();
                 match (code.as_str(), first) {
                     ("", "") => format!("status {status}"),
@@ -186,7 +190,11 @@ impl Http {
             .unwrap_or_default()
             .to_owned();
         let mut body = Vec::new();
-        let read = response.into_body().into_reader().take(LARGEST).read_to_end(&mut body);
+        let read = response
+            .into_body()
+            .into_reader()
+            .take(LARGEST)
+            .read_to_end(&mut body);
         if let Err(error) = read {
             return later(error.to_string());
         }
@@ -256,7 +264,8 @@ mod tests {
 
     #[test]
     fn errors_of_both_services_are_understood() {
-        let batch = br#"{"code":"TaskNotFound","message":{"lang":"en-US","value":"The task is gone.\nRequestId:1"}}"#;
+        let batch =
+            br#"{"code":"TaskNotFound","message":{"lang":"en-US","value":"The task is gone.\nRequestId:1"}}"#;
         let failure = refusal(StatusCode::NOT_FOUND, "", batch);
         assert!(failure.is(404) && failure.says("TaskNotFound"));
         assert_eq!(failure.text(), "TaskNotFound (404): The task is gone.");

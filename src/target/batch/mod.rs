@@ -69,7 +69,11 @@ struct Entry {
 enum Phase {
     Opening,
     Up,
-    Down { since: Instant, refused: bool, reason: String },
+    Down {
+        since: Instant,
+        refused: bool,
+        reason: String,
+    },
 }
 
 struct State {
@@ -162,7 +166,13 @@ fn job_of(sweep: &str) -> String {
 }
 
 fn clean(text: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let legal = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
     text.chars().map(legal).collect()
 }
 
@@ -310,7 +320,11 @@ impl ComputeTarget for BatchTarget {
             kind: "batch",
             folder: places.attempt(),
             snapshot: luggage.snapshot.as_ref().map(|(id, _)| places.snapshot(id)),
-            interpreter: luggage.environment.iter().map(|_| text(places.python())).collect(),
+            interpreter: luggage
+                .environment
+                .iter()
+                .map(|_| text(places.python()))
+                .collect(),
             registry: Some(places.attempt().join("registry")),
             data: luggage
                 .data
@@ -361,7 +375,9 @@ impl ComputeTarget for BatchTarget {
                 new = true;
                 Entry::new(attempt)
             });
-            let life = entry.tracked.liveness(up.as_ref().map(|()| ()).map_err(String::as_str));
+            let life = entry
+                .tracked
+                .liveness(up.as_ref().map(|()| ()).map_err(String::as_str));
             let (bytes, liveness) = match entry.tracked.read(*offset) {
                 Ok(bytes) => (bytes, life),
                 Err(error) => (

@@ -171,7 +171,11 @@ impl Task {
         let failure = execution.failure_info.clone().unwrap_or_default();
         let words = |text: &FailureInfo| match &text.message {
             Some(message) if !message.is_empty() => {
-                format!("{}: {}", text.code, message.lines().next().unwrap_or_default().trim())
+                format!(
+                    "{}: {}",
+                    text.code,
+                    message.lines().next().unwrap_or_default().trim()
+                )
             }
             _ => text.code.clone(),
         };
@@ -181,7 +185,8 @@ impl Task {
                 "the attempt was given up before its task began".into(),
             ),
             (Some(CLAIMED), _) => Liveness::Dead(
-                "its node was lost or taken away; Batch started its task again, which did not execute it".into(),
+                "its node was lost or taken away; Batch started its task again, which did not execute it"
+                    .into(),
             ),
             (Some(TROUBLE), _) => Liveness::Over(
                 Fate::Setup,
@@ -189,16 +194,19 @@ impl Task {
             ),
             (_, "TaskEnded") => Liveness::Over(Fate::Canceled, "its task was ended".into()),
             // It never came to run: what Batch was to fetch, or the node itself.
-            (None, code) if !code.is_empty() && claimed == Claimed::Nobody => {
-                Liveness::Over(Fate::NotStarted, format!("Batch could not start its task: {}", words(&failure)))
-            }
+            (None, code) if !code.is_empty() && claimed == Claimed::Nobody => Liveness::Over(
+                Fate::NotStarted,
+                format!("Batch could not start its task: {}", words(&failure)),
+            ),
             (code, _) => {
                 let code = code.map_or("no exit code".to_owned(), |code| format!("code {code}"));
                 let more = match words(&failure).as_str() {
                     "" => String::new(),
                     words => format!(", {words}"),
                 };
-                Liveness::Dead(format!("its task ended with {code}{more}, and its journal tells no end"))
+                Liveness::Dead(format!(
+                    "its task ended with {code}{more}, and its journal tells no end"
+                ))
             }
         }
     }
@@ -248,14 +256,19 @@ mod tests {
         );
         assert_eq!(
             fetch.end(Claimed::Nobody, None),
-            Liveness::Over(Fate::NotStarted, "Batch could not start its task: BlobAccessDenied: no".into())
+            Liveness::Over(
+                Fate::NotStarted,
+                "Batch could not start its task: BlobAccessDenied: no".into()
+            )
         );
         let killed = task(
             r#"{"state":"completed","executionInfo":{"exitCode":137,"failureInfo":{"code":"FailureExitCode"}}}"#,
         );
         assert_eq!(
             killed.end(Claimed::Node, None),
-            Liveness::Dead("its task ended with code 137, FailureExitCode, and its journal tells no end".into())
+            Liveness::Dead(
+                "its task ended with code 137, FailureExitCode, and its journal tells no end".into()
+            )
         );
     }
 

@@ -8,7 +8,7 @@ use super::http::{Body, Failure, Http};
 use super::model::{CLAIMED, TROUBLE};
 use super::order::{CONTAINER, Order, TASK};
 use super::storage::{self, Container};
-use crate::environment::Builder;
+use crate::environment::{Builder, WithoutEngine};
 use crate::snapshot::{ManifestEntry, stock};
 use crate::target::agent::pieces::{Next, Sending};
 use crate::target::agent::protocol::{self, Answer, BODY_MAX};
@@ -64,13 +64,17 @@ fn words(what: &str) -> impl Fn(Failure) -> String {
 
 impl Task {
     fn of_environment(attempt: PathBuf) -> Result<Self, String> {
-        let variable = |name: &str| std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"));
+        let variable =
+            |name: &str| std::env::var(name).map_err(|_| format!("the variable `{name}` is not set"));
         let address = variable(CONTAINER)?;
         let (address, signature) = address.split_once('?').unwrap_or((address.as_str(), ""));
         let name = variable(TASK)?;
-        let (job, id) = name.split_once('/').ok_or_else(|| format!("`{TASK}` is no task"))?;
+        let (job, id) = name
+            .split_once('/')
+            .ok_or_else(|| format!("`{TASK}` is no task"))?;
         let shared = std::env::var_os("AZ_BATCH_NODE_SHARED_DIR").map(PathBuf::from);
-        let usable = |folder: &PathBuf| fs::create_dir_all(folder).is_ok() && tempfile::tempfile_in(folder).is_ok();
+        let usable =
+            |folder: &PathBuf| fs::create_dir_all(folder).is_ok() && tempfile::tempfile_in(folder).is_ok();
         let share = shared
             .map(|folder| folder.join("overdrive"))
             .filter(usable)
@@ -129,7 +133,8 @@ impl Task {
 
     fn make_ready(&self, order: &Order) -> Result<(), String> {
         for id in &order.snapshots {
-            self.snapshot(id).map_err(|reason| format!("the snapshot: {reason}"))?;
+            self.snapshot(id)
+                .map_err(|reason| format!("the snapshot: {reason}"))?;
         }
         let mut spec = order.spec.clone();
         let mut python = None;
@@ -144,11 +149,13 @@ impl Task {
                 base: base.as_deref(),
                 search_path: &search_path,
                 keep_azureml: false,
+                without_engine: WithoutEngine::Refuse,
                 progress: &mut progress,
             }
             .prepare(environment)
             .map_err(|error| error.to_string())?;
             python = Some(prepared.interpreter);
+            spec.container = prepared.container;
             spec.path_prepend.extend(prepared.path_prepend);
             for (name, value) in prepared.variables {
                 spec.env.entry(name).or_insert(value);
@@ -216,7 +223,9 @@ impl Task {
         let mut looked = Instant::now();
         while matches!(runner.try_wait(), Ok(None)) {
             if ended.swap(false, Ordering::Relaxed)
-                && let Some(pid) = i32::try_from(runner.id()).ok().and_then(rustix::process::Pid::from_raw)
+                && let Some(pid) = i32::try_from(runner.id())
+                    .ok()
+                    .and_then(rustix::process::Pid::from_raw)
             {
                 // A child that was not waited for: the id is its own.
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

@@ -241,7 +241,9 @@ fn acceptable(address: &str) -> bool {
         ["127.0.0.1", "localhost", "[::1]"].contains(&host)
     };
     let legal = |rest: &str| {
-        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()) && !rest.contains(['?', '#', '@'])
+        !rest.is_empty()
+            && rest.bytes().all(|byte| byte.is_ascii_graphic())
+            && !rest.contains(['?', '#', '@'])
     };
     match address.split_once("://") {
         Some(("https", rest)) => legal(rest),
@@ -288,7 +290,10 @@ mod tests {
                 ..options()
             };
             let told = with.check().unwrap_err().to_string();
-            assert!(told.contains("account_url") && !told.contains("sig=secret"), "{told}");
+            assert!(
+                told.contains("account_url") && !told.contains("sig=secret"),
+                "{told}"
+            );
         }
         let here = BatchOptions {
             account_url: "http://127.0.0.1:8080".into(),

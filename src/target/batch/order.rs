@@ -96,11 +96,26 @@ mod tests {
         );
         let spec: AttemptSpec = serde_json::from_str(&text).unwrap();
         let put = places
-            .put_right(&spec, Path::new("/mnt/t/wd/attempt"), Path::new("/mnt/shared/overdrive"), Some(Path::new("/env/bin/python")))
+            .put_right(
+                &spec,
+                Path::new("/mnt/t/wd/attempt"),
+                Path::new("/mnt/shared/overdrive"),
+                Some(Path::new("/env/bin/python")),
+            )
             .unwrap();
-        assert_eq!(put.argv, ["/env/bin/python", "t.py", "--out=/mnt/t/wd/attempt/named_outputs/o"]);
+        assert_eq!(
+            put.argv,
+            [
+                "/env/bin/python",
+                "t.py",
+                "--out=/mnt/t/wd/attempt/named_outputs/o"
+            ]
+        );
         assert_eq!(put.env["D"], "/mnt/shared/overdrive/snapshots/ab/f");
-        assert_eq!(put.snapshot.unwrap(), Path::new("/mnt/shared/overdrive/snapshots/ab"));
+        assert_eq!(
+            put.snapshot.unwrap(),
+            Path::new("/mnt/shared/overdrive/snapshots/ab")
+        );
         assert_eq!(put.parameters, spec.parameters);
         assert_ne!(Places::new(), places);
     }

@@ -50,13 +50,19 @@ pub fn probe(options: &BatchOptions) -> Vec<Step> {
 fn reach(address: &str) -> Result<String, String> {
     let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
     let host = rest.split('/').next().unwrap_or_default();
-    let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    let with_port = if host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
         host.to_owned()
     } else {
         format!("{host}:{}", if scheme == "http" { 80 } else { 443 })
     };
     let mut last = format!("`{host}` has no address");
-    for address in with_port.to_socket_addrs().map_err(|error| format!("`{host}`: {error}"))? {
+    for address in with_port
+        .to_socket_addrs()
+        .map_err(|error| format!("`{host}`: {error}"))?
+    {
         match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
             Ok(_) => return Ok(address.to_string()),
             Err(error) => last = format!("{address}: {error}"),
@@ -146,7 +152,11 @@ pub(super) fn pool_body(id: &str, plan: &PoolPlan<'_>) -> Value {
         let mut parts = plan.image.splitn(4, ':');
         let mut part = || parts.next().unwrap_or_default().to_owned();
         let (publisher, offer, sku, version) = (part(), part(), part(), part());
-        let version = if version.is_empty() { "latest".to_owned() } else { version };
+        let version = if version.is_empty() {
+            "latest".to_owned()
+        } else {
+            version
+        };
         json!({"publisher": publisher, "offer": offer, "sku": sku, "version": version})
     };
     let nodes = if plan.low_priority {
@@ -192,8 +202,14 @@ mod tests {
         };
         let plan = options.plan().unwrap();
         let body = pool_body("gpus", &plan);
-        assert_eq!(body["virtualMachineConfiguration"]["imageReference"]["version"], "latest");
+        assert_eq!(
+            body["virtualMachineConfiguration"]["imageReference"]["version"],
+            "latest"
+        );
         let formula = body["autoScaleFormula"].as_str().unwrap();
-        assert!(formula.contains("$TargetLowPriorityNodes = max(0, min(4, $tasks / 2));"), "{formula}");
+        assert!(
+            formula.contains("$TargetLowPriorityNodes = max(0, min(4, $tasks / 2));"),
+            "{formula}"
+        );
     }
 }

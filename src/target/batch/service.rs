@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between two looks at tasks: right after something changed, grown to the longest while nothing does.
@@ -295,7 +295,10 @@ impl Service {
             if !matches!(state.equipped, Some(Ok(()))) {
                 return Ok(());
             }
-            let queued = state.entries.iter().filter(|(_, entry)| entry.stage == Stage::Queued);
+            let queued = state
+                .entries
+                .iter()
+                .filter(|(_, entry)| entry.stage == Stage::Queued);
             queued
                 .filter(|(_, entry)| entry.canceled.is_none())
                 .filter_map(|(folder, entry)| {
@@ -314,7 +317,8 @@ impl Service {
         }
         for some in queued.chunks(TASKS_AT_ONCE) {
             at_once(some, &|(_, task, spec)| {
-                let order = serde_json::to_vec(&self.order(spec)).map_err(|error| Failure::Later(error.to_string()))?;
+                let order = serde_json::to_vec(&self.order(spec))
+                    .map_err(|error| Failure::Later(error.to_string()))?;
                 container.put(&storage::of_task(&job, task, "order"), Body::Bytes(&order))
             })?;
             let bodies: Vec<Value> = some
@@ -322,7 +326,11 @@ impl Service {
                 .map(|(_, task, _)| self.task(&container, &job, task, &program))
                 .collect();
             let added = match self.client.add_tasks(&job, &bodies) {
-                Err(failure) if failure.says("JobNotFound") || failure.says("JobBeingDeleted") || failure.says("JobCompleted") => {
+                Err(failure)
+                    if failure.says("JobNotFound")
+                        || failure.says("JobBeingDeleted")
+                        || failure.says("JobCompleted") =>
+                {
                     self.job = None;
                     return Err(self.job_gone(&job, failure));
                 }
@@ -330,10 +338,15 @@ impl Service {
             };
             let mut state = self.shared.state();
             for (task, outcome) in added {
-                let Some((folder, _, _)) = some.iter().find(|(_, known, _)| known.eq_ignore_ascii_case(&task)) else {
+                let Some((folder, _, _)) = some
+                    .iter()
+                    .find(|(_, known, _)| known.eq_ignore_ascii_case(&task))
+                else {
                     continue;
                 };
-                let Some(entry) = state.entries.get_mut(folder) else { continue };
+                let Some(entry) = state.entries.get_mut(folder) else {
+                    continue;
+                };
                 match outcome {
                     Ok(()) => entry.stage = Stage::Added(Instant::now()),
                     // With the next round.
@@ -414,7 +427,9 @@ impl Service {
                 let known = (folder.clone(), entry.task.clone());
                 match entry.canceled {
                     Some(_) if !entry.cancel_sent => lists.0.push(known),
-                    Some(at) if !entry.terminated && at.elapsed() > entry.grace + PATIENCE => lists.2.push(known),
+                    Some(at) if !entry.terminated && at.elapsed() > entry.grace + PATIENCE => {
+                        lists.2.push(known)
+                    }
                     None if entry.withdrawn => lists.1.push(known),
                     _ => {}
                 }
@@ -534,7 +549,9 @@ impl Service {
             }
             Ok(())
         })?;
-        at_once(&over, &|(read, task)| self.bring_home(&container, &job, read, task))?;
+        at_once(&over, &|(read, task)| {
+            self.bring_home(&container, &job, read, task)
+        })?;
         at_once(&absent, &|read| {
             let claimed = self.claimed(&container, &job, &read.task)?;
             let mut state = self.shared.state();
@@ -545,11 +562,15 @@ impl Service {
                 Claimed::Nobody if entry.tracked.spec.is_some() => entry.stage = Stage::Queued,
                 Claimed::Nobody => entry.tracked.lives(Liveness::Unclaimed),
                 Claimed::GivenUp => {
-                    entry.tracked.lives(Liveness::Over(Fate::Canceled, "the attempt was given up".into()));
+                    entry
+                        .tracked
+                        .lives(Liveness::Over(Fate::Canceled, "the attempt was given up".into()));
                     entry.tracked.collected();
                 }
                 Claimed::Node => {
-                    entry.tracked.lives(Liveness::Dead("its task was removed from Batch".into()));
+                    entry
+                        .tracked
+                        .lives(Liveness::Dead("its task was removed from Batch".into()));
                     entry.tracked.collected();
                 }
             }
@@ -561,8 +582,12 @@ impl Service {
 
     /// Takes in what a running task has written; true if there was something.
     fn follow(&self, job: &str, read: &Read) -> Result<bool, Failure> {
-        let journal = self.client.file(job, &read.task, "wd/attempt/journal", read.journal)?;
-        let log = self.client.file(job, &read.task, &format!("wd/attempt/{LOG}"), read.log)?;
+        let journal = self
+            .client
+            .file(job, &read.task, "wd/attempt/journal", read.journal)?;
+        let log = self
+            .client
+            .file(job, &read.task, &format!("wd/attempt/{LOG}"), read.log)?;
         if journal.is_empty() && log.is_empty() {
             return Ok(false);
         }
@@ -584,9 +609,15 @@ impl Service {
     fn close(&mut self) {
         let (idle, job) = {
             let state = self.shared.state();
-            (state.entries.is_empty() && state.forgotten.is_empty(), job_id(&state))
+            (
+                state.entries.is_empty() && state.forgotten.is_empty(),
+                job_id(&state),
+            )
         };
-        if idle && self.job.as_ref() == Some(&job) && self.client.tasks(&job).is_ok_and(|tasks| tasks.is_empty()) {
+        if idle
+            && self.job.as_ref() == Some(&job)
+            && self.client.tasks(&job).is_ok_and(|tasks| tasks.is_empty())
+        {
             let _ = self.client.delete_job(&job);
         }
     }
@@ -594,5 +625,10 @@ impl Service {
 
 /// The job of the sweep that is led.
 fn job_id(state: &State) -> String {
-    job_of(state.luggage.as_ref().map_or("", |luggage| luggage.sweep.as_str()))
+    job_of(
+        state
+            .luggage
+            .as_ref()
+            .map_or("", |luggage| luggage.sweep.as_str()),
+    )
 }

@@ -23,7 +23,11 @@ pub static KIND: Kind = Kind {
             "Address of the account, https://ACCOUNT.REGION.batch.azure.com",
         )
         .required(),
-        text("account", "NAME", "Name of the account; by default the first part of the address"),
+        text(
+            "account",
+            "NAME",
+            "Name of the account; by default the first part of the address",
+        ),
         Field::new(
             "login",
             Value::Word(&["shared_key", "token"]),
@@ -42,20 +46,38 @@ pub static KIND: Kind = Kind {
             "The container's shared access signature (read, add, create, write, delete)",
         ),
         text("pool", "ID", "The pool").required(),
-        text("vm_size", "SIZE", "Size of a node: makes the pool when there is none"),
-        count("min_nodes", "Nodes of that pool that are always there; 0 by default"),
+        text(
+            "vm_size",
+            "SIZE",
+            "Size of a node: makes the pool when there is none",
+        ),
+        count(
+            "min_nodes",
+            "Nodes of that pool that are always there; 0 by default",
+        ),
         count("max_nodes", "Most nodes of that pool; 1 by default"),
         Field::new(
             "low_priority",
             Value::Switch,
             "Nodes of that pool may be taken away at any time, at a lower price",
         ),
-        count("task_slots", "Trials that a node of that pool runs side by side; 1 by default"),
-        text("image", "IMAGE", "Image of its nodes: PUBLISHER:OFFER:SKU[:VERSION] or a resource id"),
+        count(
+            "task_slots",
+            "Trials that a node of that pool runs side by side; 1 by default",
+        ),
+        text(
+            "image",
+            "IMAGE",
+            "Image of its nodes: PUBLISHER:OFFER:SKU[:VERSION] or a resource id",
+        ),
         text("node_agent", "SKU", "Node agent that fits the image"),
         count("slots", "Trials at once; by default as many as the sweep allows"),
         count("required_slots", "Task slots that a trial takes; 1 by default"),
-        Field::new("binary", Value::File, "Build of overdrive for the nodes, if this one does not run there"),
+        Field::new(
+            "binary",
+            Value::File,
+            "Build of overdrive for the nodes, if this one does not run there",
+        ),
     ],
     read: options::<BatchOptions>,
 };
@@ -74,7 +96,8 @@ impl From<BatchProblem> for SettingsError {
         match problem {
             BatchProblem::Missing("secret") => Self {
                 help: vec![
-                    "`--secret-file`, `--secret-env` or `--ask-secret` gives the account's key or a token".into(),
+                    "`--secret-file`, `--secret-env` or `--ask-secret` gives the account's key or a token"
+                        .into(),
                 ],
                 ..error
             },
@@ -127,7 +150,11 @@ impl Settings for BatchOptions {
     fn location(&self) -> String {
         let host = self.account_url.split("//").nth(1).unwrap_or_default();
         // ACCOUNT.REGION.batch.azure.com
-        host.split('.').nth(1).filter(|_| host.ends_with(".azure.com")).unwrap_or(host).to_owned()
+        host.split('.')
+            .nth(1)
+            .filter(|_| host.ends_with(".azure.com"))
+            .unwrap_or(host)
+            .to_owned()
     }
 
     fn properties(&self) -> serde_json::Value {

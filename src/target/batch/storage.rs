@@ -94,7 +94,8 @@ impl Container {
 
     /// Writes a blob's content into a file, whatever its size; `false` if there is no blob.
     pub(super) fn fetch(&self, name: &str, path: &Path) -> Result<bool, Failure> {
-        self.http.download(&self.address_of(name), ("x-ms-version", VERSION), path)
+        self.http
+            .download(&self.address_of(name), ("x-ms-version", VERSION), path)
     }
 
     /// Whether there is a blob of that name.

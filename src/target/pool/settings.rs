@@ -84,7 +84,9 @@ impl Settings for Pool {
     }
 
     fn connect(&self, wanted: Wanted<'_>, surroundings: &Surroundings) -> Result<Connection, SettingsError> {
-        if let Some(cluster) = self.on_cluster()? {
+        if let Some(mut cluster) = self.on_cluster()? {
+            let nodes = u64::from(wanted.node_count.max(1));
+            cluster.slots = cluster.slots.map(|slots| (slots / nodes).max(1));
             return cluster.connect(wanted, surroundings);
         }
         let machine = &surroundings.machine;

@@ -30,6 +30,8 @@ pub struct Definition {
     pub description: Option<String>,
     /// Tags.
     pub tags: IndexMap<String, String>,
+    /// Price of one slot for an hour, in any unit: of several targets a sweep fills the cheapest first.
+    pub cost_per_hour: Option<f64>,
     /// When it was created, ISO 8601 UTC; absent in files written by hand.
     pub created_on: Option<String>,
     /// When it was changed by a command, ISO 8601 UTC.
@@ -56,6 +58,8 @@ struct Head {
     #[serde(default)]
     tags: IndexMap<String, String>,
     #[serde(default)]
+    cost_per_hour: Option<f64>,
+    #[serde(default)]
     created_on: Option<String>,
     #[serde(default)]
     modified_on: Option<String>,
@@ -64,7 +68,15 @@ struct Head {
 }
 
 /// Keys of a file besides the section.
-const KEYS: [&str; 6] = ["name", "type", "description", "tags", "created_on", "modified_on"];
+const KEYS: [&str; 7] = [
+    "name",
+    "type",
+    "description",
+    "tags",
+    "cost_per_hour",
+    "created_on",
+    "modified_on",
+];
 
 impl Definition {
     /// The options, if they are an `S`.
@@ -77,6 +89,12 @@ impl Definition {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), RegistryError> {
+        if let Some(cost) = self
+            .cost_per_hour
+            .filter(|cost| !(cost.is_finite() && *cost >= 0.0))
+        {
+            return Err(RegistryError::Cost(cost));
+        }
         Ok(self.settings.check()?)
     }
 
@@ -111,6 +129,7 @@ impl Definition {
             kind,
             description: head.description,
             tags: head.tags,
+            cost_per_hour: head.cost_per_hour,
             created_on: head.created_on,
             modified_on: head.modified_on,
         })
@@ -127,6 +146,9 @@ impl Serialize for Definition {
         }
         if !self.tags.is_empty() {
             map.serialize_entry("tags", &self.tags)?;
+        }
+        if let Some(cost) = &self.cost_per_hour {
+            map.serialize_entry("cost_per_hour", cost)?;
         }
         for (key, time) in [
             ("created_on", &self.created_on),
@@ -196,6 +218,9 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// Not a price.
+    #[error("`cost_per_hour` must be 0 or more, not {0}")]
+    Cost(f64),
     /// Not exactly the section that the kind calls for.
     #[error("a target of type `{0}` has the section `{0}`, and no other")]
     Section(&'static str),

@@ -9,6 +9,7 @@ fn definition(name: &str) -> Definition {
         kind: &pool::KIND,
         description: Some("for tests".into()),
         tags: IndexMap::from([("team".to_owned(), "a: b".to_owned())]),
+        cost_per_hour: None,
         created_on: Some("2026-01-01T00:00:00.000Z".into()),
         modified_on: None,
         settings: Box::new(Pool {

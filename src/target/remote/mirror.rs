@@ -49,6 +49,8 @@ pub(in crate::target) struct Tracked {
     pub(in crate::target) spec: Option<Box<AttemptSpec>>,
     /// The agent was given the specification on this line.
     pub(in crate::target) submitted: bool,
+    /// It was begun by this process, and no line was ever told of it: it cannot run.
+    pub(in crate::target) untold: bool,
     /// The agent was told to follow it on this line.
     pub(in crate::target) followed: bool,
     pub(in crate::target) cancel: bool,
@@ -83,6 +85,7 @@ impl Tracked {
             run: run_of(&folder),
             spec: None,
             submitted: false,
+            untold: false,
             followed: false,
             cancel: false,
             cancel_sent: false,

@@ -285,6 +285,9 @@ impl ComputeTarget for RemoteTarget {
                         .iter()
                         .map(|environment| environment.interpreter.to_string_lossy().into_owned())
                         .collect(),
+                    container: environment
+                        .as_ref()
+                        .and_then(|environment| environment.container.clone()),
                     path_prepend: environment
                         .iter()
                         .flat_map(|it| it.path_prepend.clone())
@@ -310,10 +313,11 @@ impl ComputeTarget for RemoteTarget {
 
     fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
         let mut state = self.shared.state();
-        let tracked = state
-            .attempts
-            .entry(attempt.folder.clone())
-            .or_insert_with(|| Tracked::new(attempt));
+        let tracked = state.attempts.entry(attempt.folder.clone()).or_insert_with(|| {
+            let mut tracked = Tracked::new(attempt);
+            tracked.untold = true;
+            tracked
+        });
         tracked.spec = Some(Box::new(spec.clone()));
         tracked.submitted = false;
         tracked.life = None;
@@ -375,16 +379,18 @@ impl ComputeTarget for RemoteTarget {
 
     fn withdraw(&self, attempt: &AttemptRef) {
         let mut state = self.shared.state();
-        let State { attempts, outbox, .. } = &mut *state;
-        if let Some(tracked) = attempts.get_mut(&attempt.folder)
+        if let Some(tracked) = state.attempts.get_mut(&attempt.folder)
             && std::mem::take(&mut tracked.cancel)
-            && std::mem::take(&mut tracked.cancel_sent)
+            && tracked.home == Home::Not
         {
-            outbox.push_back(Request::Withdraw {
-                run: tracked.run.clone(),
-            });
+            // One that no line was told of is not sent any more; else it is taken back behind it.
+            let told = std::mem::take(&mut tracked.cancel_sent);
+            let run = tracked.run.clone();
+            if told {
+                state.outbox.push_back(Request::Withdraw { run });
+            }
+            state.wake();
         }
-        state.wake();
     }
 
     fn prune(&self, age: Duration, dry: bool) -> Result<Option<Pruned>, TargetError> {
@@ -449,9 +455,18 @@ impl ComputeTarget for RemoteTarget {
         state.wake();
     }
 
-    /// Never waits, so it never wins: a cancel that reaches the agent first keeps the attempt from starting, and its fate tells so.
-    fn keep_others_out(&self, _: &AttemptRef) -> Result<bool, TargetError> {
-        Ok(false)
+    /// Never waits, so it wins only what no line was told of yet: a cancel that reaches the agent first keeps the attempt from starting,
+    /// and its fate tells so.
+    fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
+        let mut state = self.shared.state();
+        match state.attempts.get(&attempt.folder) {
+            None => Ok(true),
+            Some(tracked) if tracked.untold => {
+                state.attempts.remove(&attempt.folder);
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
     }
 }
 

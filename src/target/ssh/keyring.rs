@@ -56,7 +56,10 @@ fn write(name: &str, secret: &str, patience: Duration) -> io::Result<()> {
     let spoken = talk(&mut command, Input::Text(secret), patience)?;
     match spoken.code {
         Some(0) => Ok(()),
-        _ => Err(io::Error::other(format!("the keyring: {}", last_line(&spoken.errors)))),
+        _ => Err(io::Error::other(format!(
+            "the keyring: {}",
+            last_line(&spoken.errors)
+        ))),
     }
 }
 

@@ -51,7 +51,10 @@ pub fn keep_at(place: &Secret, secret: &str) -> io::Result<()> {
     match place {
         Secret::Keyring(name) => keyring::store(name, secret),
         Secret::File(path) => {
-            let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or("secret");
+            let name = path
+                .file_name()
+                .and_then(std::ffi::OsStr::to_str)
+                .unwrap_or("secret");
             keep(path.parent().unwrap_or(Path::new(".")), name, secret).map(|_| ())
         }
         Secret::Variable(_) => Err(ErrorKind::InvalidInput.into()),

@@ -212,16 +212,18 @@ fn zsh_and_fish_complete_what_the_store_knows() {
     );
     assert!(asked("overdrive sch").starts_with("schema"));
 
-    let set_up =
-        format!("PATH={bin}:$PATH; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n");
+    let set_up = format!(
+        "PATH={bin}:$PATH; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n"
+    );
+    // Sent when the line can be edited.
+    let prompt = "\u{1b}[?2004h";
     let ask = |line: &str, answer: &str| {
         let line = format!("{line}\t");
         let steps = [
-            ("#", &*set_up),
-            ("ready", ""),
-            ("#", &line),
-            (answer, "\u{3}"),
-            ("#", "exit\n"),
+            (prompt, &*set_up),
+            ("ready\r\n", ""),
+            (prompt, &line),
+            (answer, "\u{15}exit\n"),
         ];
         let (seen, last) = on_terminal_of(Path::new("zsh"), &project, 120, &steps, &["-f", "-i"]);
         assert!(last.contains("steps left 0"), "{line}: {seen}{last}");

@@ -322,11 +322,15 @@ fn a_late_withdrawal_reaches_the_other_machine() {
     let attempt = overdrive::target::AttemptRef {
         trial: 0,
         attempt: 0,
-        folder: project.folder.path().join("state/sweeps/HD_agent/trials/0/0-ab12"),
+        folder: project
+            .folder
+            .path()
+            .join("state/sweeps/HD_agent/trials/0/0-ab12"),
     };
     std::fs::create_dir_all(&attempt.folder).unwrap();
     let site = target.site(&attempt).unwrap().unwrap();
-    let script = "trap ': > \"$SEEN/term\"' TERM; : > \"$SEEN/up\"; while [ ! -e \"$SEEN/go\" ]; do sleep 0.05; done";
+    let script =
+        "trap ': > \"$SEEN/term\"' TERM; : > \"$SEEN/up\"; while [ ! -e \"$SEEN/go\" ]; do sleep 0.05; done";
     let spec: overdrive::runner::AttemptSpec = serde_json::from_value(json!({
         "sweep": "HD_agent", "experiment": "e", "trial": 0, "run_id": "HD_agent_0", "attempt": 0, "nonce": "ab12",
         "argv": ["/bin/sh", "-c", script], "env": { "SEEN": project.seen() }, "grace_ms": 1500, "parameters": {},
@@ -355,7 +359,9 @@ fn a_late_withdrawal_reaches_the_other_machine() {
     until("its withdrawal", &mut |_| !site.folder.join("cancel").exists());
     // Beyond the grace it lives.
     let begun = std::time::Instant::now();
-    until("the end of the grace", &mut |_| begun.elapsed() > Duration::from_secs(3));
+    until("the end of the grace", &mut |_| {
+        begun.elapsed() > Duration::from_secs(3)
+    });
     std::fs::write(project.seen().join("go"), "").unwrap();
     let mut ended = None;
     until("its end", &mut |bytes| {

@@ -81,7 +81,10 @@ fn the_double_is_one_that_the_official_client_is_content_with() {
     if !full("target::batch") {
         return;
     }
-    let python = venv::with("azure-batch", &["azure-batch==15.1.0", "azure-storage-blob==12.31.1"]);
+    let python = venv::with(
+        "azure-batch",
+        &["azure-batch==15.1.0", "azure-storage-blob==12.31.1"],
+    );
     let double = Service::start("batch", "stop");
     let facts = double.facts();
     let output = Command::new(python)
@@ -89,7 +92,12 @@ fn the_double_is_one_that_the_official_client_is_content_with() {
         .args(["URL", "ACCOUNT", "KEY", "CONTAINER", "SIGNATURE"].map(|fact| facts[fact].as_str()))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -113,7 +121,9 @@ fn a_pool_of_batch_passes_the_suite_and_what_batch_adds() {
     let left: usize = left
         .map(|job| {
             let tasks = fs::read_dir(job.unwrap().path()).unwrap();
-            tasks.map(|task| fs::read_dir(task.unwrap().path()).unwrap().count()).sum::<usize>()
+            tasks
+                .map(|task| fs::read_dir(task.unwrap().path()).unwrap().count())
+                .sum::<usize>()
         })
         .sum();
     let kept_claims = 2;
@@ -141,7 +151,10 @@ fn busy_and_lost_answers(pool: &Place, facts: &HashMap<String, String>) {
     for trial in project.trials() {
         assert_eq!(trial["attempts"], 1, "{trial}");
     }
-    assert!(told.contains("ServerBusy") && told.contains("was reached again"), "{told}");
+    assert!(
+        told.contains("ServerBusy") && told.contains("was reached again"),
+        "{told}"
+    );
 }
 
 /// Batch starts the task of a lost node again; that life executes nothing, and the trial is tried again as overdrive decides.
@@ -154,7 +167,10 @@ echo "score=2""#;
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     project.until("the script", || project.names_seen().len() == 1);
     project.until("its number", || {
-        project.trials().first().is_some_and(|trial| trial["reports"] == 1)
+        project
+            .trials()
+            .first()
+            .is_some_and(|trial| trial["reports"] == 1)
     });
     let name = project.names_seen().remove(0);
     let node = fs::read_to_string(project.seen().join(name)).unwrap();
@@ -166,7 +182,10 @@ echo "score=2""#;
     let attempts = shown["items"].as_array().unwrap();
     assert_eq!(attempts.len(), 2, "{shown}");
     assert_eq!(attempts[0]["outcome"]["class"], "infrastructure", "{shown}");
-    assert!(shown.to_string().contains("Batch started its task again"), "{shown}");
+    assert!(
+        shown.to_string().contains("Batch started its task again"),
+        "{shown}"
+    );
 }
 
 /// A task that waits for a node is never executed once its trial is cancelled.
@@ -178,7 +197,11 @@ fn a_cancel_before_the_start(facts: &HashMap<String, String>) {
         ..Sweep::default()
     };
     // Two nodes of four slots: the third trial waits.
-    let project = Project::new(&crowded, ": > \"$SEEN/$OVERDRIVE_TRIAL\"; echo score=1; sleep 300", &sweep);
+    let project = Project::new(
+        &crowded,
+        ": > \"$SEEN/$OVERDRIVE_TRIAL\"; echo score=1; sleep 300",
+        &sweep,
+    );
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     project.until("two scripts", || project.names_seen().len() == 2);
     let output = project.run(&["cancel"]);
@@ -195,7 +218,9 @@ fn a_cancel_before_the_start(facts: &HashMap<String, String>) {
 fn few_bytes_the_second_time(pool: &Place, facts: &HashMap<String, String>) {
     let project = Project::new(pool, "cat big.bin | wc -c; echo score=1", &one());
     // What no compression makes small.
-    let noise: Vec<u8> = (0..200_000_u32).flat_map(|x| x.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let noise: Vec<u8> = (0..200_000_u32)
+        .flat_map(|x| x.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
     fs::write(project.path().join("big.bin"), noise).unwrap();
     let sent = || {
         let counts: Value = serde_json::from_str(&control(facts, "counts")).unwrap();
@@ -240,9 +265,17 @@ fn refusals(facts: &HashMap<String, String>) {
     refused(&set("--secret-env", "OVERDRIVE_TEST_SIGNATURE"), 4, "not base64");
     refused(&set("--account", "somebody"), 4, "AuthenticationFailed");
     refused(&set("--pool", "nothing"), 4, "PoolNotFound");
-    refused(&set("--container-secret-env", "OVERDRIVE_TEST_KEY"), 4, "container: AuthenticationFailed");
+    refused(
+        &set("--container-secret-env", "OVERDRIVE_TEST_KEY"),
+        4,
+        "container: AuthenticationFailed",
+    );
     refused(&set("--account-url", "http://batch.example.com"), 2, "`https://`");
-    refused(&|words| words.extend(["--max-nodes", "3"].map(str::to_owned)), 2, "`vm_size` is not given");
+    refused(
+        &|words| words.extend(["--max-nodes", "3"].map(str::to_owned)),
+        2,
+        "`vm_size` is not given",
+    );
     // A token does as well as a key.
     let by_token = |words: &mut Vec<String>| {
         set("--secret-env", "OVERDRIVE_TEST_TOKEN")(words);
@@ -250,22 +283,44 @@ fn refusals(facts: &HashMap<String, String>) {
     };
     refused(&by_token, 0, "");
     let tested = project.json(&["target", "test", "place", "--json"]);
-    let steps: Vec<&str> = tested["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let steps: Vec<&str> = tested["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
     assert_eq!(steps, ["reach", "login", "pool", "container"], "{tested}");
     assert_eq!(tested["ok"], true, "{tested}");
     // No secret stands in the files.
     let file = fs::read_to_string(project.path().join(".overdrive/compute/other.yml")).unwrap();
-    assert!(file.contains("env:OVERDRIVE_TEST_TOKEN") && !file.contains(&facts["TOKEN"]), "{file}");
+    assert!(
+        file.contains("env:OVERDRIVE_TEST_TOKEN") && !file.contains(&facts["TOKEN"]),
+        "{file}"
+    );
     let shown = project.json(&["ml", "computetarget", "show", "-n", "other"]);
     assert_eq!(shown["properties"]["computeType"], "Batch", "{shown}");
 }
 
 /// `--vm-size` makes the pool when a sweep first needs it.
 fn a_pool_is_made(facts: &HashMap<String, String>) {
-    let mut made = place(facts, &["--vm-size", "standard_d2_v2", "--max-nodes", "2", "--task-slots", "2"]);
+    let mut made = place(
+        facts,
+        &[
+            "--vm-size",
+            "standard_d2_v2",
+            "--max-nodes",
+            "2",
+            "--task-slots",
+            "2",
+        ],
+    );
     let at = made.attach.iter().position(|word| word == "--pool").unwrap();
     made.attach[at + 1] = "made".into();
-    let project = Project::new(&made, "echo \"score=1\"; echo $AZ_BATCH_POOL_ID > outputs/pool", &one());
+    let project = Project::new(
+        &made,
+        "echo \"score=1\"; echo $AZ_BATCH_POOL_ID > outputs/pool",
+        &one(),
+    );
     assert_eq!(project.sweep()["trials"]["Completed"], 1);
     let pool = fs::read_to_string(project.folder_of(0).join("wd/outputs/pool")).unwrap();
     assert_eq!(pool, "made\n");

@@ -13,7 +13,9 @@ use std::time::Duration;
 /// One of the machines; each keeps its things in a folder of its own, since they share their files.
 fn place(facts: &HashMap<String, String>, host: &str, more: &[&str]) -> Place {
     let root = format!("{}/{host}", facts["HOME"]);
-    let mut attach: Vec<String> = ["attach", "remote", "--accept-host-key", "--slots", "4"].map(str::to_owned).into();
+    let mut attach: Vec<String> = ["attach", "remote", "--accept-host-key", "--slots", "4"]
+        .map(str::to_owned)
+        .into();
     for (flag, value) in [
         ("-a", facts[&host.to_uppercase()].as_str()),
         ("-u", &facts["USER"]),
@@ -55,7 +57,11 @@ fn machines_in_networks_of_their_own() {
     if !full("target::hosts") {
         return;
     }
-    let hosts = Service::start_with("netns", "stop", &[("NETNS_COUNT", "3"), ("NETNS_MAX_SESSIONS", "2")]);
+    let hosts = Service::start_with(
+        "netns",
+        "stop",
+        &[("NETNS_COUNT", "3"), ("NETNS_MAX_SESSIONS", "2")],
+    );
     let facts = hosts.facts();
     // Each has a machine of its own.
     let parts: [&(dyn Fn() + Sync); 3] = [
@@ -94,7 +100,10 @@ fn a_line_is_cut_and_nobody_told(hosts: &Service, facts: &HashMap<String, String
     let output = wait(child);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("cannot be reached") && told.contains("was reached again"), "{told}");
+    assert!(
+        told.contains("cannot be reached") && told.contains("was reached again"),
+        "{told}"
+    );
     project.nothing_was_lost(4);
     for trial in project.trials() {
         assert_eq!(trial["attempts"], 1, "{trial}");
@@ -147,7 +156,8 @@ fn few_sessions_and_few_connections(hosts: &Service, facts: &HashMap<String, Str
 /// A tenth of the packets is lost and the rest is slow.
 fn a_bad_line(hosts: &Service, facts: &HashMap<String, String>) {
     let place = place(facts, "h3", &[]);
-    let body = format!("head -c 200000 /dev/urandom > outputs/noise; cp outputs/noise \"$SEEN/noise\"\n{LOGGING}");
+    let body =
+        format!("head -c 200000 /dev/urandom > outputs/noise; cp outputs/noise \"$SEEN/noise\"\n{LOGGING}");
     let project = Project::new(&place, &body, &some(2));
     hosts.ask(&["rate", "h3", "8mbit"]);
     hosts.ask(&["lose", "h3", "10"]);
@@ -171,15 +181,28 @@ fn what_stayed_is_pruned(facts: &HashMap<String, String>) {
     // As a line that broke when the end was said leaves it.
     let left = root.join("runs/HD_gone/0/0-abcd");
     fs::create_dir_all(&left).unwrap();
-    fs::write(left.join("claim"), r#"{"host":"x","boot_id":"y","pid":0,"start_ticks":0,"nonce":"abcd"}"#).unwrap();
+    fs::write(
+        left.join("claim"),
+        r#"{"host":"x","boot_id":"y","pid":0,"start_ticks":0,"nonce":"abcd"}"#,
+    )
+    .unwrap();
     fs::write(left.join("big"), vec![0; 3 << 20]).unwrap();
-    let owned = Command::new("chown").arg("-R").arg(&facts["USER"]).arg(root.join("runs/HD_gone")).status().unwrap();
+    let owned = Command::new("chown")
+        .arg("-R")
+        .arg(&facts["USER"])
+        .arg(root.join("runs/HD_gone"))
+        .status()
+        .unwrap();
     assert!(owned.success());
     let child = project.start(&["run", "hdconfig.yml", "--json"]);
     project.until("the script", || project.seen().join("up").exists());
     let words = ["target", "prune", "place", "--json"];
     let young = project.json(&words);
-    assert_eq!((&young["attempts"], &young["bytes"]), (&json!(0), &json!(0)), "{young}");
+    assert_eq!(
+        (&young["attempts"], &young["bytes"]),
+        (&json!(0), &json!(0)),
+        "{young}"
+    );
     let all = [&words[..], &["--older-than", "0"]].concat();
     let dry = project.json(&[&all[..], &["--dry-run"]].concat());
     assert_eq!(dry["attempts"], 1, "{dry}");
@@ -198,7 +221,14 @@ fn a_home_that_cannot_be_written(facts: &HashMap<String, String>) {
     let other = format!("{}/h3", facts["HOME"]);
     let home = Path::new(&facts["HOME"]);
     let owner = |name: &str| {
-        assert!(Command::new("chown").arg(name).arg(home).status().unwrap().success());
+        assert!(
+            Command::new("chown")
+                .arg(name)
+                .arg(home)
+                .status()
+                .unwrap()
+                .success()
+        );
     };
     let project = Project::new(&place, "echo score=1", &some(1));
     owner("root");
@@ -212,7 +242,10 @@ fn a_home_that_cannot_be_written(facts: &HashMap<String, String>) {
     let output = project.run(&words);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{told}");
-    assert!(told.contains("nothing can be kept in") && told.contains("--folder"), "{told}");
+    assert!(
+        told.contains("nothing can be kept in") && told.contains("--folder"),
+        "{told}"
+    );
     words.extend(["--folder", &other]);
     let output = project.run(&words);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

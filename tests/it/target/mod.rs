@@ -5,11 +5,14 @@
 
 mod agent;
 mod batch;
+mod docker;
 mod hosts;
 mod keyring;
 mod local;
+mod processes;
 mod project;
 mod services;
+mod several;
 mod slurm;
 mod ssh;
 mod suite;

@@ -174,8 +174,9 @@ impl Section {
     /// Keeps what was typed.
     fn keep(&self) -> Result<(), CliError> {
         for (place, typed) in &self.typed {
-            secret::keep_at(place, typed)
-                .map_err(|error| CliError::failed("secret", format!("{}: {error}", String::from(place.clone()))))?;
+            secret::keep_at(place, typed).map_err(|error| {
+                CliError::failed("secret", format!("{}: {error}", String::from(place.clone())))
+            })?;
         }
         Ok(())
     }
@@ -209,6 +210,7 @@ fn definition(
         kind,
         description: filing.description.clone(),
         tags: crate::cli::commands::run::tags(&filing.tag)?,
+        cost_per_hour: filing.cost_per_hour,
         created_on: Some(made.clone()),
         modified_on: Some(made),
         settings,
@@ -324,7 +326,10 @@ fn secrets(home: &Path) -> PathBuf {
 /// Removes the secrets that were kept for a target.
 pub(super) fn forget_secrets(home: &Path, name: &str, settings: Option<&dyn Settings>) {
     let own = |key: &str| key.split('.').next() == Some(name);
-    for key in settings.map(|settings| in_keyring(&settings.to_json())).unwrap_or_default() {
+    for key in settings
+        .map(|settings| in_keyring(&settings.to_json()))
+        .unwrap_or_default()
+    {
         if own(&key) {
             // One that stays is of no use to anybody.
             let _ = keyring::clear(&key);
@@ -348,7 +353,11 @@ pub(super) fn forget_secrets(home: &Path, name: &str, settings: Option<&dyn Sett
 /// Names in the keyring that a section mentions.
 fn in_keyring(section: &Value) -> Vec<String> {
     match section {
-        Value::String(text) => text.strip_prefix("keyring:").map(str::to_owned).into_iter().collect(),
+        Value::String(text) => text
+            .strip_prefix("keyring:")
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
         Value::Array(items) => items.iter().flat_map(in_keyring).collect(),
         Value::Object(fields) => fields.values().flat_map(in_keyring).collect(),
         _ => Vec::new(),

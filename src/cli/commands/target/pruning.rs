@@ -50,7 +50,11 @@ pub(super) fn prune(arguments: &PruneTarget, globals: &Globals, output: &Output)
         None => format!("{name} keeps nothing anywhere else"),
         Some(pruned) => format!(
             "{name}: {} {} attempts, {} snapshots, {} environments, {} builds of overdrive; {:.1} MiB",
-            if arguments.dry_run { "would remove" } else { "removed" },
+            if arguments.dry_run {
+                "would remove"
+            } else {
+                "removed"
+            },
             pruned.attempts,
             pruned.snapshots,
             pruned.environments,
