@@ -9,6 +9,14 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let mut arguments = std::env::args_os().skip(1);
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == overdrive::target::spark::app::VERB)
+    {
+        let words: Vec<_> = arguments.skip(1).collect();
+        let code = overdrive::target::spark::app::main(&words);
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    }
     if let (Some(verb), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) {
         let work: Option<fn(&Path) -> i32> = match verb.to_str() {
             Some("runner") if folder == "--serve" => Some(|_| overdrive::runner::fork_server::serve()),

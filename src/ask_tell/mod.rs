@@ -29,7 +29,7 @@ mod study;
 pub use options::{OptionError, parse_policy};
 pub use problem::{Fidelity, ProblemError, ProblemParameter, ProblemType, When, search_space};
 pub use protocol::{Protocol, ProtocolOptions};
-pub use study::{Asked, Best, Builder, Decision, Study, StudyError};
+pub use study::{Asked, Best, Builder, Decision, EarlierTrials, Study, StudyError};
 
 use crate::space::{Distribution, Parameter, Value};
 

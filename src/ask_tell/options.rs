@@ -52,7 +52,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
     let (mut literal, mut trigger) = (false, Trigger::Sweep);
     let (mut min_resource, mut reduction_factor) = (1, 3);
     let mut brackets = 3;
-    let (mut false_stops, mut top_k, mut max_resource) = (0.05, 1, None);
+    let (mut false_stops, mut top_k, mut eager, mut max_resource) = (0.05, 1, false, None);
     for pair in rest.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (key.trim(), value.trim());
@@ -106,6 +106,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
                     return Err(wrong(key, value, "a number above 0, at most 0.5"));
                 }
             }
+            (PREDICTIVE, "eager") => eager = flag(key, value)?,
             (PREDICTIVE, "top_k") => {
                 top_k = whole(key, value)?;
                 if top_k == 0 {
@@ -143,6 +144,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
         PREDICTIVE => Ok(PolicySpec::Predictive {
             false_stops,
             top_k,
+            eager,
             delay_evaluation: schedule.delay_evaluation,
             max_resource,
         }),

@@ -59,6 +59,16 @@ struct Init {
     max_trials: Option<u64>,
     #[serde(default)]
     fidelity: Option<Fidelity>,
+    /// Results of earlier studies to learn from.
+    #[serde(default)]
+    earlier: Vec<Vec<Earlier>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    params: indexmap::IndexMap<String, Value>,
+    #[serde(with = "number")]
+    value: f64,
 }
 
 fn minimize() -> Goal {
@@ -215,6 +225,7 @@ impl Session {
                 Some(PolicySpec::Predictive {
                     false_stops,
                     top_k,
+                    eager,
                     delay_evaluation,
                     max_resource: None,
                 }),
@@ -222,6 +233,7 @@ impl Session {
             ) => PolicySpec::Predictive {
                 false_stops: *false_stops,
                 top_k: *top_k,
+                eager: *eager,
                 delay_evaluation: *delay_evaluation,
                 max_resource: Some(fidelity.max),
             },
@@ -240,6 +252,14 @@ impl Session {
             .policy(policy);
         if let Some(sampler) = &options.sampler {
             builder = builder.sampler(sampler);
+        }
+        for study in init.earlier {
+            builder = builder.learn_from(
+                study
+                    .into_iter()
+                    .map(|trial| (trial.params, trial.value))
+                    .collect(),
+            );
         }
         // With a fidelity the driver counts whole trainings, of which stopped trials are fractions.
         if let (Some(max), None) = (init.max_trials, init.fidelity) {

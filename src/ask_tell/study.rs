@@ -2,7 +2,7 @@
 
 use crate::controller::{Action, Controller, Event, FailureClass, Limits, Outcome, Settings};
 use crate::history::{History, Trial, TrialState};
-use crate::metric::{Goal, Observation};
+use crate::metric::{Goal, Observation, Series};
 use crate::policy::{self, PolicySpec, Stop};
 use crate::sampler::{self, SamplerError, SamplerSpec};
 use crate::space::{Assignment, Parameter, SearchSpace, Value};
@@ -83,7 +83,11 @@ pub struct Builder {
     policy: PolicySpec,
     max_trials: u64,
     enqueue: Vec<Assignment>,
+    earlier: Vec<EarlierTrials>,
 }
+
+/// Finished trials of earlier studies: values of the parameters by name (of this space; others are passed over), and the result.
+pub type EarlierTrials = Vec<(IndexMap<String, Value>, f64)>;
 
 impl Builder {
     /// Registered name of the sampler; `bayesian` unless said otherwise.
@@ -128,6 +132,12 @@ impl Builder {
         self
     }
 
+    /// Results of an earlier study to learn from, weighed by how well they predict this one; call again for several.
+    pub fn learn_from(mut self, trials: EarlierTrials) -> Self {
+        self.earlier.push(trials);
+        self
+    }
+
     /// Begins the study.
     ///
     /// # Errors
@@ -147,12 +157,40 @@ impl Builder {
             max_retries: 0,
         };
         let policy = policy::build(&self.policy, self.goal);
+        let mut controller = Controller::new(settings, sampler, policy, self.enqueue);
+        controller.inherit(inherited(&space, self.goal, &self.earlier));
         Ok(Study {
             space,
-            controller: Controller::new(settings, sampler, policy, self.enqueue),
+            controller,
             stops: BTreeMap::new(),
         })
     }
+}
+
+fn inherited(space: &SearchSpace, goal: Goal, earlier: &[EarlierTrials]) -> Vec<Trial> {
+    let study = |trials: &EarlierTrials| -> Vec<Trial> {
+        let numbered = trials.iter().zip(0..);
+        numbered
+            .map(|((parameters, value), number)| {
+                let mut series = Series::default();
+                series.push(goal, *value);
+                Trial {
+                    number,
+                    assignment: Assignment {
+                        values: space
+                            .parameters
+                            .iter()
+                            .map(|parameter| parameters.get(&parameter.name).cloned())
+                            .collect(),
+                    },
+                    state: TrialState::Completed,
+                    series,
+                    cause: None,
+                }
+            })
+            .collect()
+    };
+    earlier.iter().flat_map(study).collect()
 }
 
 /// A sweep whose trials the caller runs, one at a time or many at once. Holds no clock: durations mean nothing here.
@@ -201,6 +239,7 @@ impl Study {
             policy: PolicySpec::NoTermination,
             max_trials: u64::MAX,
             enqueue: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ mod job;
 mod kinds;
 mod look;
 mod ml;
+pub mod replay;
 mod target;
 mod tune;
 
@@ -185,6 +186,9 @@ pub enum Command {
     /// Take over the trials of another tuner as an ended sweep.
     #[command(hide = true)]
     Import(import::Import),
+    /// Say what policies would have saved and killed on recorded curves.
+    #[command(hide = true)]
+    Replay(replay::Replay),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.

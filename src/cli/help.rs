@@ -41,6 +41,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "folder of overdrive/config.toml and overdrive/compute",
     ),
     ("XDG_CACHE_HOME", "folder of overdrive's environments"),
+    (
+        "OVERDRIVE_CONTAINER_ENGINE",
+        "docker, podman, the path of one, or none",
+    ),
     ("NO_COLOR", "not empty: no colour (--color wins)"),
     (
         "FORCE_COLOR, CLICOLOR_FORCE",

@@ -14,9 +14,9 @@ use std::sync::Arc;
 pub(super) struct LeftOut {
     /// Their sweep has another primary metric or goal.
     pub(super) metric: u64,
-    /// They lack a parameter of this space.
+    /// They share no parameter with this space.
     pub(super) lacking: u64,
-    /// A value lies outside of this space, or a constraint does not hold.
+    /// A value lies far outside of this space, or a constraint does not hold.
     pub(super) outside: u64,
 }
 
@@ -25,7 +25,7 @@ impl LeftOut {
     pub(super) fn note(self) -> Option<String> {
         let parts: Vec<String> = [
             (self.metric, "with another metric or goal"),
-            (self.lacking, "that lack a parameter"),
+            (self.lacking, "that share no parameter"),
             (self.outside, "outside of the space"),
         ]
         .into_iter()
@@ -37,8 +37,9 @@ impl LeftOut {
     }
 }
 
-/// Ended trials of the sweeps that `experiment` resumes from, aligned with its space by the names of the parameters, and how many
-/// of them are no data here. A sweep that is named twice counts once.
+/// Ended trials of the sweeps that `experiment` resumes from, aligned with its space by the names of the parameters, one sweep after the
+/// other, each trial with its number there, and how many of them are no data here. Parameters that a sweep did not have are open in its
+/// trials: `bayesian` learns from the others. A sweep that is named twice counts once.
 ///
 /// # Errors
 /// [`CliError`] if a sweep is unknown.
@@ -75,11 +76,10 @@ pub(super) fn inherited(store: &Store, experiment: &Experiment) -> Result<(Vec<T
                 left_out.lacking += 1;
                 continue;
             };
-            if !inside(&assignment, &domain) {
+            if !near(&assignment, &domain) {
                 left_out.outside += 1;
                 continue;
             }
-            trial.number = trials.len() as u64;
             trial.assignment = assignment;
             trials.push(trial);
         }
@@ -107,36 +107,39 @@ fn folder_of(reference: &str, store: &Store) -> Result<Option<(Option<Store>, St
 
 fn align(assignment: &Assignment, from: &SearchSpace, to: &SearchSpace) -> Option<Assignment> {
     let bare = |name: &str| name.trim_start_matches('-').to_owned();
-    let mut values = Vec::with_capacity(to.parameters.len());
-    for parameter in &to.parameters {
-        let index = from.index_of(&parameter.name).or_else(|| {
-            let wanted = bare(&parameter.name);
-            from.parameters
-                .iter()
-                .position(|other| bare(&other.name) == wanted)
-        })?;
-        values.push(assignment.values.get(index).cloned().flatten());
-    }
-    Some(Assignment { values })
+    let mut shared = 0;
+    let values = to
+        .parameters
+        .iter()
+        .map(|parameter| {
+            let index = from.index_of(&parameter.name).or_else(|| {
+                let wanted = bare(&parameter.name);
+                from.parameters
+                    .iter()
+                    .position(|other| bare(&other.name) == wanted)
+            })?;
+            shared += 1;
+            assignment.values.get(index).cloned().flatten()
+        })
+        .collect();
+    (shared > 0).then_some(Assignment { values })
 }
 
-/// Whether the space could have given the assignment.
-fn inside(assignment: &Assignment, domain: &Domain) -> bool {
-    let within = |distribution: &Distribution, value: &Value| {
-        let Some(number) = value
-            .as_f64()
-            .filter(|_| !matches!(distribution, Distribution::Choice { .. }))
-        else {
-            return true;
-        };
-        let bound = |u: f64| distribution.quantile(u).as_f64().unwrap_or(f64::NAN);
-        // Rounding at the ends; a bound that does not exist is no bound.
-        let slack = 1e-9 * number.abs();
-        let (below, above) = (number < bound(0.0) - slack, number > bound(1.0) + slack);
-        !below && !above
+/// Whether the values are ones that the space has, or numbers not far outside its bounds: these still teach something about what lies inside.
+fn near(assignment: &Assignment, domain: &Domain) -> bool {
+    let within = |distribution: &Distribution, value: &Value| match distribution {
+        Distribution::Choice { options, .. } => options.iter().any(|option| {
+            option == value
+                || option
+                    .as_f64()
+                    .is_some_and(|number| Some(number) == value.as_f64())
+        }),
+        _ => value.as_f64().is_some_and(|number| {
+            let position = distribution.unit_of(number);
+            position > -0.5 && position < 1.5
+        }),
     };
-    domain.fits(assignment)
-        && domain.satisfies(assignment)
+    domain.satisfies(assignment)
         && domain
             .space()
             .parameters

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 31] = [
+pub const KEYS: [&str; 32] = [
     "seed",
     "targets",
     "stop_when",
@@ -48,6 +48,7 @@ pub const KEYS: [&str; 31] = [
     "mlflow_endpoint",
     "mlflow_create",
     "lost_contact_minutes",
+    "amlcompute_on",
 ];
 
 /// A text that another room will look into (a constraint, a condition), with its place for what that room has to say.
@@ -294,6 +295,12 @@ impl Section {
             {
                 self.extensions.insert(key.to_owned(), Json::from_iter(table));
             }
+        }
+        if let Some(entry) = fields.given("amlcompute_on")
+            && let Some(name) = found.text(entry)
+        {
+            self.extensions
+                .insert("amlcompute_on".to_owned(), Json::from(name));
         }
         for (key, high) in [
             ("grace_seconds", 86_400),

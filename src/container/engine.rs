@@ -76,30 +76,32 @@ impl Engine {
             },
             program,
         };
-        let asked = engine.ask(
-            &["version", "--format", "{{.Client.Version}} {{.Server.Version}}"],
-            PATIENCE,
-        );
+        let spoken = engine.version().map_err(|error| format!("`{name}`: {error}"))?;
+        let lower = spoken.errors.to_ascii_lowercase();
+        // A podman that calls itself docker has no server, and does not know the question.
+        if engine.kind == Kind::Docker && (lower.contains("podman") || lower.contains("template")) {
+            engine.kind = Kind::Podman;
+            return Self::answered(engine.version(), name).map(|()| engine);
+        }
+        Self::answered(Ok(spoken), name).map(|()| engine)
+    }
+
+    fn answered(asked: std::io::Result<Spoken>, name: &str) -> Result<(), String> {
         match asked {
-            Ok(spoken) if spoken.code == Some(0) => {
-                // A podman that calls itself docker.
-                if engine.kind == Kind::Docker && spoken.errors.contains("podman") {
-                    engine.kind = Kind::Podman;
-                }
-                Ok(engine)
-            }
-            // Podman has a server only where it is told so.
-            Ok(spoken) if engine.kind == Kind::Podman && spoken.errors.contains("Server") => {
-                match engine.ask(&["version", "--format", "{{.Client.Version}}"], PATIENCE) {
-                    Ok(spoken) if spoken.code == Some(0) => Ok(engine),
-                    _ => Err(format!("`{name}`: {}", last_line(&spoken.errors))),
-                }
-            }
-            Ok(spoken) if spoken.code.is_none() => {
+            Ok(Spoken { code: Some(0), .. }) => Ok(()),
+            Ok(Spoken { code: None, .. }) => {
                 Err(format!("`{name}` did not answer within {} s", PATIENCE.as_secs()))
             }
             Ok(spoken) => Err(format!("`{name}`: {}", last_line(&spoken.errors))),
             Err(error) => Err(format!("`{name}`: {error}")),
+        }
+    }
+
+    /// Asks who it is; with docker, the daemon has to answer as well.
+    fn version(&self) -> std::io::Result<Spoken> {
+        match self.kind {
+            Kind::Docker => self.ask(&["version", "--format", "{{.Server.Version}}"], PATIENCE),
+            Kind::Podman => self.ask(&["version"], PATIENCE),
         }
     }
 

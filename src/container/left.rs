@@ -37,7 +37,9 @@ pub fn sweep(engine: &Engine) -> usize {
 pub fn remove(engine: &Engine, name: &str) -> bool {
     match engine.ask(&["rm", "-f", name], PATIENCE) {
         Ok(spoken) => {
-            spoken.code == Some(0) || spoken.errors.to_ascii_lowercase().contains("no such container")
+            let words = spoken.errors.to_ascii_lowercase();
+            let gone = ["no such container", "already in progress"];
+            spoken.code == Some(0) || gone.iter().any(|text| words.contains(text))
         }
         Err(_) => false,
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// What a condition can ask for, with what it means.
-pub const TERMS: [(&str, &str); 5] = [
+pub const TERMS: [(&str, &str); 6] = [
     ("best", "best value of the primary metric so far"),
     (
         "no_improvement",
@@ -18,6 +18,10 @@ pub const TERMS: [(&str, &str); 5] = [
     (
         "expected_gain",
         "improvement of the best value that the sampler expects of the next trial, in units of the primary metric",
+    ),
+    (
+        "expected_gain_per_hour",
+        "the same times the trials that have ended per hour so far: what the next hour of the sweep is worth",
     ),
 ];
 
@@ -78,6 +82,7 @@ enum Term {
     Trials,
     Minutes,
     ExpectedGain,
+    ExpectedGainPerHour,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +101,7 @@ impl Term {
             Self::Trials,
             Self::Minutes,
             Self::ExpectedGain,
+            Self::ExpectedGainPerHour,
         ];
         all.into_iter().find(|term| term.name() == word)
     }
@@ -107,6 +113,7 @@ impl Term {
             Self::Trials => "trials",
             Self::Minutes => "minutes",
             Self::ExpectedGain => "expected_gain",
+            Self::ExpectedGainPerHour => "expected_gain_per_hour",
         }
     }
 
@@ -117,6 +124,12 @@ impl Term {
             Self::Trials => Some(standing.trials as f64),
             Self::Minutes => Some(standing.elapsed_ms as f64 / 60_000.0),
             Self::ExpectedGain => standing.expected_gain,
+            Self::ExpectedGainPerHour => {
+                // Before the first trial has ended, nothing is known of how many an hour holds.
+                let hours = standing.elapsed_ms as f64 / 3_600_000.0;
+                let pace = (standing.trials > 0 && hours > 0.0).then(|| standing.trials as f64 / hours)?;
+                Some(standing.expected_gain? * pace)
+            }
         }
     }
 }
@@ -198,7 +211,9 @@ impl Node {
                     let sign = comparison.sign();
                     held.push(match term {
                         Term::Minutes => format!("minutes {value:.1} {sign} {limit}"),
-                        Term::ExpectedGain => format!("expected_gain {value:.3e} {sign} {limit}"),
+                        Term::ExpectedGain | Term::ExpectedGainPerHour => {
+                            format!("{} {value:.3e} {sign} {limit}", term.name())
+                        }
                         _ => format!("{} {value} {sign} {limit}", term.name()),
                     });
                 }
@@ -218,7 +233,7 @@ impl Node {
 
     fn asks_for_gain(&self) -> bool {
         match self {
-            Self::Compare { term, .. } => *term == Term::ExpectedGain,
+            Self::Compare { term, .. } => matches!(term, Term::ExpectedGain | Term::ExpectedGainPerHour),
             Self::And(left, right) | Self::Or(left, right) => left.asks_for_gain() || right.asks_for_gain(),
         }
     }
@@ -455,6 +470,19 @@ mod tests {
             condition.met(&with(0.0002)).as_deref(),
             Some("expected_gain 2.000e-4 < 0.001, trials 9 > 5")
         );
+        // Nine trials in 90 seconds are 360 an hour.
+        let hourly = StopWhen::parse("expected_gain_per_hour < 0.1").unwrap();
+        assert!(hourly.asks_for_gain());
+        assert_eq!(
+            hourly.met(&with(0.0002)).as_deref(),
+            Some("expected_gain_per_hour 7.200e-2 < 0.1")
+        );
+        assert_eq!(hourly.met(&with(0.001)), None);
+        let at_once = Standing {
+            trials: 0,
+            ..with(0.0)
+        };
+        assert_eq!(hourly.met(&at_once), None, "no pace is known yet");
     }
 
     #[test]

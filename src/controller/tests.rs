@@ -129,6 +129,16 @@ fn slots_are_refilled_and_the_sweep_ends_completed_whatever_its_trials_did() {
 }
 
 #[test]
+fn lack_of_memory_is_a_failure_whatever_was_reported() {
+    let mut controller = start(settings());
+    controller.handle(1, report(0, 0, 0.9));
+    controller.handle(2, exit(0, 0, failed(FailureClass::OutOfMemory)));
+    let trial = &controller.history().trials[0];
+    assert_eq!(trial.state, TrialState::Failed);
+    assert_eq!(trial.cause, Some(CancelCause::OutOfMemory));
+}
+
+#[test]
 fn a_superseded_attempt_takes_its_reports_with_it() {
     let mut controller = start(settings());
     controller.handle(1, report(1, 0, 0.4));
@@ -148,7 +158,9 @@ fn a_superseded_attempt_takes_its_reports_with_it() {
     );
     controller.handle(5, exit(0, 0, Outcome::Completed));
     assert!(!controller.history().trials[0].state.is_terminal());
-    controller.handle(6, exit(0, 1, failed(FailureClass::Preempted)));
+    let batch = controller.handle(6, exit(0, 1, failed(FailureClass::Preempted)));
+    assert_eq!(launched(&batch), [(0, 2)], "whose place was taken is tried again");
+    controller.handle(7, exit(0, 2, failed(FailureClass::Infrastructure)));
     assert_eq!(
         controller.history().trials[0].state,
         TrialState::Failed,

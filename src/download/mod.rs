@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+pub(crate) use transfer::agent_with;
 use transfer::{Answer, Marks};
 
 /// Where fetched files go, and who is told of it.

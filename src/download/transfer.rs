@@ -180,11 +180,17 @@ fn marks_of(headers: &HeaderMap) -> Marks {
 }
 
 fn agent() -> ureq::Agent {
+    agent_with(PATIENCE)
+}
+
+/// An HTTP client that trusts what this machine trusts; `patience` is how long a connection and the first byte of an answer may take.
+/// A status that tells of an error is an answer like any other.
+pub(crate) fn agent_with(patience: Duration) -> ureq::Agent {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("overdrive/", env!("CARGO_PKG_VERSION")))
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
+        .timeout_connect(Some(patience))
+        .timeout_recv_response(Some(patience))
         .timeout_per_read(Some(STANDSTILL));
     if let Some(roots) = roots() {
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());

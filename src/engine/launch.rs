@@ -5,7 +5,7 @@ use crate::config::launch::{LaunchContext, LaunchError, plan};
 use crate::config::{Dialect, Experiment, Launch};
 use crate::runner::{AttemptSpec, Group, GroupKind};
 use crate::space::Assignment;
-use crate::target::{AttemptRef, Site};
+use crate::target::{AttemptRef, ComputeTarget, Site};
 use indexmap::IndexMap;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -57,9 +57,9 @@ impl Launcher {
         attempt: &AttemptRef,
         nonce: &str,
         assignment: &Assignment,
-        (site, kind): (Option<Site>, &'static str),
+        (site, target): (Option<Site>, &dyn ComputeTarget),
     ) -> Result<AttemptSpec, LaunchError> {
-        let site = site.unwrap_or_else(|| self.here(attempt, kind));
+        let site = site.unwrap_or_else(|| self.here(attempt, target.kind()));
         let run_id = self.run_id(attempt.trial);
         let launch = &self.experiment.launch;
         let context = LaunchContext {
@@ -73,6 +73,7 @@ impl Launcher {
             workspace: WORKSPACE.into(),
             target_type: site.kind.into(),
             shim: self.preparation.shim,
+            spark: target.spark().unwrap_or_default(),
         };
         let plan = plan(&self.experiment, assignment, &context)?;
         let mut env = site.variables;

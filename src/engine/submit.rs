@@ -103,7 +103,7 @@ impl Driver {
             &attempt,
             &follower.nonce,
             &submission.assignment,
-            (site, target.kind()),
+            (site, &*target),
         ) {
             Ok(spec) => spec,
             Err(error) => return self.give_up(key, outcome::not_started("setup", &error.to_string())),

@@ -4,10 +4,12 @@
 //! anything that answers JSON lines ([`protocol::Agent`]): ours in process, any other program through a pipe that the CLI holds.
 //! Values are always minimized.
 
+pub mod comparison;
 pub mod network;
 pub mod problem;
 pub mod protocol;
 pub mod ranking;
+pub mod replay;
 pub mod synthetic;
 
 pub use problem::{Configuration, Problem, ProblemError};

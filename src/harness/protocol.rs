@@ -80,6 +80,44 @@ pub struct Checkpoint {
     pub best_true: f64,
 }
 
+/// A finished trial of an earlier study.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct EarlierTrial {
+    /// Active parameters.
+    pub params: Configuration,
+    /// Result.
+    pub value: f64,
+}
+
+/// What an earlier study of `trials` trials by `agent` found on `problem`, one after the other.
+///
+/// # Errors
+/// [`RunError`] if the agent breaks the protocol or proposes what is not in the space.
+pub fn study(
+    problem: &Problem,
+    agent: &mut dyn Agent,
+    trials: u64,
+    seed: u64,
+) -> Result<Vec<EarlierTrial>, RunError> {
+    let mut ask = |message: serde_json::Value| -> Result<Answer, RunError> {
+        let answer = agent.exchange(&message.to_string()).map_err(RunError::Agent)?;
+        serde_json::from_str(&answer).map_err(|error| RunError::Agent(error.to_string()))
+    };
+    ask(json!({
+        "type": "init", "version": 1, "seed": seed, "goal": "minimize", "space": problem.space,
+        "max_trials": trials, "workers": 1, "fidelity": null,
+    }))?;
+    let mut found = Vec::new();
+    while let Answer::Trial { trial, params, .. } = ask(json!({"type": "ask"}))? {
+        let configuration = problem.canonical(&params)?;
+        let curve = problem.curve(&configuration, seed)?;
+        let value = curve.into_iter().fold(f64::INFINITY, f64::min);
+        ask(json!({"type": "tell", "trial": trial, "value": value, "step": 1, "status": "completed"}))?;
+        found.push(EarlierTrial { params, value });
+    }
+    Ok(found)
+}
+
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -154,6 +192,21 @@ pub fn run(
     seed: u64,
     last: Option<u64>,
 ) -> Result<Vec<Checkpoint>, RunError> {
+    run_after(problem, agent, protocol, seed, last, &[])
+}
+
+/// As [`run`], told of the results of earlier studies (`earlier` of `init`).
+///
+/// # Errors
+/// [`RunError`] if the agent breaks the protocol or proposes what is not in the space.
+pub fn run_after(
+    problem: &Problem,
+    agent: &mut dyn Agent,
+    protocol: Protocol,
+    seed: u64,
+    last: Option<u64>,
+    earlier: &[Vec<EarlierTrial>],
+) -> Result<Vec<Checkpoint>, RunError> {
     let checkpoints: Vec<u64> = protocol
         .checkpoints()
         .iter()
@@ -169,10 +222,13 @@ pub fn run(
         1
     };
     let fidelity = (protocol == Protocol::Mf).then(|| json!({"min": 1, "max": steps}));
-    let init = json!({
+    let mut init = json!({
         "type": "init", "version": 1, "seed": seed, "goal": "minimize", "space": problem.space,
         "max_trials": budget, "workers": protocol.workers(), "fidelity": fidelity,
     });
+    if let (false, Some(fields)) = (earlier.is_empty(), init.as_object_mut()) {
+        fields.insert("earlier".into(), json!(earlier));
+    }
     let mut run = Run {
         problem,
         agent,

@@ -101,7 +101,9 @@ pub struct History {
     pub goal: Goal,
     /// Trials of this sweep; index = number.
     pub trials: Vec<Trial>,
-    /// Terminal trials of earlier sweeps on a compatible space; data for samplers and reference for policies, never counted.
+    /// Terminal trials of earlier sweeps, one sweep after the other; data for samplers and reference for policies, never counted. Each has
+    /// its number in its own sweep, so that a number not above the one before begins the next sweep. Parameters of this space that an
+    /// earlier sweep did not have are absent; samplers that cannot use such trials pass over them.
     pub inherited: Vec<Trial>,
 }
 

@@ -4,7 +4,7 @@ use super::{End, Foreign, ForeignTrial, ImportError, Report, Request, infer};
 use crate::config::{Command, Dialect, EnvironmentSpec, Experiment, Launch, MetricSpec, resolve};
 use crate::controller::{FailureClass, Limits, Outcome, Record, SweepState};
 use crate::history::{CancelCause, TrialState};
-use crate::metric::Observation;
+use crate::metric::{Goal, Observation};
 use crate::policy::PolicySpec;
 use crate::sampler::{Origin, SamplerSpec};
 use crate::space::{Assignment, SearchSpace};
@@ -110,6 +110,7 @@ pub fn of(foreign: &Foreign, request: &Request, name: &str) -> Result<Imported, 
     }
     // Trials of other tools overlap; what happened is told in order of time, each trial's own story in its own order.
     events.sort_by_key(|(at, _)| *at);
+    let mut events = with_incumbents(events, goal);
     let end = events.last().map_or(0, |(at, _)| *at);
     let reason = format!("imported from {}", foreign.tool.name());
     let state = Record::SweepState {
@@ -163,6 +164,33 @@ pub fn of(foreign: &Foreign, request: &Request, name: &str) -> Result<Imported, 
         notes,
         trials: trials.len(),
     })
+}
+
+/// Puts the news behind every report that is better than all before it.
+fn with_incumbents(events: Vec<(u64, Event)>, goal: Goal) -> Vec<(u64, Event)> {
+    let mut told = Vec::with_capacity(events.len() + 16);
+    let mut best = f64::NAN;
+    for (at, event) in events {
+        let news = match &event {
+            Event::Record(Record::Observed {
+                trial,
+                interval,
+                observation,
+                ..
+            }) if goal.better(observation.value, best) => {
+                best = observation.value;
+                Some(Record::Incumbent {
+                    trial: *trial,
+                    value: best,
+                    interval: *interval,
+                })
+            }
+            _ => None,
+        };
+        told.push((at, event));
+        told.extend(news.map(|record| (at, Event::Record(record))));
+    }
+    told
 }
 
 /// A name that an experiment may have, made from that of the study.

@@ -176,6 +176,9 @@ pub enum PolicySpec {
         false_stops: f64,
         /// How many trials count as the best; >= 1.
         top_k: u64,
+        /// Stop also where a new trial promises more for its reports: for sweeps that are bounded by time, not by trials.
+        #[serde(default)]
+        eager: bool,
         /// Not before this interval.
         delay_evaluation: u64,
         /// Reports of a whole trial; learned from those that complete unless given.
@@ -271,12 +274,14 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
         PolicySpec::Predictive {
             false_stops,
             top_k,
+            eager,
             delay_evaluation,
             max_resource,
         } => Box::new(Predictive::new(predictive::Settings {
             goal,
             false_stops,
             top_k,
+            eager,
             delay_evaluation,
             max_resource,
         })),

@@ -1,12 +1,10 @@
 //! Predictive: stops a trial when it is improbable that it would become one of the best.
 //!
 //! A model of learning curves, shared by all trials ([`crate::surrogate::curve`]), says with which probability P a trial that has reached a
-//! rung (1, 2, 3, 4, 6, 9, 13, ... reports) would end better than the k-th best value of the others so far. It goes if
-//!
-//! - P is below `false_stops`, or
-//! - P is below five times that, and a new trial promises more for its reports: `P / rest < (k / (n + 1)) / cost`, with `rest` the
-//!   reports that the trial still needs, `cost` the mean reports of the `n` trials so far, and `k / (n + 1)` the chance of a new one to be
-//!   among the best if all were alike.
+//! rung (1, 2, 3, 4, 6, 9, 13, ... reports) would end better than the k-th best value of the others so far. It goes if P is below
+//! `false_stops`; if `eager`, also if P is below five times that and a new trial promises more for its reports:
+//! `P / rest < (k / (n + 1)) / cost`, with `rest` the reports that the trial still needs, `cost` the mean reports of the `n` trials so far,
+//! and `k / (n + 1)` the chance of a new one to be among the best if all were alike.
 //!
 //! Nobody is judged before the length of a whole trial is known: from `max_resource`, or as the longest of at least three trials that
 //! completed. Nor is a trial that stands among the best k itself, or while fewer than three others have a value.
@@ -33,6 +31,7 @@ pub(super) struct Settings {
     pub(super) goal: Goal,
     pub(super) false_stops: f64,
     pub(super) top_k: u64,
+    pub(super) eager: bool,
     pub(super) delay_evaluation: u64,
     pub(super) max_resource: Option<u64>,
 }
@@ -150,7 +149,8 @@ impl Predictive {
         let fresh = self.settings.top_k.max(1) as f64 / (trials + 1.0);
         let rest = last.saturating_sub(curve.reports).max(1) as f64;
         let bound = self.settings.false_stops;
-        let outdone = probability < bound * STRETCH && probability / rest < fresh / cost;
+        let outdone =
+            self.settings.eager && probability < bound * STRETCH && probability / rest < fresh / cost;
         if probability >= bound && !outdone {
             return None;
         }
@@ -259,6 +259,7 @@ mod tests {
             goal,
             false_stops: 0.05,
             top_k: 1,
+            eager: false,
             delay_evaluation: 0,
             max_resource,
         })

@@ -272,10 +272,11 @@ pub(super) fn policy(policy: &PolicySpec) -> Value {
         PolicySpec::Predictive {
             false_stops,
             top_k,
+            eager,
             delay_evaluation,
             max_resource,
         } => json!({"name": "Predictive", "properties": {
-            "false_stops": false_stops, "top_k": top_k, "delay_evaluation": delay_evaluation, "max_resource": max_resource,
+            "false_stops": false_stops, "top_k": top_k, "eager": eager, "delay_evaluation": delay_evaluation, "max_resource": max_resource,
         }}),
         _ => json!({"name": "Default"}),
     }

@@ -95,20 +95,30 @@ impl Boxed {
 }
 
 fn never(reason: &str, tail: &[String]) -> NotStarted {
-    let last = tail.iter().rev().map(|line| line.trim());
-    let said = last
-        .clone()
-        .find(|line| line.contains("rror") || line.starts_with("docker:"));
-    let said = said
-        .or_else(|| last.clone().find(|line| !line.is_empty()))
-        .unwrap_or_default();
-    let reason = if reason.is_empty() { said } else { reason };
-    let lower = reason.to_ascii_lowercase();
+    // How to ask for help is not what went wrong.
+    let aside = |line: &&str| {
+        ["Run '", "See '", "Usage:"]
+            .iter()
+            .any(|begin| line.starts_with(begin))
+    };
+    let said = || {
+        tail.iter()
+            .rev()
+            .map(|line| line.trim())
+            .filter(|line| !line.is_empty())
+    };
+    let told = if reason.is_empty() {
+        said().find(|line| !aside(line)).unwrap_or_default()
+    } else {
+        reason
+    };
+    let lower = told.to_ascii_lowercase();
+    let users = USERS.iter().any(|words| lower.contains(words)) || said().take(3).any(|line| aside(&line));
     let reason = format!(
         "its container did not start: {}",
-        reason.chars().take(300).collect::<String>()
+        told.chars().take(300).collect::<String>()
     );
-    if USERS.iter().any(|words| lower.contains(words)) {
+    if users {
         NotStarted::setup(reason)
     } else {
         NotStarted::infrastructure(reason)

@@ -44,6 +44,10 @@ pub const EXIT_DONE: i32 = 0;
 /// Exit code of a runner that could not even tell in a journal what went wrong; `runner_error.txt` in the attempt's folder says it.
 pub const EXIT_TROUBLE: i32 = 70;
 
+/// Variable of a runner to which TERM says that somebody does not want the attempt any more. Without it TERM says that its place is wanted
+/// by others, so that the trial is tried again.
+pub const TERM_CANCELS: &str = "OVERDRIVE_TERM_CANCELS";
+
 /// Why a runner gave up without an end in the journal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -56,10 +56,16 @@ fn group_file(text: &str) -> Option<PathBuf> {
             .then_some(())?;
         parts.next()?.strip_prefix('/')
     })?;
+    let root = Path::new("/sys/fs/cgroup/memory");
+    let path = root.join(group).join("memory.oom_control");
+    let of_container = root.join("memory.oom_control");
+    // In a container the own group is mounted as the root, and named as the machine names it.
     Some(
-        Path::new("/sys/fs/cgroup/memory")
-            .join(group)
-            .join("memory.oom_control"),
+        if !path.exists() && of_container.exists() && !root.join("release_agent").exists() {
+            of_container
+        } else {
+            path
+        },
     )
 }
 

@@ -102,7 +102,8 @@ impl Supervisor {
             ending: None,
             ended: None,
             survivors: Vec::new(),
-            memory: None,
+            // A short life is told from the counters of the first tick as a rule; in a pod, whose memory is bounded, many end before it.
+            memory: std::env::var_os("KUBERNETES_SERVICE_HOST").map(|_| Counters::read()),
             group: None,
             it,
         }
@@ -126,7 +127,7 @@ impl Supervisor {
                 self.it.ledger.catch_up();
             }
             if self.it.signals.asked_to_end() {
-                self.ask_to_end("terminated");
+                self.ask_to_end(by_signal());
             }
             let now = Instant::now();
             if self
@@ -329,7 +330,7 @@ impl Supervisor {
             self.it.signals.acknowledge();
         }
         self.ending = Some(Ending {
-            by: "terminated",
+            by: by_signal(),
             kill_at: Instant::now(),
             killed: false,
         });
@@ -437,5 +438,14 @@ fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+/// What a signal to this process means.
+fn by_signal() -> &'static str {
+    if std::env::var_os(super::TERM_CANCELS).is_some() {
+        "cancel"
+    } else {
+        "terminated"
     }
 }

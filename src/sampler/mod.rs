@@ -8,6 +8,7 @@
 pub mod auto;
 pub mod bayesian;
 pub mod cma_es;
+mod forecast;
 pub mod grid;
 mod ledger;
 pub mod random;

@@ -85,7 +85,7 @@ impl Sampler for RandomForest {
     fn suggest(&mut self, number: u64, history: &History) -> Suggestion {
         let same = self.seen.follow(self.encoder.domain(), history);
         self.encoded.follow(&self.encoder, history, same);
-        let rows = self.encoded.rows(&self.encoder, history);
+        let rows = self.encoded.rows(&self.encoder, history, |_| true);
         let worked: Vec<f64> = rows
             .finished
             .iter()

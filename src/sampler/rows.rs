@@ -1,11 +1,12 @@
 //! What the trials teach: every trial as a row of coordinates, features, a value to minimize and its doubt.
 
 use crate::history::{CancelCause, History, Trial, TrialState};
+use crate::sampler::forecast::Forecast;
 use crate::sampler::rng::absorb;
 use crate::space::encode::Encoder;
 
 /// Noise variance, in units of the standardized values, that a value from an unfinished curve carries beyond the learned noise.
-const PARTIAL_NOISE: f64 = 0.1;
+pub(super) const PARTIAL_NOISE: f64 = 0.1;
 
 /// Encoded assignments, kept up with the history.
 #[derive(Debug, Default)]
@@ -75,18 +76,26 @@ impl Encoded {
         self.inherited.get(index)
     }
 
-    /// The rows of the present state of `history`.
-    pub(super) fn rows(&self, encoder: &Encoder, history: &History) -> Rows<'_> {
+    /// The rows of the present state of `history`; of inherited trials those that `wanted` takes by index.
+    pub(super) fn rows(
+        &self,
+        encoder: &Encoder,
+        history: &History,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Rows<'_> {
         let mut rows = Rows {
             finished: Vec::with_capacity(history.trials.len()),
             pending: Vec::new(),
         };
         let sign = -history.goal.sign();
+        let forecast = Forecast::of(history);
         let fitting = history
             .inherited
             .iter()
             .zip(&self.inherited)
-            .filter(|(trial, _)| encoder.domain().fits(&trial.assignment));
+            .enumerate()
+            .filter(|(index, (trial, _))| wanted(*index) && encoder.domain().fits(&trial.assignment))
+            .map(|(_, pair)| pair);
         let own = history.trials.iter().zip(&self.own);
         for ((trial, point), salt) in fitting.map(|pair| (pair, 1)).chain(own.map(|pair| (pair, 0))) {
             let row = Row {
@@ -96,7 +105,20 @@ impl Encoded {
                 extra_noise: 0.0,
                 failed: false,
             };
-            match (lesson(trial), salt) {
+            let lesson = lesson(trial);
+            // An unfinished curve counts with where it would have ended, a running one too.
+            if salt == 0
+                && matches!(lesson, Lesson::Partial(_) | Lesson::Pending)
+                && let Some((value, doubt)) = forecast.as_ref().and_then(|forecast| forecast.end(trial))
+            {
+                rows.finished.push(Row {
+                    value,
+                    extra_noise: PARTIAL_NOISE + doubt,
+                    ..row
+                });
+                continue;
+            }
+            match (lesson, salt) {
                 (Lesson::Value(value), _) => rows.finished.push(Row {
                     value: sign * value,
                     ..row
@@ -203,4 +225,26 @@ pub(super) fn subset<'a>(rows: &[Row<'a>], limit: usize) -> Vec<Row<'a>> {
         .filter(|(_, taken)| *taken)
         .map(|(row, _)| *row)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::Series;
+    use crate::space::Assignment;
+
+    #[test]
+    fn a_value_that_took_too_much_memory_is_no_value() {
+        let mut series = Series::default();
+        series.push(crate::metric::Goal::Minimize, 0.1);
+        let trial = |cause| Trial {
+            number: 0,
+            assignment: Assignment { values: Vec::new() },
+            state: TrialState::Failed,
+            series: series.clone(),
+            cause,
+        };
+        assert_eq!(lesson(&trial(None)), Lesson::Partial(0.1));
+        assert_eq!(lesson(&trial(Some(CancelCause::OutOfMemory))), Lesson::Failure);
+    }
 }

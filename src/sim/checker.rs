@@ -23,6 +23,8 @@ macro_rules! ensure {
 struct Attempt {
     alive: bool,
     superseded: bool,
+    /// Why it failed, if it did.
+    class: Option<FailureClass>,
     observed: Vec<Observation>,
 }
 
@@ -231,8 +233,13 @@ impl Checker {
             attempt as usize == entry.attempts.len(),
             "attempt {trial}.{attempt} out of order"
         );
+        let patient = entry.attempts.last().is_some_and(|last| match last.class {
+            Some(FailureClass::Exhausted) => true,
+            Some(FailureClass::Preempted) => retries > 0,
+            _ => false,
+        });
         ensure!(
-            attempt <= retries,
+            attempt <= retries || patient,
             "attempt {trial}.{attempt} is beyond max_retries"
         );
         ensure!(
@@ -250,6 +257,7 @@ impl Checker {
         entry.attempts.push(Attempt {
             alive: true,
             superseded: false,
+            class: None,
             observed: Vec::new(),
         });
         Ok(())
@@ -274,6 +282,9 @@ impl Checker {
         ensure!(last.alive, "attempt {trial}.{attempt} ended twice");
         last.alive = false;
         last.superseded = superseded;
+        if let Outcome::Failed { class, .. } = outcome {
+            last.class = Some(*class);
+        }
         if superseded {
             let proven = matches!(
                 outcome,

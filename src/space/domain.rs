@@ -133,6 +133,40 @@ impl Domain {
                 })
     }
 
+    /// Whether every number lies within the bounds of its parameter, up to rounding.
+    pub fn contains(&self, assignment: &Assignment) -> bool {
+        let pairs = self.space.parameters.iter().zip(&assignment.values);
+        pairs.into_iter().all(|(parameter, value)| {
+            let number = value
+                .as_ref()
+                .and_then(Value::as_f64)
+                .filter(|_| !matches!(parameter.distribution, Distribution::Choice { .. }));
+            let bound = |u: f64| parameter.distribution.quantile(u).as_f64().unwrap_or(f64::NAN);
+            // A bound that does not exist is no bound.
+            number.is_none_or(|number| {
+                let slack = 1e-9 * number.abs();
+                let (below, above) = (number < bound(0.0) - slack, number > bound(1.0) + slack);
+                !below && !above
+            })
+        })
+    }
+
+    /// The assignment with the middle of its axis for every active parameter that has no value, and nothing for inactive ones.
+    pub fn filled(&self, assignment: &Assignment) -> Assignment {
+        let mut filled = Assignment {
+            values: Vec::with_capacity(self.space.len()),
+        };
+        for (index, parameter) in self.space.parameters.iter().enumerate() {
+            let chosen = self.options_of(&filled);
+            let value = is_active(parameter.condition.as_ref(), &chosen).then(|| {
+                let given = assignment.values.get(index).cloned().flatten();
+                given.unwrap_or_else(|| parameter.distribution.quantile(0.5))
+            });
+            filled.values.push(value);
+        }
+        filled
+    }
+
     /// Number of distinct assignments, constraints not counted; `None` if infinite. Saturates at `u128::MAX`.
     pub fn cardinality(&self) -> Option<u128> {
         self.roots().try_fold(1_u128, |product, root| {

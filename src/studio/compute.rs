@@ -16,9 +16,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -247,15 +247,7 @@ pub(super) async fn create(
         Some(Value::String(name)) => name.clone(),
         _ => return Err(ApiError::bad("`name` is missing: what the target is called")),
     };
-    let (words, variables) = line(&studio.settings, &word, &form)?;
-    let kept = words.iter().any(|word| word.contains(SECRETS));
-    if let Err(error) = verb(&studio, words, variables).await {
-        // Only what was kept for this very request: another target of the name keeps its own.
-        if kept {
-            forget(&studio.settings, &name);
-        }
-        return Err(error);
-    }
+    said(&studio, &word, &form).await?;
     shown(&studio, &name).await
 }
 
@@ -266,9 +258,26 @@ pub(super) async fn update(
 ) -> Answer<TargetDetail> {
     changeable(&studio)?;
     form.fields.insert("name".into(), Value::from(name.as_str()));
-    let (words, variables) = line(&studio.settings, "update", &form)?;
-    verb(&studio, words, variables).await?;
+    said(&studio, "update", &form).await?;
     shown(&studio, &name).await
+}
+
+/// Says what a form says; secrets that were kept for a refused one go, and what was there before comes back.
+async fn said(studio: &Studio, word: &str, form: &TargetForm) -> Result<(), ApiError> {
+    let mut kept = Vec::new();
+    let done = match line(&studio.settings, word, form, &mut kept) {
+        Ok((words, variables)) => verb(studio, words, variables).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        for Kept { path, before } in kept {
+            let _ = match before {
+                Some(secret) => write_secret(&path, &secret),
+                None => std::fs::remove_file(path),
+            };
+        }
+    }
+    done
 }
 
 #[derive(Deserialize)]
@@ -341,8 +350,15 @@ pub(super) async fn act(
 
 type Words = (Vec<String>, Vec<(String, String)>);
 
+/// A file with a secret that was written for a form.
+struct Kept {
+    path: PathBuf,
+    /// What it held before.
+    before: Option<Vec<u8>>,
+}
+
 /// The arguments and variables that say what a form says.
-fn line(settings: &Settings, word: &str, form: &TargetForm) -> Result<Words, ApiError> {
+fn line(settings: &Settings, word: &str, form: &TargetForm, kept: &mut Vec<Kept>) -> Result<Words, ApiError> {
     let known = settings
         .kinds
         .iter()
@@ -380,8 +396,9 @@ fn line(settings: &Settings, word: &str, form: &TargetForm) -> Result<Words, Api
                         .get("name")
                         .and_then(Value::as_str)
                         .unwrap_or_default();
-                    let path = keep(settings, target, &text)?;
-                    words.push(format!("--{file}={}", path.display()));
+                    let one = keep(settings, target, name, &text, word == "update")?;
+                    words.push(format!("--{file}={}", one.path.display()));
+                    kept.push(one);
                 }
                 (None, _) if field.secret => {
                     return Err(ApiError::bad(format!(
@@ -395,49 +412,63 @@ fn line(settings: &Settings, word: &str, form: &TargetForm) -> Result<Words, Api
     Ok((words, variables))
 }
 
-/// Where the secret of a target is kept that was given in a form.
-fn secret_path(settings: &Settings, target: &str) -> Option<PathBuf> {
+/// Where a secret of a target is kept that was given in a form: one file a field, since a target may have several.
+fn secret_path(settings: &Settings, target: &str, field: &str) -> Option<PathBuf> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let legal = (1..=64).contains(&target.len()) && target.bytes().all(plain);
-    legal.then(|| {
+    let legal = |text: &str| (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    (legal(target) && legal(field)).then(|| {
         settings
             .state_folder
             .join(SECRETS)
-            .join(target.to_ascii_lowercase())
+            .join(format!("{}.{field}", target.to_ascii_lowercase()))
     })
 }
 
 /// Keeps a secret in a file that only its owner can read.
-fn keep(settings: &Settings, target: &str, secret: &str) -> Result<PathBuf, ApiError> {
-    let path = secret_path(settings, target)
+fn keep(
+    settings: &Settings,
+    target: &str,
+    field: &str,
+    secret: &str,
+    replace: bool,
+) -> Result<Kept, ApiError> {
+    let path = secret_path(settings, target, field)
         .ok_or_else(|| ApiError::bad("`name` cannot name a compute target, and a secret needs one"))?;
-    if path.exists() {
+    let before = std::fs::read(&path).ok();
+    if before.is_some() && !replace {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "exists",
             format!("a compute target called `{target}` has a secret already: detach it first"),
         ));
     }
-    let write = || -> std::io::Result<()> {
-        let folder = settings.state_folder.join(SECRETS);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.write_all(secret.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|error| ApiError::internal(format!("the secret cannot be kept: {error}")))?;
-    Ok(path)
+    write_secret(&path, secret.as_bytes())
+        .map_err(|error| ApiError::internal(format!("the secret cannot be kept: {error}")))?;
+    Ok(Kept { path, before })
 }
 
-/// Removes the secret of a target that is no more, or never was.
+/// Puts a file in its place as a whole, readable by its owner from the first moment.
+fn write_secret(path: &std::path::Path, secret: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    file.write_all(secret)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Removes the secrets of a target that is no more, or never was.
 fn forget(settings: &Settings, target: &str) {
-    if let Some(path) = secret_path(settings, target) {
-        // Mostly there is none.
-        let _ = std::fs::remove_file(path);
+    for field in settings.kinds.iter().flat_map(|kind| &kind.fields) {
+        if field.secret {
+            if let Some(path) = secret_path(settings, target, &field.name) {
+                // Mostly there is none.
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 }
 
@@ -612,7 +643,6 @@ fn devices() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn field(name: &str) -> TargetField {
         TargetField {
@@ -702,8 +732,9 @@ mod tests {
             .unwrap(),
         }
         };
-        let (words, variables) = line(&settings, "attach", &form("Big-Box")).unwrap();
-        let path = folder.path().join("studio-secrets/big-box");
+        let mut kept = Vec::new();
+        let (words, variables) = line(&settings, "attach", &form("Big-Box"), &mut kept).unwrap();
+        let path = folder.path().join("studio-secrets/big-box.password");
         let expected = [
             "attach".to_owned(),
             "remote".into(),
@@ -721,15 +752,27 @@ mod tests {
             0o600
         );
         assert!(
-            line(&settings, "attach", &form("big-box")).is_err(),
+            line(&settings, "attach", &form("big-box"), &mut kept).is_err(),
             "what is kept is not written over"
         );
-        assert!(line(&settings, "attach", &form("../x")).is_err());
+        assert!(line(&settings, "attach", &form("../x"), &mut kept).is_err());
         assert!(
-            line(&settings, "update", &form("y")).is_err(),
+            line(&settings, "update", &form("y"), &mut kept).is_err(),
             "a verb that the kind does not have"
         );
+        assert_eq!(kept.len(), 1);
+        // A change replaces it, and what was there is known.
+        let changed = keep(&settings, "big-box", "password", "other", true).unwrap();
+        assert_eq!(changed.before.as_deref(), Some(&b"hunter2"[..]));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "other");
+        // Two secrets of one target do not meet.
+        keep(&settings, "big-box", "account-key", "k", false).unwrap();
         forget(&settings, "BIG-BOX");
-        assert!(!path.exists());
+        assert!(
+            std::fs::read_dir(folder.path().join("studio-secrets"))
+                .unwrap()
+                .next()
+                .is_none()
+        );
     }
 }

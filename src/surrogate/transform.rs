@@ -44,6 +44,15 @@ impl Transform {
         }
     }
 
+    /// The transformed value at an original one: linear between the data, continued with the slope of the outer quarter beyond them.
+    pub fn at(&self, value: f64) -> f64 {
+        let swapped = Self {
+            values: Vec::new(),
+            ladder: self.ladder.iter().map(|(t, v)| (*v, *t)).collect(),
+        };
+        swapped.back(value)
+    }
+
     /// The original value at a transformed one: linear between the data, continued with the slope of the outer quarter beyond them.
     pub fn back(&self, t: f64) -> f64 {
         let (Some(first), Some(last)) = (self.ladder.first(), self.ladder.last()) else {
@@ -236,6 +245,7 @@ mod tests {
                 }
                 if values[i] < 17.0 {
                     assert!((t.back(t.values[i]) - values[i]).abs() < 1e-9, "{kind:?}");
+                    assert!((t.at(values[i]) - t.values[i]).abs() < 1e-9, "{kind:?}");
                 }
             }
             assert!(t.back(-9.0) < 0.2 && t.back(9.0) > 1.0);

@@ -7,17 +7,21 @@ pub mod agent;
 pub mod batch;
 mod command;
 pub mod kind;
+pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;
+pub mod ray;
 pub mod registry;
 pub mod remote;
 pub mod slurm;
+pub mod spark;
 pub mod ssh;
 
 pub use local::{Bell, LocalOptions, LocalTarget};
 
 use crate::config::EnvironmentSpec;
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -45,6 +49,25 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// What is known.
     pub liveness: Liveness,
+}
+
+impl Chunk {
+    /// What one look at a journal gave. One that is not there yet is empty; one that cannot be read tells nothing of its runner either.
+    pub(crate) fn of(attempt: &AttemptRef, read: std::io::Result<Vec<u8>>, liveness: Liveness) -> Self {
+        let (bytes, liveness) = match read {
+            Ok(bytes) => (bytes, liveness),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), liveness),
+            Err(error) => {
+                let why = format!("journal of trial {}: {error}", attempt.trial);
+                (Vec::new(), Liveness::Unknown(why))
+            }
+        };
+        Self {
+            attempt: attempt.clone(),
+            bytes,
+            liveness,
+        }
+    }
 }
 
 /// What a target knows of a runner.
@@ -258,6 +281,11 @@ pub trait ComputeTarget: Send + Sync {
     fn site(&self, attempt: &AttemptRef) -> Result<Option<Site>, TargetError> {
         let _ = attempt;
         Ok(None)
+    }
+
+    /// How it calls `spark-submit`, if it is made for that.
+    fn spark(&self) -> Option<SparkSubmit> {
+        None
     }
 
     /// What happened to the target since the last call.

@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-ldZJKakp.js",
+        path: "assets/index-D2mSj2hQ.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-ldZJKakp.js"),
-        br: include_bytes!("../packed/assets/index-ldZJKakp.js.br"),
-        gz: include_bytes!("../packed/assets/index-ldZJKakp.js.gz"),
+        plain: include_bytes!("assets/index-D2mSj2hQ.js"),
+        br: include_bytes!("../packed/assets/index-D2mSj2hQ.js.br"),
+        gz: include_bytes!("../packed/assets/index-D2mSj2hQ.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-C64DCkq1.js",
@@ -17,11 +17,11 @@ static ASSETS: &[Asset] = &[
         gz: include_bytes!("../packed/assets/raster.worker-C64DCkq1.js.gz"),
     },
     Asset {
-        path: "assets/style-BtBBvL-i.css",
+        path: "assets/style-RCbYcxTU.css",
         kind: "text/css; charset=utf-8",
-        plain: include_bytes!("assets/style-BtBBvL-i.css"),
-        br: include_bytes!("../packed/assets/style-BtBBvL-i.css.br"),
-        gz: include_bytes!("../packed/assets/style-BtBBvL-i.css.gz"),
+        plain: include_bytes!("assets/style-RCbYcxTU.css"),
+        br: include_bytes!("../packed/assets/style-RCbYcxTU.css.br"),
+        gz: include_bytes!("../packed/assets/style-RCbYcxTU.css.gz"),
     },
     Asset {
         path: "icon.svg",

@@ -1,5 +1,5 @@
 // The page: what is around every view, and which view an address means.
-import { effect, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import './style/page.css';
@@ -17,7 +17,7 @@ import { Sweeps } from './pages/sweeps';
 import { TrialPage } from './pages/trial';
 import { Palette, ShowKeys } from './parts/palette';
 import { Questions, Toasts, Words } from './parts/ui';
-import { address, go, path } from './router';
+import { go, path } from './router';
 import { about } from './state';
 
 function Banner() {
@@ -138,12 +138,6 @@ function App() {
     </>
   );
 }
-
-effect(() => {
-  // A new view begins at its title, also for those who listen.
-  void address.value.pathname;
-  document.title = m.product;
-});
 
 get<typeof about.value>('/about').then(
   (value) => (about.value = value),

@@ -347,6 +347,7 @@ export const m = {
       ['?', 'this list'],
       ['/', 'search'],
       ['Ctrl-K', 'go to anything'],
+      ['Ctrl-Enter', 'start the new sweep'],
       ['g s', 'sweeps'],
       ['g c', 'compute'],
       ['g n', 'new sweep'],

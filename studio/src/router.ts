@@ -6,6 +6,14 @@ export const address = signal(new URL(window.location.href));
 export const path = computed(() => address.value.pathname);
 export const query = computed(() => address.value.searchParams);
 
+/** Where the focus was when the view was left; null if that is of no matter. Undefined as long as the first view is shown. */
+export let left: Element | null | undefined;
+
+function leave(): void {
+  const at = document.activeElement;
+  left = at?.closest('dialog') ? null : at;
+}
+
 /** Goes to an address of the page. */
 export function go(href: string, replace = false): void {
   const next = new URL(href, window.location.href);
@@ -13,6 +21,7 @@ export function go(href: string, replace = false): void {
   if (replace) history.replaceState(null, '', next);
   else history.pushState(null, '', next);
   const moved = next.pathname !== address.value.pathname;
+  if (moved) leave();
   address.value = next;
   if (moved && !replace) window.scrollTo(0, 0);
 }
@@ -36,6 +45,7 @@ export function trialPath(sweep: string, trial: number, tab = ''): string {
 }
 
 window.addEventListener('popstate', () => {
+  leave();
   address.value = new URL(window.location.href);
 });
 

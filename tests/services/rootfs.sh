@@ -7,7 +7,7 @@
 # Needs Debian's busybox-static.
 set -euo pipefail
 out=${1:?a file}
-[ -s "$out" ] && exit
+if [ -s "$out" ] && [ "$out" -nt "$0" ]; then exit; fi
 command -v busybox >/dev/null || { echo "rootfs.sh: missing Debian package: busybox-static" >&2; exit 1; }
 mkdir -p "$(dirname "$out")"
 work=$(mktemp -d "$(dirname "$out")/rootfs.XXXXXX")
@@ -16,7 +16,7 @@ root=$work/root
 mkdir -p "$root"/{bin,usr/bin,etc,tmp,proc,sys,dev,root,var,lib,lib64,usr/lib}
 chmod 1777 "$root/tmp"
 cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in $(busybox --list); do ln -sf busybox "$root/bin/$applet"; done
+for applet in $(busybox --list | grep -v "^busybox$"); do ln -sf busybox "$root/bin/$applet"; done
 ln -sf ../../bin/busybox "$root/usr/bin/env"
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"

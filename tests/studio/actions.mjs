@@ -241,7 +241,7 @@ try {
   await page.waitForURL(/compute\/lab-box$/);
   await page.getByRole('heading', { name: 'lab-box' }).waitFor();
   const filed = readFileSync(join(project.folder, '.overdrive/compute/lab-box.yml'), 'utf8');
-  const kept = join(project.folder, '.overdrive/studio-secrets/lab-box');
+  const kept = join(project.folder, '.overdrive/studio-secrets/lab-box.password');
   check('its secret lies in a private file, not in the target\'s', !filed.includes('hunter2') && readFileSync(kept, 'utf8') === 'hunter2-secret' && (statSync(kept).mode & 0o777) === 0o600, filed);
   await page.getByRole('button', { name: 'test', exact: true }).click();
   await page.getByText('it cannot run trials').waitFor();

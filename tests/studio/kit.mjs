@@ -1,6 +1,6 @@
 // What the scripts share: a project with a real training script, a real studio, a real browser.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,13 +104,23 @@ export class Project {
   }
 
   end() {
+    // Sweeps that were started from the page have a process of their own; a test that failed leaves them running.
+    try {
+      for (const { sweep, state } of JSON.parse(this.command('list', '--json')).items) if (!['Completed', 'Failed', 'Canceled'].includes(state)) this.command('cancel', sweep);
+    } catch (error) {
+      console.error(`  the sweeps could not be ended: ${error.message}`);
+    }
     for (const child of this.children) if (child.exitCode === null) child.kill('SIGKILL');
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    try {
+      rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    } catch (error) {
+      console.error(`  ${this.folder} stays: ${error.message}`);
+    }
   }
 }
 
 /** Everything waits for this long at most; nothing is asserted about it. A machine that is busy with other things takes its time. */
-const PATIENCE = 240_000;
+const PATIENCE = Number(process.env.PATIENCE ?? 240_000);
 
 export async function until(what, test, ms = PATIENCE) {
   const begun = Date.now();
@@ -142,14 +152,13 @@ export async function open(started, studio, options = {}) {
   const context = await started.newContext({ viewport: { width: 1400, height: 1000 }, ...options });
   context.setDefaultTimeout(PATIENCE);
   if (process.env.DIST) {
-    // `DIST=studio/dist`: the page as it was built last, with a binary that holds another one.
-    await context.route(/\/(assets\/.*|sweeps.*|compare.*|compute.*|new.*|settings|about)?$/, async (route) => {
-      const path = new URL(route.request().url()).pathname;
-      if (path.startsWith('/api/') || route.request().method() !== 'GET') return route.continue();
-      const body = readFileSync(join(process.env.DIST, path.startsWith('/assets/') ? path : 'index.html'));
-      const response = path.startsWith('/assets/') ? null : await route.fetch();
-      const type = { js: 'text/javascript', css: 'text/css' }[path.split('.').pop()] ?? 'text/html';
-      return route.fulfill({ ...(response ? { response } : {}), body, headers: { ...(response ? response.headers() : {}), 'content-type': type, 'content-encoding': 'identity' } });
+    // `DIST=studio/dist`: the page as it was built last, with a binary that holds another one. A name ends in a hash of the content: only its beginning counts.
+    const folder = join(process.env.DIST, 'assets');
+    await context.route('**/assets/*', (route) => {
+      const name = new URL(route.request().url()).pathname.split('/').pop();
+      const built = readdirSync(folder).find((one) => one.split('-')[0] === name.split('-')[0] && one.endsWith(name.slice(name.lastIndexOf('.'))));
+      const type = name.endsWith('.css') ? 'text/css' : 'text/javascript';
+      return route.fulfill({ body: readFileSync(join(folder, built)), contentType: type });
     });
   }
   const page = await context.newPage();

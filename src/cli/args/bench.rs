@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  overdrive bench run --optimizer bayesian,tpe --suite configs/bench/core.yml --seeds 0-9 --out results.csv\n  overdrive bench report results.csv"
+    after_help = "Example:\n  overdrive bench run --optimizer bayesian,tpe --suite configs/bench/core.yml --seeds 0-9 --out results.csv\n  overdrive bench report results.csv --plot results.svg\n  overdrive bench compare before.csv after.csv --margin 0.01"
 )]
 pub struct Bench {
     /// What to do.
@@ -21,8 +21,12 @@ pub enum BenchCommand {
     Run(BenchRun),
     /// Print mean ranks and regrets of results files.
     Report(BenchReport),
+    /// Compare two results pair by pair; exit code 1 if the second is worse beyond chance.
+    Compare(BenchCompare),
     /// List the problems of a folder.
     Problems(BenchProblems),
+    /// Write the learning curves of random configurations of a problem, for `replay`.
+    Curves(BenchCurves),
 }
 
 /// Arguments of `bench run`.
@@ -46,6 +50,13 @@ pub struct BenchRun {
     /// Stop at this checkpoint.
     #[arg(long, value_name = "N")]
     pub last: Option<u64>,
+    /// Problems on which an earlier sweep is known to the optimizer; those of the problem itself are left out, but for `same`, which is the
+    /// problem itself with another seed, and `inverted`, where what is good there is bad here.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub earlier: Vec<String>,
+    /// Trials of each earlier sweep (by `tpe`).
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub earlier_trials: u64,
     /// Results file (CSV); runs that are in it are not repeated.
     #[arg(long, short, value_name = "FILE", default_value = "bench.csv")]
     pub out: PathBuf,
@@ -69,6 +80,37 @@ pub struct BenchReport {
     /// Only these problems.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub problems: Vec<String>,
+    /// Draw the regret over the trials as SVG into this file.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Folder of the problems, for their reference values.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}
+
+/// Arguments of `bench compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  overdrive bench compare before.csv after.csv                       # one optimizer, before and after a change
+  overdrive bench compare results.csv --optimizer tpe,bayesian       # two optimizers of one file
+
+Exit codes: 0 the second is not worse, 1 it is worse at a checkpoint by more than the margin, with the whole 95 % interval.")]
+pub struct BenchCompare {
+    /// Results files (CSV): first, second; or one with both.
+    #[arg(value_name = "FILE", required = true, num_args = 1..=2)]
+    pub files: Vec<PathBuf>,
+    /// The optimizer; or the first and the second.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub optimizer: Vec<String>,
+    /// Protocol to compare.
+    #[arg(long, value_name = "NAME", default_value = "seq")]
+    pub protocol: String,
+    /// Only these problems.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub problems: Vec<String>,
+    /// Normalized regret by which the second may be worse.
+    #[arg(long, value_name = "REGRET", default_value_t = 0.0)]
+    pub margin: f64,
     /// Folder of the problems, for their reference values.
     #[arg(long, value_name = "DIR", default_value = "benches/problems")]
     pub data: PathBuf,
@@ -77,6 +119,26 @@ pub struct BenchReport {
 /// Arguments of `bench problems`.
 #[derive(Debug, Args)]
 pub struct BenchProblems {
+    /// Folder of the problems.
+    #[arg(long, value_name = "DIR", default_value = "benches/problems")]
+    pub data: PathBuf,
+}
+
+/// Arguments of `bench curves`.
+#[derive(Debug, Args)]
+pub struct BenchCurves {
+    /// Problem with curves, as in `bench problems`.
+    #[arg(value_name = "PROBLEM")]
+    pub problem: String,
+    /// Configurations.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub count: u64,
+    /// Seed of the draws.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// CSV file with the columns `trial`, `step`, `value`; default: standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Folder of the problems.
     #[arg(long, value_name = "DIR", default_value = "benches/problems")]
     pub data: PathBuf,

@@ -3,14 +3,16 @@
 //! Results are appended run by run, so that a run that was interrupted goes on where its file ends. The CSV has the columns
 //! `protocol, optimizer, problem, seed, checkpoint, trials, spent, best_observed, best_true, cpu_s, wall_s`.
 
+mod verdict;
+
 use crate::ask_tell::{Protocol as Lines, ProtocolOptions, parse_policy};
-use crate::cli::args::bench::{Bench, BenchCommand, BenchProblems, BenchReport, BenchRun};
+use crate::cli::args::bench::{Bench, BenchCommand, BenchCurves, BenchProblems, BenchRun};
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::harness::problem::Files;
-use crate::harness::protocol::run as run_protocol;
-use crate::harness::ranking::{Interval, ResultRow, rank};
+use crate::harness::protocol::{EarlierTrial, run_after, study};
+use crate::harness::replay::random_curves;
 use crate::harness::{Agent, Problem, Protocol};
 use crate::report::table::{self, Column};
 use serde::Deserialize;
@@ -22,8 +24,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 pub(super) fn bench(arguments: &Bench, output: &Output) -> Result<u8, CliError> {
     match &arguments.command {
         BenchCommand::Run(arguments) => run(arguments, output),
-        BenchCommand::Report(arguments) => report(arguments, output),
+        BenchCommand::Report(arguments) => verdict::report(arguments, output),
+        BenchCommand::Compare(arguments) => verdict::compare(arguments, output),
         BenchCommand::Problems(arguments) => problems(arguments, output),
+        BenchCommand::Curves(arguments) => curves(arguments, output),
     }
 }
 
@@ -206,15 +210,32 @@ fn run(arguments: &BenchRun, output: &Output) -> Result<u8, CliError> {
         for seed in &seeds {
             for optimizer in &arguments.optimizer {
                 let (label, mut agent) = agent(optimizer)?;
+                let label = match arguments.earlier.as_slice() {
+                    [] => label,
+                    names => format!("{label} after {}", names.join("+")),
+                };
                 if done.contains(&(protocol.name().to_owned(), label.clone(), name.clone(), *seed)) {
                     continue;
                 }
+                let earlier = arguments
+                    .earlier
+                    .iter()
+                    .filter(|earlier| *earlier != name)
+                    .map(|earlier| earlier_sweep(earlier, &problem, *seed, arguments.earlier_trials, &folder))
+                    .collect::<Result<Vec<_>, _>>()?;
                 let begun = std::time::Instant::now();
                 let cpu = cpu_seconds();
-                let checkpoints = run_protocol(&problem, agent.as_mut(), protocol, *seed, arguments.last)
-                    .map_err(|error| {
-                        CliError::failed("bench", format!("{label} on {name}, seed {seed}: {error}"))
-                    })?;
+                let checkpoints = run_after(
+                    &problem,
+                    agent.as_mut(),
+                    protocol,
+                    *seed,
+                    arguments.last,
+                    &earlier,
+                )
+                .map_err(|error| {
+                    CliError::failed("bench", format!("{label} on {name}, seed {seed}: {error}"))
+                })?;
                 let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
                 for point in &checkpoints {
                     writer
@@ -240,6 +261,35 @@ fn run(arguments: &BenchRun, output: &Output) -> Result<u8, CliError> {
         }
     }
     Ok(exit::OK)
+}
+
+/// The results of an earlier sweep by `tpe`, with a seed of its own.
+fn earlier_sweep(
+    name: &str,
+    problem: &Problem,
+    seed: u64,
+    trials: u64,
+    folder: &Folder,
+) -> Result<Vec<EarlierTrial>, CliError> {
+    let inverted = name == "inverted";
+    let other = match name {
+        "same" | "inverted" => None,
+        _ => Some(
+            Problem::read(name, folder).map_err(|error| CliError::not_found("problem", error.to_string()))?,
+        ),
+    };
+    let (_, mut agent) = agent("tpe")?;
+    let mut found = study(
+        other.as_ref().unwrap_or(problem),
+        agent.as_mut(),
+        trials,
+        seed + 1_000,
+    )
+    .map_err(|error| CliError::failed("bench", format!("the earlier sweep on {name}: {error}")))?;
+    if inverted {
+        found.iter_mut().for_each(|trial| trial.value = -trial.value);
+    }
+    Ok(found)
 }
 
 const COLUMNS: [&str; 11] = [
@@ -295,71 +345,6 @@ fn finished(path: &Path) -> Result<HashSet<(String, String, String, u64)>, CliEr
         .collect())
 }
 
-fn report(arguments: &BenchReport, output: &Output) -> Result<u8, CliError> {
-    let mut results = Vec::new();
-    for path in &arguments.files {
-        for row in rows(path)? {
-            let wanted = row.protocol == arguments.protocol
-                && (arguments.optimizer.is_empty() || arguments.optimizer.contains(&row.optimizer))
-                && (arguments.problems.is_empty() || arguments.problems.contains(&row.problem));
-            if let Ok(best_true) = row.best_true.parse()
-                && wanted
-            {
-                results.push(ResultRow {
-                    optimizer: row.optimizer,
-                    problem: row.problem,
-                    seed: row.seed,
-                    checkpoint: row.checkpoint as u64,
-                    best_true,
-                });
-            }
-        }
-    }
-    let folder = Folder(arguments.data.clone());
-    let reference = |name: &str| {
-        Problem::read(name, &folder)
-            .ok()
-            .map(|problem| (problem.reference.best, problem.reference.median))
-    };
-    let ranking = rank(&results, &reference);
-    if ranking.problems.is_empty() {
-        return Err(CliError::usage(
-            "results",
-            "no problem was run by all optimizers with the same seeds",
-        ));
-    }
-    let mut columns = vec![Column::text("optimizer", 0)];
-    for at in &ranking.checkpoints {
-        columns.push(Column::number(format!("rank@{at}"), 0));
-    }
-    for at in &ranking.checkpoints {
-        columns.push(Column::number(format!("regret@{at}"), 0));
-    }
-    for standing in &ranking.standings {
-        let cells = std::iter::once(standing.optimizer.clone())
-            .chain(standing.rank.iter().map(|interval| shown(interval, 2)))
-            .chain(standing.regret.iter().map(|interval| shown(interval, 3)));
-        for (column, cell) in columns.iter_mut().zip(cells) {
-            column.push(cell);
-        }
-    }
-    output.note(&format!(
-        "protocol {}; {} problems; at least {} seeds in common; mean [95 % interval]",
-        arguments.protocol,
-        ranking.problems.len(),
-        ranking.seeds_min
-    ));
-    output.lines(&table::lines(columns, 0, None, output.glyphs))?;
-    Ok(exit::OK)
-}
-
-fn shown(interval: &Interval, digits: usize) -> String {
-    format!(
-        "{:.digits$} [{:.digits$}, {:.digits$}]",
-        interval.mean, interval.low, interval.high
-    )
-}
-
 fn problems(arguments: &BenchProblems, output: &Output) -> Result<u8, CliError> {
     let folder = Folder(arguments.data.clone());
     let mut names: Vec<String> = std::fs::read_dir(&arguments.data)
@@ -383,5 +368,30 @@ fn problems(arguments: &BenchProblems, output: &Output) -> Result<u8, CliError> 
         }
     }
     output.lines(&table::lines(columns, 0, None, output.glyphs))?;
+    Ok(exit::OK)
+}
+
+fn curves(arguments: &BenchCurves, output: &Output) -> Result<u8, CliError> {
+    let folder = Folder(arguments.data.clone());
+    let problem = Problem::read(&arguments.problem, &folder)
+        .map_err(|error| CliError::not_found("problem", error.to_string()))?;
+    let failed = |reason: String| CliError::failed("curves", reason);
+    let curves = random_curves(&problem, arguments.count, arguments.seed).map_err(failed)?;
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    writer
+        .write_record(["trial", "step", "value"])
+        .map_err(csv_error)?;
+    for (trial, curve) in curves.iter().enumerate() {
+        for (step, value) in (1_u64..).zip(curve) {
+            writer
+                .write_record([trial.to_string(), step.to_string(), value.to_string()])
+                .map_err(csv_error)?;
+        }
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+    match &arguments.out {
+        None => output.bytes(&bytes)?,
+        Some(path) => std::fs::write(path, &bytes)?,
+    }
     Ok(exit::OK)
 }

@@ -8,6 +8,7 @@ mod logs;
 mod look;
 mod ml;
 mod pools;
+mod replay;
 mod run;
 mod steer;
 mod studio;
@@ -61,6 +62,7 @@ pub(super) fn dispatch(
         Command::Schema(arguments) => check::schema(&arguments, output),
         Command::Config(arguments) => texts::config(&arguments, settings, flags, output),
         Command::Simulate(arguments) => without::simulate(&arguments, output),
+        Command::Replay(arguments) => replay::replay(&arguments, globals, output),
         Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments, output),
         Command::Import(arguments) => import::import(&arguments, globals, output),

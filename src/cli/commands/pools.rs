@@ -9,6 +9,7 @@ use crate::report::text;
 use crate::target::kind::{Connection, Settings, SettingsError, Surroundings, Wanted};
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
 use crate::target::registry::{Registry, RegistryError};
+use crate::target::slurm::SlurmOptions;
 use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -196,7 +197,7 @@ pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Resul
                 });
                 continue;
             }
-            made if made.eq_ignore_ascii_case("amlcompute") => Box::new(throw_away(experiment)?),
+            made if made.eq_ignore_ascii_case("amlcompute") => Box::new(throw_away(experiment, &registry)?),
             known => {
                 let definition = registry.get(known)?.definition;
                 if let Some(cost) = definition.cost_per_hour {
@@ -217,13 +218,17 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
     let surroundings = surroundings(home);
     let mut targets = Targets::default();
     for name in &experiment.targets {
-        let connection = registry
-            .get(bare(name))
-            .ok()
-            .and_then(|found| {
-                let settings = found.definition.settings;
-                settings.connect(wanted(name, experiment), &surroundings).ok()
-            })
+        let settings: Option<Box<dyn Settings>> = if bare(name).eq_ignore_ascii_case("amlcompute") {
+            let pool = throw_away(experiment, &registry).ok();
+            pool.map(|pool| Box::new(pool) as Box<dyn Settings>)
+        } else {
+            registry
+                .get(bare(name))
+                .ok()
+                .map(|found| found.definition.settings)
+        };
+        let connection = settings
+            .and_then(|settings| settings.connect(wanted(name, experiment), &surroundings).ok())
             // One whose file is gone.
             .unwrap_or_else(|| Connection::Here {
                 options: LocalOptions {
@@ -237,8 +242,9 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
     targets
 }
 
-/// `target: amlcompute`: a pool for this sweep alone, as large as the sweep can use. Here there is nothing to give back.
-fn throw_away(experiment: &Experiment) -> Result<Pool, CliError> {
+/// `target: amlcompute`: a pool for this sweep alone, as large as the sweep can use. On this computer there is nothing to give back; on
+/// the cluster that `amlcompute_on` names its nodes are jobs that take one trial after the other and end when there are none.
+fn throw_away(experiment: &Experiment, registry: &Registry) -> Result<Pool, CliError> {
     let section = experiment.launch.run_definition.get("amlcompute");
     let given = |key: &str| section.and_then(|section| section.get(key));
     let size = given("vmSize")
@@ -253,6 +259,27 @@ fn throw_away(experiment: &Experiment) -> Result<Pool, CliError> {
         .help("or name a pool that `overdrive target create amlcompute` made, or `local`"));
     };
     let nodes = u64::from(experiment.launch.node_count.max(1));
+    let on = experiment
+        .extensions
+        .get("amlcompute_on")
+        .and_then(serde_json::Value::as_str);
+    let slurm = match on {
+        None => None,
+        Some(name) => {
+            let definition = registry.get(bare(name))?.definition;
+            let Some(cluster) = definition.of::<SlurmOptions>() else {
+                return Err(CliError::usage(
+                    "amlcompute-on",
+                    format!("`amlcompute_on` names `{name}`, which is no Slurm cluster"),
+                )
+                .help("`overdrive target attach slurm -n NAME` makes one known"));
+            };
+            Some(SlurmOptions {
+                workers: true,
+                ..cluster.clone()
+            })
+        }
+    };
     let pool = Pool {
         vm_size: size.to_owned(),
         min_nodes: 0,
@@ -264,7 +291,7 @@ fn throw_away(experiment: &Experiment) -> Result<Pool, CliError> {
         cpus: None,
         memory_gib: None,
         gpus: None,
-        slurm: None,
+        slurm,
         admin_username: None,
     };
     pool.check()?;

@@ -326,6 +326,18 @@ const SECRETS: [&str; 4] = ["password", "passphrase", "token", "account-key"];
 /// Option that names a file with the secret.
 const SECRET_FILE: &str = "secret-file";
 
+/// Heading of the fields that say where a secret is instead of what it is.
+const ELSEWHERE: &str = "secrets that are kept elsewhere";
+
+/// Whether an argument names the file or the variable of a secret that has a field of its own.
+fn companion(name: &str, names: &[&str]) -> bool {
+    name == SECRET_FILE && !names.contains(&"secret")
+        || ["-file", "-env"].into_iter().any(|end| {
+            name.strip_suffix(end)
+                .is_some_and(|secret| names.contains(&secret) && names.contains(&&*format!("ask-{secret}")))
+        })
+}
+
 /// The field of a form that an argument is, beside arguments of these names.
 fn field(argument: &clap::Arg, names: &[&str]) -> Option<TargetField> {
     let name = argument.get_long()?;
@@ -358,7 +370,10 @@ fn field(argument: &clap::Arg, names: &[&str]) -> Option<TargetField> {
                 .map(|choice| choice.get_name().to_owned())
                 .collect()
         },
-        group: argument.get_help_heading().map(str::to_owned),
+        group: argument
+            .get_help_heading()
+            .or_else(|| companion(name, names).then_some(ELSEWHERE))
+            .map(str::to_owned),
         required: argument.is_required_set(),
         switch,
         many: matches!(argument.get_action(), clap::ArgAction::Append),

@@ -21,6 +21,9 @@ use values::Rendering;
 /// Folder below an attempt's folder that holds the named outputs, one folder per name.
 pub const NAMED_OUTPUTS: &str = "named_outputs";
 
+/// Variable that tells what stands in the place of `spark-submit` which variables, separated by commas, the script is to have wherever it runs.
+pub const SPARK_VARIABLES: &str = "OVERDRIVE_SPARK_VARIABLES";
+
 /// What only the one who starts trials knows. All paths are those of the machine on which the script will run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LaunchContext {
@@ -45,6 +48,21 @@ pub struct LaunchContext {
     pub target_type: String,
     /// Whether our `azureml` package is offered to the script; only then are the scope variables set.
     pub shim: bool,
+    /// How the target calls `spark-submit` for PySpark scripts.
+    pub spark: SparkSubmit,
+}
+
+/// How a target calls `spark-submit`. What the files say of packages and settings comes behind it, and wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SparkSubmit {
+    /// What stands in the place of `spark-submit`; empty = that one of the search path.
+    pub program: Vec<String>,
+    /// Address of the cluster; `None` = what Spark is configured for there.
+    pub master: Option<String>,
+    /// `client` or `cluster`; `None` = `hdi.yarnDeployMode` of the files on YARN, else what Spark does by itself.
+    pub deploy_mode: Option<String>,
+    /// Settings of the target.
+    pub conf: IndexMap<String, String>,
 }
 
 /// A command that can be started as it stands.
@@ -171,6 +189,20 @@ pub fn plan(
             from_template(experiment, context, rendering, text, &extra, &mut plan)?
         }
     };
+    if launch.framework.starts_with("pyspark")
+        && matches!(launch.environment, EnvironmentSpec::Conda { .. })
+        && let Some(python) = context.interpreter.first()
+        // Its nodes do not see what was built beside `spark-submit`.
+        && context.spark.master.as_deref() != Some("yarn")
+    {
+        plan.env
+            .entry("PYSPARK_PYTHON".into())
+            .or_insert_with(|| python.clone());
+    }
+    if context.spark.program.len() > 1 {
+        let names: Vec<&str> = plan.env.keys().map(String::as_str).collect();
+        plan.env.insert(SPARK_VARIABLES.into(), names.join(","));
+    }
     if plan.argv.first().is_none_or(String::is_empty) {
         return Err(LaunchError::Empty);
     }
@@ -231,7 +263,9 @@ fn starter(launch: &Launch, context: &LaunchContext, script: &str) -> Vec<String
         prefix
     };
     match launch.framework.as_str() {
-        "pyspark" | "pysparkinteractive" => return with(spark_submit(&launch.run_definition)),
+        "pyspark" | "pysparkinteractive" => {
+            return with(spark_submit(&launch.run_definition, &context.spark));
+        }
         "r" => return with(vec!["Rscript".into()]),
         _ => {}
     }
@@ -283,14 +317,36 @@ fn interpreter(environment: &EnvironmentSpec, context: &LaunchContext) -> Vec<St
     vec![declared_interpreter(environment).unwrap_or("python3").to_owned()]
 }
 
-/// `spark-submit` with repositories, packages and settings of the run definition.
-fn spark_submit(definition: &serde_json::Value) -> Vec<String> {
+/// `spark-submit` as the target calls it, with repositories, packages and settings of the run definition.
+fn spark_submit(definition: &serde_json::Value, target: &SparkSubmit) -> Vec<String> {
     let scalar = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let list = |pointer: &str| definition.pointer(pointer).and_then(serde_json::Value::as_array);
-    let mut argv = vec!["spark-submit".to_owned()];
+    let mut argv = target.program.clone();
+    if argv.is_empty() {
+        argv.push("spark-submit".into());
+    }
+    let given = definition
+        .pointer("/hdi/yarnDeployMode")
+        .and_then(serde_json::Value::as_str)
+        .map(str::to_ascii_lowercase)
+        .filter(|mode| ["client", "cluster"].contains(&mode.as_str()));
+    let on_yarn = target.master.as_deref() == Some("yarn");
+    // The old service submitted to the cluster unless the file said otherwise.
+    let of_files = on_yarn.then(|| given.unwrap_or_else(|| "cluster".into()));
+    for (option, value) in [
+        ("--master", target.master.clone()),
+        ("--deploy-mode", target.deploy_mode.clone().or(of_files)),
+    ] {
+        if let Some(value) = value {
+            argv.extend([option.to_owned(), value]);
+        }
+    }
+    for (key, value) in &target.conf {
+        argv.extend(["--conf".to_owned(), format!("{key}={value}")]);
+    }
     if let Some(repositories) = list("/environment/spark/repositories").filter(|list| !list.is_empty()) {
         argv.push("--repositories".into());
         argv.push(repositories.iter().map(scalar).collect::<Vec<_>>().join(","));

@@ -9,6 +9,8 @@ use crate::sampler::SamplerSpec;
 use crate::space::{Condition, Distribution, Parameter, SearchSpace};
 use serde_json::json;
 
+mod spark;
+
 fn experiment(dialect: Dialect, command: Command, parameters: &[(&str, Distribution)]) -> Experiment {
     let v1 = dialect == Dialect::Hyperdrive;
     Experiment {
@@ -290,35 +292,6 @@ fn the_framework_the_interpreter_and_the_file_decide_what_starts_the_script() {
         inner: Box::new(own("/opt/julia")),
     };
     assert_eq!(starts("python", image, "train.jl"), "/opt/julia train.jl");
-}
-
-#[test]
-fn spark_gets_its_packages_and_settings() {
-    let mut experiment = experiment(Dialect::Hyperdrive, script("train.py", &["--a"]), &[]);
-    experiment.launch.framework = "pyspark".into();
-    experiment.launch.run_definition = json!({
-        "environment": {"spark": {
-            "repositories": ["https://r/x", "https://r/y"],
-            "packages": [{"group": "com.microsoft", "artifact": "mmlspark", "version": 0.9}],
-        }},
-        "spark": {"configuration": {"spark.app.name": "A B", "spark.yarn.maxAppAttempts": 1}},
-    });
-    assert_eq!(
-        argv(&experiment, &[]),
-        [
-            "spark-submit",
-            "--repositories",
-            "https://r/x,https://r/y",
-            "--packages",
-            "com.microsoft:mmlspark:0.9",
-            "--conf",
-            "spark.app.name=A B",
-            "--conf",
-            "spark.yarn.maxAppAttempts=1",
-            "train.py",
-            "--a",
-        ]
-    );
 }
 
 #[test]

@@ -121,6 +121,10 @@ fn policy() -> Json {
             "top_k": {
                 "description": "Predictive: how many count as the best", "type": "integer", "minimum": 1, "default": 1,
             },
+            "eager": {
+                "description": "Predictive: stop also where a new trial promises more for its reports", "type": "boolean",
+                "default": false,
+            },
             "max_resource": {
                 "description": "Predictive: reports of a whole trial; learned unless given", "type": "integer", "minimum": 2,
             },

@@ -49,7 +49,7 @@ pub(super) fn blank(canvas: &Canvas, title: &str, caption: String) -> Scene {
     scene
 }
 
-fn axes(
+pub(super) fn axes(
     scene: &mut Scene,
     canvas: &Canvas,
     frame: &Frame,

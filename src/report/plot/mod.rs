@@ -1,5 +1,6 @@
 //! Plots of a sweep. Each is built as a [`Scene`] of a few primitives, which [`svg`] and [`png`] write out alike.
 
+mod anytime;
 mod axis;
 mod charts;
 mod parallel;
@@ -7,6 +8,7 @@ pub mod png;
 mod scene;
 pub mod svg;
 
+pub use anytime::{Line, anytime};
 pub use axis::{Axis, ticks};
 pub use charts::{curves, importance, progress, slices};
 pub use parallel::parallel;

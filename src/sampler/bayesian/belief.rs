@@ -1,5 +1,6 @@
 //! What the model believes at one decision: posteriors under several hyperparameters, pending trials imagined, one acquisition value.
 
+use super::transfer::{Lean, Transfer};
 use crate::acquisition::expected_improvement::{log_expected_improvement, log_mean_exp};
 use crate::sampler::rng::Stream;
 use crate::sampler::rows::{Point, Row};
@@ -13,6 +14,8 @@ pub(super) struct Belief<'a> {
     members: Vec<Member>,
     /// Features and outcome of every row, once failures matter.
     failures: Option<Vec<bool>>,
+    /// What earlier sweeps let expect; the members know the difference only.
+    prior: Option<(&'a Transfer, Lean)>,
 }
 
 struct Member {
@@ -58,8 +61,18 @@ impl<'a> Belief<'a> {
         transform: &Transform,
         states: &[Hyperparameters],
         imagined: &Imagined<'_>,
+        transfer: Option<&'a Transfer>,
     ) -> Result<Self, SurrogateError> {
-        let data = data(encoder, rows, transform.values.clone());
+        let prior = transfer.map(|transfer| (transfer, transfer.lean(rows, &transform.values)));
+        let mut data = data(encoder, rows, transform.values.clone());
+        let guess = match &prior {
+            Some((transfer, lean)) => transfer.guess(lean, &data.features, rows.len()),
+            None => vec![0.0; rows.len()],
+        };
+        data.values
+            .iter_mut()
+            .zip(&guess)
+            .for_each(|(value, guess)| *value -= guess);
         let build = |(theta, draws): (&Hyperparameters, &Stream)| -> Result<Member, SurrogateError> {
             let mut gp = Gp::new(theta, &data)?;
             let mut draws = draws.clone();
@@ -67,7 +80,12 @@ impl<'a> Belief<'a> {
                 // A point on top of a row teaches nothing new; it is left out.
                 let _ = gp.fantasize(&point.features, draws.normal());
             }
-            let worked = gp.fitted().into_iter().zip(rows).filter(|(_, row)| !row.failed);
+            let fitted = gp
+                .fitted()
+                .into_iter()
+                .zip(&guess)
+                .map(|(mean, guess)| mean + guess);
+            let worked = fitted.zip(rows).filter(|(_, row)| !row.failed);
             let best = worked.map(|(mean, _)| mean).fold(f64::INFINITY, f64::min);
             Ok(Member {
                 gp,
@@ -86,7 +104,22 @@ impl<'a> Belief<'a> {
             encoder,
             members,
             failures,
+            prior,
         })
+    }
+
+    /// What earlier sweeps let expect at row-major features.
+    fn guess(&self, features: &[f64], count: usize) -> Vec<f64> {
+        match &self.prior {
+            Some((transfer, lean)) => transfer.guess(lean, features, count),
+            None => vec![0.0; count],
+        }
+    }
+
+    /// The sentence on earlier sweeps, if they count.
+    pub(super) fn note(&self) -> Option<String> {
+        let (_, lean) = self.prior.as_ref()?;
+        (!lean.is_nothing()).then(|| lean.note())
     }
 
     /// Log expected improvement of every point, averaged over the first `members` states, times the chance that it works.
@@ -95,14 +128,16 @@ impl<'a> Belief<'a> {
         points
             .iter()
             .for_each(|point| self.encoder.features(point, &mut features));
+        let guess = self.guess(&features, points.len());
         let each: Vec<Vec<f64>> = self
             .members
             .par_iter()
             .take(members)
             .map(|member| {
                 let (means, variances) = member.gp.predict(&features);
-                let pairs = means.into_iter().zip(variances);
-                pairs
+                let means = means.into_iter().zip(&guess).map(|(mean, guess)| mean + guess);
+                means
+                    .zip(variances)
                     .map(|(mean, variance)| log_expected_improvement(mean, variance.sqrt(), member.best))
                     .collect()
             })
@@ -141,10 +176,12 @@ impl<'a> Belief<'a> {
         let mut features = Vec::new();
         self.encoder.features(point, &mut features);
         let count = self.members.len().max(1) as f64;
+        let guess = self.guess(&features, 1).first().copied().unwrap_or(0.0);
         let (mut first, mut second) = (0.0, 0.0);
         for member in &self.members {
             let (means, variances) = member.gp.predict(&features);
             if let (Some(mean), Some(variance)) = (means.first(), variances.first()) {
+                let mean = mean + guess;
                 first += mean / count;
                 second += (mean * mean + variance + member.gp.noise()) / count;
             }

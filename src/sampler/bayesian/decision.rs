@@ -2,6 +2,7 @@
 
 use super::belief::{Belief, Imagined};
 use super::preference::Preferences;
+use super::transfer::Transfer;
 use super::{AVERAGED, TRANSFORM};
 use crate::acquisition::maximize::rank;
 use crate::acquisition::{Candidate, Search, Stage};
@@ -38,6 +39,8 @@ pub(super) struct Decision<'a> {
     pub(super) encoder: &'a Encoder,
     pub(super) seen: &'a Seen,
     pub(super) preferences: &'a Preferences,
+    /// Models of earlier sweeps, where they count.
+    pub(super) transfer: Option<&'a Transfer>,
     pub(super) goal: Goal,
     pub(super) seed: u64,
     pub(super) number: u64,
@@ -70,7 +73,14 @@ impl Decision<'_> {
             draws: &fantasies,
             margin: self.margin(),
         };
-        let belief = Belief::new(self.encoder, &selected, &transform, states, &imagined)?;
+        let belief = Belief::new(
+            self.encoder,
+            &selected,
+            &transform,
+            states,
+            &imagined,
+            self.transfer,
+        )?;
         let trials = rows.finished.len();
         let parents = parents(&selected);
         let (candidates, count) = if selected.len() <= SCREENED {
@@ -79,7 +89,7 @@ impl Decision<'_> {
             // Screen by a smaller model of the same kind, let the exact one choose among the finalists.
             let few = rows::subset(&selected, SCREEN_ROWS);
             let coarse = Transform::fit(TRANSFORM, &rows::values(&few));
-            let small = Belief::new(self.encoder, &few, &coarse, states, &imagined)?;
+            let small = Belief::new(self.encoder, &few, &coarse, states, &imagined, self.transfer)?;
             let (mut candidates, count) = self.candidates(&parents, &small, states.len(), trials);
             candidates.retain(|candidate| self.is_new(&candidate.coordinates));
             let finalists = candidates
@@ -214,6 +224,7 @@ impl Decision<'_> {
         } else {
             "even trials refine: any gain over the best counts".into()
         });
+        notes.extend(belief.note());
         if self.preferences.stated() {
             notes.push("`priors` still count, less with every trial".into());
         }

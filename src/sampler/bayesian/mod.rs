@@ -10,9 +10,10 @@
 mod belief;
 mod decision;
 mod preference;
+mod transfer;
 
 use super::rng::{absorb, stream};
-use super::rows::{self, Encoded, Row};
+use super::rows::{self, Encoded, Point, Row};
 use super::seen::{Found, Seen, search};
 use super::{Origin, Proposal, Sampler, Suggestion, sobol};
 use crate::history::History;
@@ -24,6 +25,7 @@ use decision::Decision;
 use preference::Preferences;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
+use transfer::Transfer;
 
 /// Trials before the model decides.
 const INITIAL: usize = 5;
@@ -40,6 +42,8 @@ const COARSE_ROWS: usize = 60;
 const FINE_STEPS: u64 = 10;
 /// Hyperparameters renewed in one sweep of the chain.
 const COORDINATES: usize = 8;
+/// Log evidence by which the results must speak against earlier sweeps before these are dropped.
+const MISLED: f64 = 1.0;
 /// How the values are seen: losses have a heavy bad tail.
 const TRANSFORM: TransformKind = TransformKind::YeoJohnson;
 
@@ -53,6 +57,7 @@ pub struct Bayesian {
     seen: Seen,
     encoded: Encoded,
     preferences: Preferences,
+    transfer: Transfer,
     learned: Option<Learned>,
 }
 
@@ -61,6 +66,8 @@ pub struct Bayesian {
 struct Learned {
     key: u64,
     states: Vec<Hyperparameters>,
+    /// Whether they are those of the difference to what earlier sweeps let expect.
+    leaning: bool,
 }
 
 impl Bayesian {
@@ -92,6 +99,7 @@ impl Bayesian {
             seen: Seen::default(),
             encoded: Encoded::default(),
             preferences,
+            transfer: Transfer::default(),
             learned: None,
         })
     }
@@ -99,6 +107,36 @@ impl Bayesian {
     /// Trials of the initial design.
     pub(super) fn initial(&self) -> usize {
         self.initial
+    }
+
+    /// In even trials of the design, what did best in earlier sweeps.
+    fn proven(&self, number: u64, history: &History, tried: &[&Point]) -> Option<Suggestion> {
+        if self.transfer.is_empty() || !number.is_multiple_of(2) {
+            return None;
+        }
+        let domain = self.encoder.domain();
+        // What an earlier sweep did not set stays at the middle of its axis.
+        let complete = |index: usize| {
+            let assignment = &history.inherited.get(index)?.assignment;
+            let assignment = domain.filled(assignment);
+            let inside =
+                domain.fits(&assignment) && domain.contains(&assignment) && domain.satisfies(&assignment);
+            (inside && !self.seen.contains(&domain.fingerprint(&assignment))).then_some(assignment)
+        };
+        let index = self
+            .transfer
+            .first(number, &self.encoded, tried, |index| complete(index).is_some())?;
+        let origin = Origin {
+            sampler: "bayesian".into(),
+            method: "what did best in an earlier sweep".into(),
+            predicted: None,
+            notes: vec![format!(
+                "every other trial of the first {} tries what earlier sweeps found",
+                self.initial
+            )],
+        };
+        let assignment = complete(index)?;
+        Some(Suggestion::Next(Box::new(Proposal { assignment, origin })))
     }
 
     /// A point of the space-filling design, or a draw where that is taken.
@@ -144,7 +182,16 @@ impl Sampler for Bayesian {
     fn suggest(&mut self, number: u64, history: &History) -> Suggestion {
         let same = self.seen.follow(self.encoder.domain(), history);
         self.encoded.follow(&self.encoder, history, same);
-        let rows = self.encoded.rows(&self.encoder, history);
+        self.transfer.follow(&self.encoder, &self.encoded, history);
+        let mut rows = self.encoded.rows(&self.encoder, history, |_| false);
+        let young = rows.finished.len() < transfer::ENOUGH && !self.transfer.is_empty();
+        // Earlier trials of what turned out to be the same task are data like this sweep's own.
+        let same_task = self.transfer.same(&rows.finished);
+        if !same_task.is_empty() {
+            let taken = |index: usize| same_task.iter().any(|place| place.contains(&index));
+            rows = self.encoded.rows(&self.encoder, history, taken);
+        }
+        let leaning = young && same_task.len() < self.transfer.len();
         let worked: Vec<f64> = rows
             .finished
             .iter()
@@ -157,6 +204,15 @@ impl Sampler for Bayesian {
             return self.design(number, "nothing in the space can be modelled");
         }
         if started < self.initial || worked.len() < 3 {
+            let tried: Vec<&Point> = rows
+                .finished
+                .iter()
+                .map(|row| row.point)
+                .chain(rows.pending.iter().copied())
+                .collect();
+            if let Some(suggestion) = self.proven(number, history, &tried) {
+                return suggestion;
+            }
             return self.design(number, &format!("initial design of {} trials", self.initial));
         }
         if !varied {
@@ -165,20 +221,27 @@ impl Sampler for Bayesian {
                 "all values so far are equal, there is nothing to learn from",
             );
         }
-        let answer =
-            learn(&self.encoder, self.seed, &rows.finished, self.learned.take()).and_then(|learned| {
-                let decision = Decision {
-                    encoder: &self.encoder,
-                    seen: &self.seen,
-                    preferences: &self.preferences,
-                    goal: self.goal,
-                    seed: self.seed,
-                    number,
-                };
-                let answer = decision.make(&rows, &learned.states);
-                self.learned = Some(learned);
-                answer
-            });
+        let answer = learn(
+            &self.encoder,
+            self.seed,
+            &rows.finished,
+            leaning.then_some(&self.transfer),
+            self.learned.take(),
+        )
+        .and_then(|learned| {
+            let decision = Decision {
+                encoder: &self.encoder,
+                seen: &self.seen,
+                preferences: &self.preferences,
+                transfer: learned.leaning.then_some(&self.transfer),
+                goal: self.goal,
+                seed: self.seed,
+                number,
+            };
+            let answer = decision.make(&rows, &learned.states);
+            self.learned = Some(learned);
+            answer
+        });
         match answer {
             Ok(Some(suggestion)) => suggestion,
             Ok(None) => self.design(number, "the model's candidates have all been tried"),
@@ -206,19 +269,23 @@ fn learn(
     encoder: &Encoder,
     seed: u64,
     rows: &[Row<'_>],
+    transfer: Option<&Transfer>,
     known: Option<Learned>,
 ) -> Result<Learned, SurrogateError> {
     let at = anchor(rows.len());
     let rows = rows.get(..at).unwrap_or(rows);
     let count = if at <= AVERAGED { STATES } else { 1 };
-    let key = rows.iter().fold(at as u64, |key, row| {
-        let outcome = if row.failed {
-            1
-        } else {
-            absorb(row.value.to_bits(), row.extra_noise.to_bits())
-        };
-        absorb(absorb(key, row.key), outcome)
-    });
+    let key = rows.iter().fold(
+        at as u64 + if transfer.is_some() { 1 << 40 } else { 0 },
+        |key, row| {
+            let outcome = if row.failed {
+                1
+            } else {
+                absorb(row.value.to_bits(), row.extra_noise.to_bits())
+            };
+            absorb(absorb(key, row.key), outcome)
+        },
+    );
     if let Some(known) = known
         && known.key == key
     {
@@ -226,8 +293,46 @@ fn learn(
     }
     let chosen = rows::subset(rows, FIT_ROWS);
     let transform = Transform::fit(TRANSFORM, &rows::values(&chosen));
-    let data = belief::data(encoder, &chosen, transform.values);
-    let fit = Fit::new(&data, Prior::standard(encoder.groups().len()));
+    let mut data = belief::data(encoder, &chosen, transform.values);
+    let prior = Prior::standard(encoder.groups().len());
+    if let Some(transfer) = transfer {
+        let lean = transfer.lean(&chosen, &data.values);
+        if !lean.is_nothing() {
+            let guess = transfer.guess(&lean, &data.features, chosen.len());
+            let mut rest = data.clone();
+            rest.values
+                .iter_mut()
+                .zip(&guess)
+                .for_each(|(value, guess)| *value -= guess);
+            let (plain, leaning) = (Fit::new(&data, prior), Fit::new(&rest, prior));
+            let steps = if chosen.len() > COARSE_ROWS {
+                FINE_STEPS
+            } else {
+                STEPS
+            };
+            let (alone, best) = (
+                plain.most_probable(&plain.start(), steps),
+                leaning.most_probable(&leaning.start(), steps),
+            );
+            let loss = |fit: &Fit<'_>, at: &Hyperparameters| {
+                fit.objective(&at.to_vec())
+                    .map_or(f64::INFINITY, |(loss, _)| loss)
+            };
+            if loss(&leaning, &best) <= loss(&plain, &alone) + MISLED {
+                data = rest;
+                let fit = Fit::new(&data, prior);
+                let mut draws = stream(seed, "bayesian chain", at as u64);
+                let mut states = fit.sample(&best, count - 1, COORDINATES, &mut draws);
+                states.insert(0, best);
+                return Ok(Learned {
+                    key,
+                    states,
+                    leaning: true,
+                });
+            }
+        }
+    }
+    let fit = Fit::new(&data, prior);
     // A coarse search on half of many rows costs an eighth and leaves little to do on all of them.
     let few = rows::subset(&chosen, COARSE_ROWS);
     let best = if few.len() < chosen.len() {
@@ -241,5 +346,9 @@ fn learn(
     let mut draws = stream(seed, "bayesian chain", at as u64);
     let mut states = fit.sample(&best, count - 1, COORDINATES, &mut draws);
     states.insert(0, best);
-    Ok(Learned { key, states })
+    Ok(Learned {
+        key,
+        states,
+        leaning: false,
+    })
 }

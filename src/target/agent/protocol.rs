@@ -7,6 +7,7 @@ use crate::config::EnvironmentSpec;
 use crate::runner::AttemptSpec;
 use crate::snapshot::ManifestEntry;
 use crate::target::Liveness;
+use crate::target::ray::RayOptions;
 use crate::target::slurm::SlurmOptions;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,11 @@ pub enum Starter {
     Slurm {
         /// How jobs are submitted.
         options: Box<SlurmOptions>,
+    },
+    /// A Ray cluster, whose nodes see the agent's folder.
+    Ray {
+        /// How jobs are submitted.
+        options: Box<RayOptions>,
     },
 }
 

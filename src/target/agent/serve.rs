@@ -5,6 +5,7 @@ use super::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starte
 use super::stock::{Built, Stock};
 use super::{folder_of, protocol::Found};
 use crate::runner::AttemptSpec;
+use crate::target::ray::RayTarget;
 use crate::target::slurm::SlurmTarget;
 use crate::target::{
     AttemptRef, Bell, ComputeTarget, Fate, Liveness, LocalOptions, LocalTarget, Luggage, TargetError,
@@ -109,6 +110,10 @@ fn serve(root: &Path, input: impl Read + Send + 'static, mut out: impl Write) ->
         Starter::Slurm { options } => {
             let program = std::env::current_exe()?;
             Box::new(SlurmTarget::new("slurm".into(), *options, root.clone(), program))
+        }
+        Starter::Ray { options } => {
+            let program = std::env::current_exe()?;
+            Box::new(RayTarget::new("ray".into(), *options, root.clone(), program))
         }
     };
     target.listen(Arc::clone(&bell));

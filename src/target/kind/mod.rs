@@ -11,7 +11,7 @@ pub use field::{Field, Value};
 use super::local::LocalOptions;
 use super::pool::Machine;
 use super::probe::Step;
-use super::{ComputeTarget, batch, pool, slurm, ssh};
+use super::{ComputeTarget, batch, kubernetes, pool, ray, slurm, spark, ssh};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -22,7 +22,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every kind, in the order in which lists and forms show them. This computer itself (`local`) is none: it needs no file.
-pub static KINDS: [&Kind; 4] = [&pool::KIND, &ssh::KIND, &slurm::KIND, &batch::KIND];
+pub static KINDS: [&Kind; 7] = [
+    &pool::KIND,
+    &ssh::KIND,
+    &slurm::KIND,
+    &kubernetes::KIND,
+    &ray::KIND,
+    &spark::KIND,
+    &batch::KIND,
+];
 
 /// A kind of compute target.
 pub struct Kind {

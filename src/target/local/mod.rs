@@ -12,7 +12,8 @@ pub(super) mod reader;
 pub use bell::Bell;
 pub use gpu::visible_devices;
 
-use super::{AttemptRef, Chunk, ComputeTarget, Liveness, TargetError};
+use super::{AttemptRef, Chunk, ComputeTarget, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::process::Identity;
 use crate::runner::AttemptSpec;
 use crate::runner::fork_server::{Answer, RUNNER_LOG};
@@ -38,6 +39,8 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
 pub struct LocalOptions {
     /// Name of the target.
     pub name: String,
+    /// Kind of the target, as scripts see it.
+    pub kind: &'static str,
     /// Trials at once; `None` = as many as the sweep allows.
     pub slots: Option<u64>,
     /// Program that runs an attempt; the running one by default.
@@ -48,17 +51,21 @@ pub struct LocalOptions {
     pub fork_server: bool,
     /// Devices to hand out by `CUDA_VISIBLE_DEVICES`, one per trial, the least used first; empty = leave the variable alone.
     pub devices: Vec<String>,
+    /// How PySpark scripts are submitted, if not as the search path has it.
+    pub spark: Option<SparkSubmit>,
 }
 
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
             name: "local".into(),
+            kind: "local",
             slots: None,
             executable: "/proc/self/exe".into(),
             arguments: vec!["runner".into()],
             fork_server: true,
             devices: Vec::new(),
+            spark: None,
         }
     }
 }
@@ -158,6 +165,14 @@ impl ComputeTarget for LocalTarget {
         &self.options.name
     }
 
+    fn kind(&self) -> &'static str {
+        self.options.kind
+    }
+
+    fn spark(&self) -> Option<SparkSubmit> {
+        self.options.spark.clone()
+    }
+
     fn is_local(&self) -> bool {
         true
     }
@@ -213,24 +228,8 @@ impl ComputeTarget for LocalTarget {
             // Life first, bytes second: when it is dead, the bytes read after that are all there will ever be.
             let known = state.claims.entry(attempt.folder.clone()).or_default();
             let liveness = liveness::of(&attempt.folder, state.started.get_mut(&attempt.folder), known);
-            let bytes = match state.readers.read(&attempt.folder, *offset) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-                Err(error) => {
-                    let reason = format!("journal of trial {}: {error}", attempt.trial);
-                    chunks.push(Chunk {
-                        attempt: attempt.clone(),
-                        bytes: Vec::new(),
-                        liveness: Liveness::Unknown(reason),
-                    });
-                    continue;
-                }
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            let read = state.readers.read(&attempt.folder, *offset);
+            chunks.push(Chunk::of(attempt, read, liveness));
         }
         Ok(chunks)
     }

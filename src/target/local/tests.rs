@@ -3,6 +3,7 @@
 use super::*;
 use crate::process::start_ticks;
 use crate::target::Fate;
+use crate::target::Liveness;
 use std::path::Path;
 use std::time::Instant;
 

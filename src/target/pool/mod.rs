@@ -194,6 +194,11 @@ impl Pool {
         if node.gpus > 0 {
             options.gres.get_or_insert_with(|| format!("gpu:{}", node.gpus));
         }
+        if options.workers && self.idle_seconds_before_scaledown > 0 {
+            options
+                .idle_seconds
+                .get_or_insert(self.idle_seconds_before_scaledown);
+        }
         options.slots = Some(self.max_nodes.min(options.slots.unwrap_or(u64::MAX)));
         Ok(Some(options))
     }

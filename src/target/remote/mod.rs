@@ -14,7 +14,8 @@ pub use transport::{Errors, Line, LineError, Transport};
 
 use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Pruned, Request};
-use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
+use super::{AttemptRef, Bell, Chunk, ComputeTarget, Luggage, Notice, Site, TargetError};
+use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
 use indexmap::IndexMap;
 use link::Link;
@@ -100,6 +101,7 @@ struct Shared {
 /// A machine at the other end of a line as a compute target.
 pub struct RemoteTarget {
     shared: Arc<Shared>,
+    spark: Option<SparkSubmit>,
     done: Mutex<Option<Receiver<()>>>,
 }
 
@@ -151,8 +153,16 @@ impl RemoteTarget {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
+            spark: None,
             done: Mutex::new(None),
         }
+    }
+
+    /// The same, on which PySpark scripts are submitted in this way.
+    #[must_use]
+    pub fn with_spark(mut self, spark: SparkSubmit) -> Self {
+        self.spark = Some(spark);
+        self
     }
 
     fn error(&self, error: &LineError) -> TargetError {
@@ -206,6 +216,10 @@ impl ComputeTarget for RemoteTarget {
 
     fn kind(&self) -> &'static str {
         self.shared.options.kind
+    }
+
+    fn spark(&self) -> Option<SparkSubmit> {
+        self.spark.clone()
     }
 
     fn is_local(&self) -> bool {
@@ -346,18 +360,7 @@ impl ComputeTarget for RemoteTarget {
                 Ok(()) => Ok(()),
                 Err(reason) => Err(reason.as_str()),
             });
-            let (bytes, liveness) = match tracked.read(*offset) {
-                Ok(bytes) => (bytes, liveness),
-                Err(error) => (
-                    Vec::new(),
-                    Liveness::Unknown(format!("journal of trial {}: {error}", attempt.trial)),
-                ),
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            chunks.push(Chunk::of(attempt, tracked.read(*offset), liveness));
         }
         if new {
             state.wake();

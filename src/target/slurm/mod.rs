@@ -310,19 +310,7 @@ impl ComputeTarget for SlurmTarget {
                 // Through a new descriptor: only that is sure to show what another machine wrote.
                 state.readers.forget(folder);
             }
-            let (bytes, liveness) = match state.readers.read(folder, *offset) {
-                Ok(bytes) => (bytes, life),
-                Err(error) if error.kind() == ErrorKind::NotFound => (Vec::new(), life),
-                Err(error) => (
-                    Vec::new(),
-                    Liveness::Unknown(format!("journal of trial {}: {error}", attempt.trial)),
-                ),
-            };
-            chunks.push(Chunk {
-                attempt: attempt.clone(),
-                bytes,
-                liveness,
-            });
+            chunks.push(Chunk::of(attempt, state.readers.read(folder, *offset), life));
         }
         if new {
             state.wake();
@@ -368,6 +356,13 @@ impl ComputeTarget for SlurmTarget {
         state.readers.forget(&attempt.folder);
         if let Some(entry) = state.entries.get_mut(&attempt.folder) {
             entry.forgotten = true;
+            if entry.claim.is_none() {
+                entry.look_for_claim(&attempt.folder);
+            }
+            if entry.claim.as_ref().is_some_and(|claim| claim.pid == 0) {
+                // Given up before it began: its job is of no use.
+                entry.canceled.get_or_insert_with(Instant::now);
+            }
         }
         state.wake();
     }

@@ -40,6 +40,9 @@ pub struct SlurmOptions {
     /// Each job takes one trial after the other instead of one.
     #[serde(default, skip_serializing_if = "is_false")]
     pub workers: bool,
+    /// Seconds that such a job waits for another trial before it ends; 30 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
     /// Seconds between two looks at the queue; 2 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll_seconds: Option<u64>,

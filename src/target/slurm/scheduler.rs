@@ -316,7 +316,11 @@ impl Scheduler {
                 !entry.forgotten
                     || (entry.canceled.is_some()
                         && !entry.killed
-                        && matches!(entry.stage, Stage::Uncertain { .. }))
+                        && match entry.stage {
+                            Stage::Uncertain { .. } => true,
+                            Stage::Over { .. } => false,
+                            _ => entry.id.is_some(),
+                        })
             });
             !state.entries.is_empty()
         };

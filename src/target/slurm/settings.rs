@@ -39,6 +39,11 @@ pub static KIND: Kind = Kind {
             "Let each job take one trial after the other",
         ),
         Field::new(
+            "idle_seconds",
+            Value::Count("SECONDS"),
+            "Seconds that such a job waits for another trial; 30 by default",
+        ),
+        Field::new(
             "poll_seconds",
             Value::Count("SECONDS"),
             "Seconds between two looks at the queue; 2 by default",

@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a worker waits for another trial.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a worker waits for another trial, in seconds, unless its variable says otherwise.
+const IDLE: u64 = 30;
+
+/// Variable that says how long, in seconds.
+const IDLE_VARIABLE: &str = "OVERDRIVE_WORKER_IDLE";
 
 /// Between two looks at the queue.
 const LOOK: Duration = Duration::from_millis(50);
@@ -31,7 +34,11 @@ pub fn main(folder: &Path) -> i32 {
         return 1;
     }
     let mut since = Instant::now();
-    while since.elapsed() < IDLE && !folder.join("stop").exists() {
+    let told = std::env::var(IDLE_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let idle = Duration::from_secs(told.unwrap_or(IDLE));
+    while since.elapsed() < idle && !folder.join("stop").exists() {
         match take(&folder.join("queue"), &own) {
             Some((entry, attempt)) => {
                 execute(&attempt);
@@ -136,7 +143,12 @@ impl Pool {
         let name = format!("{}{}", self.prefix(shared), random.get(..8).unwrap_or_default());
         // Counted even if nobody knows whether it was taken: it shows up, or does not for a while.
         self.workers.insert(name.clone(), (Instant::now(), false));
-        let line = format!("exec {} worker {}", quoted(program), quoted(&folder));
+        let idle = shared.options.idle_seconds.unwrap_or(IDLE);
+        let line = format!(
+            "exec env {IDLE_VARIABLE}={idle} {} worker {}",
+            quoted(program),
+            quoted(&folder)
+        );
         match job::submit(&shared.options, shape, &name, &folder, &line) {
             Ok(_) | Err(Unsubmitted::Uncertain(_)) => Ok(()),
             Err(error) => {

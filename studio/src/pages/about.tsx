@@ -3,7 +3,7 @@ import { m } from '../messages';
 import { printable } from '../format';
 import { change, settings } from '../settings';
 import { about } from '../state';
-import { Loading } from '../parts/ui';
+import { Loading, Title } from '../parts/ui';
 
 export function SettingsPage() {
   const now = settings.value;
@@ -21,7 +21,7 @@ export function SettingsPage() {
   );
   return (
     <>
-      <div class="head"><h1>{m.settings.title}</h1><span class="dim">{m.settings.stored}</span></div>
+      <div class="head"><Title text={m.settings.title} /><span class="dim">{m.settings.stored}</span></div>
       {choice(m.settings.theme, 'theme', m.settings.themes, now.theme)}
       {choice(m.settings.density, 'density', m.settings.densities, now.density)}
       <section class="panel">
@@ -60,7 +60,7 @@ export function About() {
   if (!now) return <Loading />;
   return (
     <>
-      <div class="head"><h1>{m.about.title}</h1></div>
+      <div class="head"><Title text={m.about.title} /></div>
       <section class="panel">
         <dl class="kv">
           <dt>{m.product}</dt><dd>{m.about.version} {printable(now.version, 40)}</dd>

@@ -5,7 +5,7 @@ import { Chart } from '../charts/chart';
 import { LinesModel } from '../charts/lines';
 import { count, duration, number, printable, shortId } from '../format';
 import { m } from '../messages';
-import { Loading, State, Trouble, Words, csvCell, save, useLoad } from '../parts/ui';
+import { Loading, State, Title, Trouble, Words, csvCell, save, useLoad } from '../parts/ui';
 import { go, query, setQuery, sweepPath, trialPath } from '../router';
 import { picked } from '../state';
 import type { List, MetricPoint, Summary, SweepRow, TrialDetail } from '../types';
@@ -25,7 +25,7 @@ export function Compare() {
   const sweeps = (query.value.get('sweeps') ?? '').split(',').filter(Boolean).slice(0, MOST);
   return (
     <>
-      <div class="head"><h1>{m.compare.title}</h1></div>
+      <div class="head"><Title text={m.compare.title} /></div>
       {sweeps.length > 0 && <SweepsCompared ids={sweeps} />}
       {trials.length > 0 && <TrialsCompared names={trials} />}
       {!sweeps.length && !trials.length && (

@@ -4,7 +4,7 @@ import { useEffect } from 'preact/hooks';
 import { place, send } from '../api';
 import { printable } from '../format';
 import { m } from '../messages';
-import { Loading, Trouble, Words, say } from '../parts/ui';
+import { Loading, Title, Trouble, Words, say } from '../parts/ui';
 import { go, query, setQuery } from '../router';
 import type { Target, TargetField, TargetKind, Value } from '../types';
 
@@ -55,7 +55,7 @@ export function TargetFormPage({ kinds, target, after }: { kinds: TargetKind[]; 
     <>
       <div>
         <div class="crumbs"><a href="/compute" data-up>{m.compute.title}</a> <span aria-hidden="true">/</span></div>
-        <div class="head"><h1>{title}</h1></div>
+        <div class="head"><Title text={title} /></div>
       </div>
       {!target && makers.length > 1 && (
         <nav class="tabs" aria-label={m.compute.kind}>

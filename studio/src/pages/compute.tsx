@@ -5,7 +5,7 @@ import { get, place, send } from '../api';
 import { bytes, count, duration, number, printable } from '../format';
 import { follow, throttle } from '../live';
 import { m } from '../messages';
-import { Loading, State, Trouble, ask, complain, say } from '../parts/ui';
+import { Loading, State, Title, Trouble, ask, complain, say } from '../parts/ui';
 import { go, sweepPath } from '../router';
 import { readOnly } from '../state';
 import type { List, Target, TargetKind, TargetProbe, Value } from '../types';
@@ -53,7 +53,7 @@ export function Compute({ name }: { name: string | null }) {
   return (
     <>
       <div class="head">
-        <h1>{m.compute.title}</h1>
+        <Title text={m.compute.title} />
         {!readOnly() && <div class="end">{makers.map((kind) => <a key={`${kind.verb} ${kind.kind}`} class="button small" href={`/compute/new?verb=${encodeURIComponent(kind.verb)}&kind=${encodeURIComponent(kind.kind)}`}>{m.compute.make(kind.verb, kind.kind)}</a>)}</div>}
       </div>
       {groups.filter(([, targets]) => targets.length > 0).map(([title, targets]) => (
@@ -158,7 +158,7 @@ function Detail({ target, kinds, after }: { target: Target; kinds: TargetKind[];
       <div>
         <div class="crumbs"><a href="/compute" data-up>{m.compute.title}</a> <span aria-hidden="true">/</span></div>
         <div class="head">
-          <h1>{printable(target.name, 60)}</h1>
+          <Title text={printable(target.name, 60)} />
           <Condition target={target} />
           {!readOnly() && (
             <div class="end">

@@ -5,7 +5,7 @@ import { get, place, send } from '../api';
 import { draft, form } from '../draft';
 import { count, number, printable } from '../format';
 import { m } from '../messages';
-import { Loading, Trouble, Words, ask, complain, say } from '../parts/ui';
+import { Loading, Title, Trouble, Words, ask, complain, say } from '../parts/ui';
 import { go, query, sweepPath } from '../router';
 import { readOnly } from '../state';
 import { blank, write } from '../spec';
@@ -147,10 +147,18 @@ export function Create() {
     text.value = decode.decode(raw.slice(0, suggestion.start)) + suggestion.text + decode.decode(raw.slice(suggestion.end));
   };
   const plan = checked.value?.plan;
+  const ready = !busy.value && !readOnly() && checked.value?.ok === true && !checking.value;
   return (
-    <>
+    <div
+      class="page"
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || !ready) return;
+        event.preventDefault();
+        void start();
+      }}
+    >
       <div class="head">
-        <h1>{m.create.title}</h1>
+        <Title text={m.create.title} />
         <div class="end">
           <fieldset class="switch">
             <legend class="visually-hidden">{m.builder.mode}</legend>
@@ -158,7 +166,7 @@ export function Create() {
             <label><input type="radio" name="mode" checked={spec !== null} onChange={(event) => { event.currentTarget.checked = spec !== null; void toForm(); }} /> {m.builder.form}</label>
           </fieldset>
           {!spec && <button type="button" class="button small" onClick={() => (text.value = SAMPLE)}>{m.create.sample}</button>}
-          <button type="button" class="button primary" disabled={busy.value || readOnly() || !checked.value?.ok || checking.value} onClick={() => void start()}>
+          <button type="button" class="button primary" disabled={!ready} aria-keyshortcuts="Control+Enter" onClick={() => void start()}>
             {busy.value ? m.create.starting : m.create.start}
           </button>
         </div>
@@ -233,7 +241,7 @@ export function Create() {
           </section>
         </div>
       </div>
-    </>
+    </div>
   );
 }
 

@@ -7,8 +7,9 @@ import { link } from '../live';
 import { m } from '../messages';
 import { Actions } from '../parts/actions';
 import { Answers } from '../parts/answers';
+import { counts } from '../parts/progress';
 import { Trials } from '../parts/trials';
-import { Copy, Loading, State, Trouble } from '../parts/ui';
+import { Copy, Loading, State, Title, Trouble } from '../parts/ui';
 import { go, sweepPath, trialPath } from '../router';
 import { SweepView } from '../view';
 import { ConfigTab, EventsTab, PolicyTab } from './sweep-facts';
@@ -56,7 +57,7 @@ export function SweepPage({ id, tab }: { id: string; tab: string }) {
           <span class="mono">{shortId(sweep.sweep)}</span> <Copy text={sweep.sweep} label={m.sweeps.columns.name} />
         </div>
         <div class="head">
-          <h1 class="wrap">{printable(sweep.display_name ?? sweep.experiment, 120)}</h1>
+          <Title text={printable(sweep.display_name ?? sweep.experiment, 120)} window={`${counts(sweep).ended}/${sweep.max_total_runs} ${printable(sweep.display_name ?? sweep.experiment, 60)}`} />
           <State state={sweep.state} />
           {Object.entries(sweep.tags).map(([key, value]) => <span key={key} class="tag">{printable(key, 30)}={printable(value, 40)}</span>)}
           <div class="end">

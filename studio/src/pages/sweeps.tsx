@@ -7,7 +7,7 @@ import { useKeys } from '../keys';
 import { follow, throttle } from '../live';
 import { m } from '../messages';
 import { Progress } from '../parts/progress';
-import { Copy, Loading, Spark, State, Trouble } from '../parts/ui';
+import { Copy, Loading, Spark, State, Title, Trouble } from '../parts/ui';
 import { go, query, setQuery, sweepPath } from '../router';
 import { settings } from '../settings';
 import { draft, form } from '../draft';
@@ -110,7 +110,7 @@ export function Sweeps() {
       onDrop={(event) => void drop(event)}
     >
       <div class="head">
-        <h1>{m.sweeps.title}</h1>
+        <Title text={m.sweeps.title} />
         <div class="end">
           {chosen.value.length > 0 && (
             <a class="button small" href={`/compare?sweeps=${chosen.value.map(encodeURIComponent).join(',')}`}>

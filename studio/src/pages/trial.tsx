@@ -9,7 +9,7 @@ import { useKeys } from '../keys';
 import { follow, throttle } from '../live';
 import { m } from '../messages';
 import { actOnTrial } from '../parts/actions';
-import { Copy, Loading, State, Trouble, ask } from '../parts/ui';
+import { Copy, Loading, State, Title, Trouble, ask } from '../parts/ui';
 import { go, query, setQuery, sweepPath, trialPath } from '../router';
 import { pick, picked, readOnly } from '../state';
 import type { List, MetricPoint, SweepRow, TrialDetail } from '../types';
@@ -77,7 +77,7 @@ export function TrialPage({ sweep, trial, tab }: { sweep: string; trial: number;
           <span class="mono">{shortId(owner.sweep)}</span>
         </div>
         <div class="head">
-          <h1>{m.trial.title(now.trial)}</h1>
+          <Title text={m.trial.title(now.trial)} window={`${m.trial.title(now.trial)} ${printable(owner.display_name ?? owner.experiment, 60)}`} />
           <State state={now.state} cause={now.cause} best={isBest} />
           <div class="end">
             {trial > 0 && <a class="button small" href={trialPath(sweep, trial - 1, tab)}>← {m.trial.previous}</a>}

@@ -5,6 +5,24 @@ import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Refusal } from '../api';
 import { printable } from '../format';
 import { m } from '../messages';
+import { left } from '../router';
+
+/**
+ * The title of a view, also of the window. A view that was gone to takes the focus here, so that it is read out and the next Tab is inside it; not from
+ * whoever went on meanwhile, and not when the page is opened.
+ */
+export function Title({ text, window: short }: { text: string; window?: string }) {
+  const here = useRef<HTMLHeadingElement>(null);
+  useLayoutEffect(() => {
+    const now = document.activeElement;
+    if (left === undefined || document.querySelector('dialog[open]')) return;
+    if (left === null || now === document.body || now === left) here.current?.focus({ preventScroll: true });
+  }, []);
+  useLayoutEffect(() => {
+    document.title = `${short ?? text} · ${m.product}`;
+  }, [short ?? text]);
+  return <h1 ref={here} class="wrap" tabIndex={-1}>{text}</h1>;
+}
 
 /** Glyph, word and colour of a state: colour is never the only sign. */
 export function State({ state, cause, best }: { state: string; cause?: string | null; best?: boolean }) {

@@ -309,7 +309,7 @@ fn what_cannot_be_created_leaves_nothing() {
             &[kind, "nothing was created", "`local`", "`amlcompute`"],
         );
     }
-    for kind in ["hdi", "batch", "adla", "databricks"] {
+    for kind in ["batch", "adla", "databricks"] {
         refused(
             folder,
             2,

@@ -123,10 +123,12 @@ fn both_storages_of_optuna_hold_the_same_study() {
             curves.len(),
         ));
         // The created time is the study's own.
-        assert!(
-            sweep["created"].as_str().unwrap().starts_with("2026-11-24T14:44"),
-            "{sweep}"
-        );
+        let listed = json(&home.run(&["list", "--json"]));
+        let created = listed["items"][0]["created"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(created.starts_with("2026-11-24T14:44"), "{listed}");
     }
     assert_eq!(seen[0].1, seen[1].1);
     assert_eq!(seen[0].2, seen[1].2);

@@ -500,3 +500,66 @@ fn the_model_finds_better_points_than_chance() {
     }
     assert!(TrialState::Completed.is_terminal());
 }
+
+/// Earlier sweeps of other spaces: parameters missing, values outside of the bounds, results that mislead, several sweeps at once.
+#[test]
+fn earlier_sweeps_of_any_kind_do_not_harm_a_sampler() {
+    for_each(
+        &[
+            ("mixed", mixed()),
+            ("conditional", conditional()),
+            ("finite", finite()),
+        ],
+        |kind, name, space| {
+            let domain = Domain::new(space.clone()).unwrap();
+            let mut draws = Sweep::new("random", space.clone(), 21);
+            let mut inherited = Vec::new();
+            for sweep in 0..3 {
+                for number in 0..12 {
+                    let Some(mut values) = draws.step(1) else { break };
+                    // The second sweep lacks the first parameter, the third has numbers beyond the bounds.
+                    if sweep == 1 {
+                        values.values[0] = None;
+                    }
+                    if sweep == 2
+                        && let Some(Some(Value::Float(x))) = values
+                            .values
+                            .iter_mut()
+                            .find(|v| matches!(v, Some(Value::Float(_))))
+                    {
+                        *x *= 1.01;
+                    }
+                    let outcome = match number {
+                        3 => Outcome::Failed,
+                        4 => Outcome::Completed(f64::NAN),
+                        _ => Outcome::Completed((number * 7 % 11) as f64),
+                    };
+                    inherited.push(trial(number, values, outcome, Goal::Minimize));
+                }
+            }
+            let mut sweep = Sweep::new(kind, space.clone(), 21);
+            sweep.history.inherited = inherited;
+            let mut seen = HashSet::new();
+            for number in 0..20 {
+                let fresh = build(&spec_seed(kind, 21), space.clone(), Goal::Minimize)
+                    .unwrap()
+                    .suggest(number, &sweep.history);
+                let warm = sweep.sampler.suggest(number, &sweep.history);
+                assert!(
+                    fresh == warm,
+                    "{kind} {name} trial {number}:\n{fresh:?}\n{warm:?}"
+                );
+                let Some(next) = sweep.step(3) else { break };
+                assert!(
+                    domain.fits(&next) && domain.satisfies(&next),
+                    "{kind} {name}: {next:?}"
+                );
+                assert!(within_bounds(space, &next), "{kind} {name}: {next:?}");
+                assert!(
+                    seen.insert(domain.fingerprint(&next)),
+                    "{kind} {name}: {next:?} came twice"
+                );
+            }
+        },
+    );
+}

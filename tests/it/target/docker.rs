@@ -71,7 +71,14 @@ fn trials_in_docker_report_live_are_ended_and_leave_nothing() {
     let facts = engine.facts();
     let place = place(of_docker(&facts));
     let image = format!("baseImage: {}", facts["IMAGE"]);
-    let none_left = || assert_eq!(docker(&facts, &["ps", "-aq"]), "", "no container may be left");
+    // The one of a runner that was killed goes a moment after its trial was given up.
+    let none_left = || {
+        let begun = std::time::Instant::now();
+        while !docker(&facts, &["ps", "-aq"]).is_empty() {
+            assert!(begun.elapsed() < place.patience, "no container may be left");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
     // Parts that fail by themselves run side by side.
     std::thread::scope(|scope| {
         scope.spawn(|| inside(&place, &image));
@@ -284,4 +291,65 @@ fn refused(place: &Place, facts: &HashMap<String, String>) {
         told.contains("run without the container") && told.contains("is left out"),
         "{told}"
     );
+}
+
+#[test]
+fn trials_in_a_rootless_podman_report_and_leave_nothing() {
+    if !full("target::docker podman") {
+        return;
+    }
+    let engine = Service::start("podman", "stop");
+    let facts = engine.facts();
+    let place = place(Vec::new());
+    let body = r#"if [ "$OVERDRIVE_TRIAL" = 1 ]; then exit 7; fi
+id -u > outputs/user; test -e /bin/busybox && echo "score=$2""#;
+    let sweep = Sweep {
+        values: vec![json!(4), json!(5)],
+        ..Sweep::default()
+    };
+    let image = format!("baseImage: {}", facts["IMAGE"]);
+    let project = project(&place, body, &sweep, &section(&image, ""));
+    let user = facts["USER"].as_str();
+    let owned = Command::new("chown")
+        .args(["-R", user])
+        .args([project.path(), project.config(), project.seen()])
+        .status()
+        .unwrap();
+    assert!(owned.success());
+    // The test's own program may lie where this user cannot look.
+    let program = PathBuf::from(&facts["HOME"]).join("overdrive");
+    fs::copy(env!("CARGO_BIN_EXE_overdrive"), &program).unwrap();
+    let as_user = |program: &str, words: &[&str]| {
+        Command::new("setpriv")
+            .args([
+                "--reuid",
+                user,
+                "--regid",
+                user,
+                "--init-groups",
+                "env",
+                "-i",
+                "PATH=/usr/bin:/bin",
+            ])
+            .args(["OVERDRIVE_CONTAINER_ENGINE=podman".to_owned()])
+            .args(["HOME", "XDG_RUNTIME_DIR"].map(|name| format!("{name}={}", facts[name])))
+            .arg(program)
+            .args(words)
+            .current_dir(project.path())
+            .output()
+            .unwrap()
+    };
+    let output = as_user(program.to_str().unwrap(), &["run", "hdconfig.yml", "--json"]);
+    let told = text(&output.stderr);
+    let result: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
+    assert_eq!(result["trials"]["Completed"], 1, "{result} {told}");
+    assert_eq!(result["trials"]["Failed"], 1, "{result} {told}");
+    assert_eq!(result["best"]["value"], 4.0, "{result} {told}");
+    let seen = fs::read_to_string(project.folder_of(0).join("wd/outputs/user")).unwrap();
+    assert_eq!(
+        seen, "0\n",
+        "in the container the user is root, outside the files are hers"
+    );
+    assert_eq!(text(&as_user("podman", &["ps", "-aq"]).stdout), "");
 }

@@ -125,7 +125,7 @@ exit 7"#;
     };
     let project = Project::new(place, body, &sweep);
     let output = project.run(&["run", "hdconfig.yml", "--json"]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let trial = &project.trials()[0];
     assert_eq!(
         (&trial["state"], &trial["attempts"]),

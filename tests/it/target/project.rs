@@ -157,7 +157,7 @@ impl<'a> Project<'a> {
 
     /// Waits for a command that ends well with a document.
     pub(super) fn ends(&self, child: Child) -> Value {
-        let output = wait(child);
+        let output = wait_at_most(child, self.place.patience.max(PATIENCE));
         assert_eq!(
             output.status.code(),
             Some(0),
@@ -279,12 +279,19 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2
 done"#;
 
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// What a command came to; one that does not end within two minutes fails the test.
 pub(super) fn wait(child: Child) -> Output {
+    wait_at_most(child, PATIENCE)
+}
+
+fn wait_at_most(child: Child, patience: Duration) -> Output {
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     let (out, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || out.send(child.wait_with_output().unwrap()));
-    if let Ok(output) = ended.recv_timeout(Duration::from_secs(120)) {
+    if let Ok(output) = ended.recv_timeout(patience) {
         return output;
     }
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -71,7 +71,8 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
     let by_job = place(&cluster, &[]);
     suite::all(&by_job);
     let by_worker = place(&cluster, &["--workers", "--slots", "2"]);
-    let parts: [&(dyn Fn() + Sync); 10] = [
+    let parts: [&(dyn Fn() + Sync); 11] = [
+        &|| a_pool_for_one_sweep_is_gone_even_if_its_controller_died(&cluster),
         &|| a_pool_grows_and_is_gone_again(&cluster),
         &|| processes::torch(&by_job, &["n1", "n2"]),
         &|| processes::tensorflow(&by_job),
@@ -163,6 +164,39 @@ fn a_pool_grows_and_is_gone_again(cluster: &Service) {
     let count = |word: &str| log().lines().filter(|line| line.starts_with(word)).count();
     assert!(count("up ") >= 1, "{}", log());
     project.until("the nodes to be gone", || count("down ") == count("up "));
+}
+
+/// `target: amlcompute` on a cluster: its jobs do all trials, and nothing of them is left when nobody gives them any more.
+fn a_pool_for_one_sweep_is_gone_even_if_its_controller_died(cluster: &Service) {
+    let place = place(cluster, &["--memory", "1G", "--idle-seconds", "5"]);
+    let sweep = Sweep {
+        extra: "amlcompute: {vmSize: STANDARD_D1_V2}\n",
+        ..Sweep::default()
+    };
+    let body = r#": > "$SEEN/$OVERDRIVE_TRIAL-$SLURM_JOB_NAME"; echo score=1; sleep 2"#;
+    let project = Project::new(&place, body, &sweep);
+    let file = project.path().join("hdconfig.yml");
+    let text = fs::read_to_string(&file).unwrap() + "  amlcompute_on: place\n";
+    fs::write(&file, text).unwrap();
+    let mut first = project.start(&["run", "hdconfig.yml", "--json", "--target", "amlcompute"]);
+    project.until("a trial", || !project.names_seen().is_empty());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let folder = project.path().to_str().unwrap().to_owned();
+    let workers = || {
+        let listed = slurm(cluster, "squeue", &["--noheader", "--format=%j %Z"]);
+        listed
+            .lines()
+            .filter(|line| line.starts_with("odw-") && line.contains(&folder))
+            .count()
+    };
+    project.until("the end of the pool", || workers() == 0);
+    let result = project.ends(project.start(&["resume", "--json"]));
+    assert_eq!(result["trials"]["Completed"], 3, "{result}");
+    let names = project.names_seen();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names.iter().all(|name| name.contains("-odw-")), "{names:?}");
+    project.until("the end of the second pool", || workers() == 0);
 }
 
 /// A node that answers and on which nothing begins: two jobs are lost on it, the rest runs elsewhere.

@@ -43,6 +43,10 @@ fn predictive(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<Policy
             fits.then_some(value)
         }
     };
+    let eager = match fields.given("eager") {
+        None => Some(false),
+        Some(entry) => found.boolean(entry),
+    };
     let top_k = at_least(fields, "top_k", 1, 1, found);
     let delay_evaluation = at_least(fields, "delay_evaluation", 0, 0, found);
     let max_resource = match fields.given("max_resource") {
@@ -52,6 +56,7 @@ fn predictive(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<Policy
     Some(PolicySpec::Predictive {
         false_stops: false_stops?,
         top_k: top_k?,
+        eager: eager?,
         delay_evaluation: delay_evaluation?,
         max_resource: max_resource?,
     })
