@@ -39,7 +39,10 @@ impl Channels {
                 .map_err(|error| ledger.warn("mlflow-endpoint", error.to_string()))
                 .ok()
         });
-        let shim = spec.shim.then(|| shim::install(&shim_home(folder)));
+        let shim = spec.shim.then(|| {
+            // A home that cannot be written keeps nobody from having it.
+            shim::install(&shim_home(folder)).or_else(|_| shim::install(&folder.join("shim")))
+        });
         let shim = shim.and_then(|made| {
             made.map_err(|error| ledger.warn("azureml-shim", error.to_string()))
                 .ok()
