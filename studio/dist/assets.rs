@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-Cw-dnoEy.js",
+        path: "assets/index-CJbLilnU.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-Cw-dnoEy.js"),
-        br: include_bytes!("../packed/assets/index-Cw-dnoEy.js.br"),
-        gz: include_bytes!("../packed/assets/index-Cw-dnoEy.js.gz"),
+        plain: include_bytes!("assets/index-CJbLilnU.js"),
+        br: include_bytes!("../packed/assets/index-CJbLilnU.js.br"),
+        gz: include_bytes!("../packed/assets/index-CJbLilnU.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-C64DCkq1.js",

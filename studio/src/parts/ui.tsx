@@ -209,7 +209,10 @@ export function Menu({ label, text, children, className }: { label: string; text
           class="menu"
           onClick={(event) => {
             // A box that is ticked keeps the menu open; a choice closes it.
-            if ((event.target as Element).closest('button, a')) open.value = false;
+            if (!(event.target as Element).closest('button, a')) return;
+            open.value = false;
+            // Before a dialog opens, which gives the focus back to where it was.
+            box.current?.querySelector<HTMLElement>('button')?.focus();
           }}
         >
           {children}
@@ -233,7 +236,9 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
       here.current = false;
       // Closing gives the focus back by itself; not to what is gone, and not over a dialog that has opened meanwhile.
       dialog?.close();
-      if (document.activeElement === document.body && !document.querySelector('dialog[open]') && back instanceof HTMLElement) back.focus();
+      const now = document.activeElement;
+      const lost = now === document.body || dialog?.contains(now) === true;
+      if (lost && !document.querySelector('dialog[open]') && back instanceof HTMLElement) back.focus();
     };
   }, []);
   return (
