@@ -38,11 +38,15 @@ pub mod channel;
 #[cfg(feature = "runtime")]
 pub mod clock;
 #[cfg(feature = "runtime")]
+pub mod container;
+#[cfg(feature = "runtime")]
 pub mod download;
 #[cfg(feature = "runtime")]
 pub mod engine;
 #[cfg(feature = "runtime")]
 pub mod environment;
+#[cfg(feature = "runtime")]
+pub mod import;
 #[cfg(feature = "runtime")]
 pub mod journal;
 #[cfg(feature = "runtime")]

@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         let work: Option<fn(&Path) -> i32> = match verb.to_str() {
             Some("runner") if folder == "--serve" => Some(|_| overdrive::runner::fork_server::serve()),
             Some("runner") => Some(overdrive::runner::main),
+            Some("ranks") => Some(overdrive::runner::ranks::main),
             Some("agent") => Some(overdrive::target::agent::main),
+            Some("batch-task") => Some(overdrive::target::batch::node::main),
             Some("worker") => Some(overdrive::target::slurm::worker::main),
             _ => None,
         };

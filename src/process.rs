@@ -1,6 +1,8 @@
 //! Who a process is: host, boot id, process id and start time. Enough to say whether the very same process still runs, so that
 //! nobody takes a stranger with a reused id for it.
 
+pub mod talk;
+
 use serde::{Deserialize, Serialize};
 use std::fs;
 

@@ -25,7 +25,7 @@ fail() { echo "tests/all.sh: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "needs root, since it starts SSH and Slurm servers:  sudo -E env PATH=\"\$PATH\" bash tests/all.sh"
 
 # What the tests need: command (to look for) and Debian package (to install).
-needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace
+needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace zsh:zsh fish:fish
     /usr/sbin/sshd:openssh-server ssh:openssh-client ss:iproute2 /usr/sbin/munged:munge /usr/sbin/slurmctld:slurmctld /usr/sbin/slurmd:slurmd sbatch:slurm-client)
 missing=()
 for entry in "${needed[@]}"; do

@@ -3,7 +3,9 @@
 //! The texts here are the only source of the help, the man pages, the completions and `docs/reference/cli.md`.
 
 pub mod bench;
+pub mod import;
 mod job;
+mod kinds;
 mod look;
 mod ml;
 pub mod replay;
@@ -11,15 +13,16 @@ mod target;
 mod tune;
 
 pub use job::{CreateJob, CreateV2, JobCommand, JobName, RemoveV2, V2Command, V2Name};
+pub use kinds::{Attaching, Creating, Declared, GivenSecret, Updating, Verb};
 pub use look::{Best, Export, Format, Kind, List, Logs, Plot, Show, Studio, Theme, What, Why};
 pub use ml::{
     AzCommand, ComputeCommand, ExperimentCommand, FolderCommand, MlArgs, MlCommand, MlGlobals, ModelCommand,
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, CreateCommand, CreatePool, Filing, Ground,
-    IgnoredPool, Jobs, ProjectFolder, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
-    UpdateCommand, UpdatePool, VmPriority,
+    AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
+    Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand, UpdatePool,
+    VmPriority,
 };
 pub use tune::{
     Cancel, Check, CheckFormat, Environment, Init, InitKind, Pause, Resume, Run, Simulate, Watch,
@@ -183,6 +186,9 @@ pub enum Command {
     /// Say what policies would have saved and killed on recorded curves.
     #[command(hide = true)]
     Replay(replay::Replay),
+    /// Take over the trials of another tuner as an ended sweep.
+    #[command(hide = true)]
+    Import(import::Import),
     /// Print the completion script of a shell.
     Completions(Completions),
     /// Print or write the manual pages.

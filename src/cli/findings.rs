@@ -5,6 +5,7 @@ use crate::cli::exit;
 use crate::cli::output::{self, Output};
 use crate::config::Experiment;
 use crate::config::resolve::Resolved;
+use crate::container::Engine;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::diagnostic::{self, Style};
 use serde_json::json;
@@ -29,11 +30,21 @@ pub(super) fn show(found: &[Diagnostic], output: &Output) {
     }
 }
 
+/// The findings without the warning that trials here run without their container, where an engine answers that they can run in.
+pub(super) fn with_engine(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let left_out = |finding: &Diagnostic| finding.code == "container";
+    if found.iter().any(left_out) && Engine::here().is_ok() {
+        found.retain(|finding| !left_out(finding));
+    }
+    found
+}
+
 /// The experiment, or exit 2 after everything that is wrong was shown.
 ///
 /// # Errors
 /// [`CliError`] without a message of its own if findings are errors.
-pub(super) fn experiment(resolved: Resolved, output: &Output) -> Result<Experiment, CliError> {
+pub(super) fn experiment(mut resolved: Resolved, output: &Output) -> Result<Experiment, CliError> {
+    resolved.diagnostics = with_engine(resolved.diagnostics);
     show(&resolved.diagnostics, output);
     match resolved.experiment {
         Some(experiment) => Ok(experiment),

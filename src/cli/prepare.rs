@@ -2,10 +2,10 @@
 
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
-use crate::config::{DataBinding, Experiment};
+use crate::config::{DataBinding, EnvironmentSpec, Experiment};
 use crate::download::{DownloadError, Downloads};
-use crate::engine::Preparation;
-use crate::environment::{Builder, EnvironmentError};
+use crate::engine::{Preparation, environment_of};
+use crate::environment::{Builder, EnvironmentError, WithoutEngine};
 use crate::snapshot;
 use crate::target::Data;
 use std::borrow::Cow;
@@ -178,7 +178,14 @@ fn environment(
     preparation: &mut Preparation,
     output: &Output,
 ) -> Result<(), CliError> {
-    if !experiment.launch.starts_python() {
+    let launch = &experiment.launch;
+    let (spec, without_container) = environment_of(launch);
+    if without_container {
+        output.note(
+            "warning: a trial of several processes runs outside of the container that its files ask for",
+        );
+    }
+    if !launch.starts_python() && !matches!(spec, EnvironmentSpec::Docker { .. }) {
         return Ok(());
     }
     let cache = cache_folder().join("environments");
@@ -189,14 +196,17 @@ fn environment(
         base: experiment.launch.source_directory.as_deref(),
         search_path: &search_path,
         keep_azureml: false,
+        without_engine: WithoutEngine::Ignore,
         progress: &mut told,
     }
-    .prepare(&experiment.launch.environment)
+    .prepare(spec)
     .map_err(|error| {
         let message = error.to_string();
         match error {
             EnvironmentError::NoInterpreter { .. } => CliError::usage("no-interpreter", message),
             EnvironmentError::Mapping { .. } => CliError::usage("conda-file", message),
+            EnvironmentError::Container(_) => CliError::failed("container", message)
+                .help("`--environment no-container` runs the trials without it, in the Python environment of the files"),
             _ => CliError::failed("environment", message)
                 .help("`--environment current` runs the trials with the Python found here as it is"),
         }
@@ -204,7 +214,10 @@ fn environment(
     for note in &prepared.notes {
         output.note(&format!("note: {note}"));
     }
-    preparation.interpreter = vec![prepared.interpreter.to_string_lossy().into_owned()];
+    if launch.starts_python() {
+        preparation.interpreter = vec![prepared.interpreter.to_string_lossy().into_owned()];
+    }
+    preparation.container = prepared.container;
     preparation.path_prepend = prepared.path_prepend;
     preparation.variables = prepared.variables;
     Ok(())

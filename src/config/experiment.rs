@@ -243,6 +243,9 @@ pub enum EnvironmentSpec {
         image: Option<String>,
         /// Dockerfile text, if given.
         dockerfile: Option<String>,
+        /// Folder whose files the Dockerfile may copy, on the submitting machine.
+        #[serde(default)]
+        context: Option<std::path::PathBuf>,
         /// Extra `docker run` arguments.
         arguments: Vec<String>,
         /// `shmSize`.

@@ -10,6 +10,7 @@ pub mod action;
 pub mod event;
 pub mod fold;
 mod machine;
+pub mod placement;
 pub mod record;
 mod restore;
 mod state;

@@ -8,8 +8,9 @@ use crate::controller::{Batch, FailureClass, Outcome, Record, SweepState};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
 
-/// Further attempts of a trial that never began because resources ran short: that says nothing about the trial.
-const EXHAUSTED_RETRIES: u32 = 100;
+/// Further attempts of a trial that never began because resources ran short, or whose place was taken away: that says nothing about
+/// the trial. With `max_retries: 0` a trial that had begun is not tried again all the same.
+const PATIENT_RETRIES: u32 = 100;
 
 impl Controller {
     /// `Claimed` and `Started`. Either is also a sign of life of a trial that was out of contact.
@@ -119,7 +120,11 @@ impl Controller {
             Outcome::Failed {
                 class: FailureClass::Exhausted,
                 ..
-            } => EXHAUSTED_RETRIES,
+            } => PATIENT_RETRIES,
+            Outcome::Failed {
+                class: FailureClass::Preempted,
+                ..
+            } if self.settings.max_retries > 0 => PATIENT_RETRIES,
             _ => 0,
         };
         let retry = !cancelling
@@ -139,6 +144,14 @@ impl Controller {
             } => (
                 TrialState::Canceled,
                 Some(CancelCause::TrialTimeout),
+                message.clone(),
+            ),
+            Outcome::Failed {
+                class: FailureClass::OutOfMemory,
+                ..
+            } => (
+                TrialState::Failed,
+                Some(CancelCause::OutOfMemory),
                 message.clone(),
             ),
             Outcome::Failed { .. } => (TrialState::Failed, None, message.clone()),

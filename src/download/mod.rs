@@ -6,6 +6,8 @@
 
 mod transfer;
 
+pub(crate) use transfer::roots;
+
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};

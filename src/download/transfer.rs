@@ -193,7 +193,7 @@ fn agent() -> ureq::Agent {
 }
 
 /// The certificates that this machine trusts (`SSL_CERT_FILE` first); `None` = those that were built in.
-fn roots() -> Option<RootCerts> {
+pub(crate) fn roots() -> Option<RootCerts> {
     let named = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty());
     let text = named
         .as_deref()

@@ -14,9 +14,30 @@ use std::sync::Arc;
 impl Driver {
     /// Takes every attempt that has no outcome up again, before anything new is decided.
     pub(super) fn adopt(&mut self) -> Result<(), EngineError> {
+        self.learn()?;
         let open = self.writer.store().open_attempts(self.writer.sweep())?;
         for attempt in open {
             self.adopt_one(attempt)?;
+        }
+        Ok(())
+    }
+
+    /// What earlier controllers learned about the targets, from the same facts.
+    fn learn(&mut self) -> Result<(), EngineError> {
+        if self.targets.len() < 2 {
+            return Ok(());
+        }
+        for ended in self.writer.store().ended_attempts(self.writer.sweep())? {
+            let Some(index) = self.names.get(&ended.target).copied() else {
+                continue;
+            };
+            self.placement.placed(index);
+            let took = ended.ended_ms.saturating_sub(ended.created_ms);
+            // It was told when it happened.
+            let _ = self.placement.ended(ended.ended_ms, index, took, &ended.outcome);
+            if ended.superseded {
+                self.lost_on.insert(ended.trial, index);
+            }
         }
         Ok(())
     }
@@ -40,13 +61,20 @@ impl Driver {
             .metric
             .as_ref()
             .map(|metric| metric.name.clone());
-        let mut follower = Follower::new(reference.clone(), open.nonce, index, primary, open.journal_seq);
+        let mut follower = Follower::new(
+            reference.clone(),
+            open.nonce,
+            (index, open.created_ms),
+            primary,
+            open.journal_seq,
+        );
         if !target.is_local() && open.journal_seq == 0 {
             follower.adopting = Some(Adopting {
                 assignment: open.assignment.clone(),
                 canceled: open.state == TrialState::CancelRequested,
             });
         }
+        self.placement.placed(index);
         self.followers.insert(key, follower);
         if open.state == TrialState::CancelRequested {
             self.cancels.insert(key, 0);

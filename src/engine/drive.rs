@@ -4,7 +4,8 @@ use super::follow::{Follower, Told};
 use super::launch::Launcher;
 use super::submit::Submission;
 use super::{Command, Ending, EngineError, Progress, outcome};
-use crate::controller::{Action, Controller, Event, FailureClass, Outcome, Record, SweepState};
+use crate::controller::placement::Placement;
+use crate::controller::{Action, Controller, Event, Outcome, Record, SweepState};
 use crate::space::Assignment;
 use crate::store::{Change, Durability, Store, StoreError, SweepWriter};
 use crate::target::{AttemptRef, Bell, ComputeTarget, Liveness};
@@ -22,6 +23,9 @@ pub(super) const LOOK_MS: u64 = 150;
 
 /// How long a runner may be out of sight before its trial counts as not responding.
 const SILENCE_MS: u64 = 30_000;
+
+/// How long an attempt that has not begun waits for a target out of reach before it may begin on another one.
+pub(super) const MOVE_MS: u64 = 5_000;
 
 /// How often a cancel that could not be delivered, or a full disk, is tried again.
 pub(super) const AGAIN_MS: u64 = 1_000;
@@ -67,10 +71,14 @@ pub(super) struct Driver {
     paused_for_disk: bool,
     /// The user of this process asked for the cancel of the sweep.
     pub(super) interrupted: bool,
+    /// Which target gets the next attempt.
+    pub(super) placement: Placement,
+    /// Where the last attempt of a trial was lost.
+    pub(super) lost_on: HashMap<u64, usize>,
     /// Slots told to the controller.
     pub(super) slots: u64,
-    /// Until when fewer slots than there are may be used, and how many.
-    pub(super) squeezed: Option<(u64, u64)>,
+    /// By target: until when fewer slots than there are may be used, and how many.
+    pub(super) squeezed: BTreeMap<usize, (u64, u64)>,
     /// Whether it was said that a relative slack does not fit the numbers.
     pub(super) told_of_slack: bool,
     /// There is more to read at once.
@@ -82,7 +90,7 @@ impl Driver {
         writer: SweepWriter,
         controller: Controller,
         launcher: Launcher,
-        (targets, names): (Vec<Arc<dyn ComputeTarget>>, HashMap<String, usize>),
+        (targets, names, placement): (Vec<Arc<dyn ComputeTarget>>, HashMap<String, usize>, Placement),
         bell: Arc<Bell>,
         base: (u64, u64),
         (orders, shown): (Receiver<Command>, SyncSender<Progress>),
@@ -114,8 +122,10 @@ impl Driver {
             blocked_until: None,
             paused_for_disk: false,
             interrupted: false,
+            placement,
+            lost_on: HashMap::new(),
             slots: 0,
-            squeezed: None,
+            squeezed: BTreeMap::new(),
             told_of_slack,
             again: false,
         }
@@ -192,6 +202,7 @@ impl Driver {
         let now = self.now();
         let due = [
             self.controller.next_deadline(),
+            self.placement.next_change(now),
             self.waiting.values().map(|submission| submission.due).min(),
             self.cancels.values().copied().min(),
             self.blocked_until,
@@ -260,7 +271,10 @@ impl Driver {
     fn place(&mut self, now: u64, (trial, attempt): Key) {
         let nonce = Store::nonce();
         let folder = self.launcher.folder_of(trial, attempt, &nonce);
-        let target = self.least_used();
+        let target = self
+            .placement
+            .choose(now, self.lost_on.get(&trial).copied().filter(|_| attempt > 0));
+        self.placement.placed(target);
         let name = self
             .targets
             .get(target)
@@ -294,7 +308,7 @@ impl Driver {
             .map(|metric| metric.name.clone());
         self.followers.insert(
             (trial, attempt),
-            Follower::new(reference, nonce, target, primary, 0),
+            Follower::new(reference, nonce, (target, now), primary, 0),
         );
     }
 
@@ -351,7 +365,7 @@ impl Driver {
         }
         for act in std::mem::take(&mut self.acts) {
             match act {
-                Act::Launch { key, assignment } if key.1 > 0 && self.squeezed.is_some() => {
+                Act::Launch { key, assignment } if key.1 > 0 && !self.squeezed.is_empty() => {
                     let submission = Submission::patient(assignment, key.1, self.now());
                     self.waiting.insert(key, submission);
                 }
@@ -456,6 +470,15 @@ impl Driver {
             }
             Liveness::Unclaimed | Liveness::Unknown(_) => {
                 follower.silent(now, SILENCE_MS, &mut told);
+                let index = follower.target;
+                if follower.silence(now) >= MOVE_MS
+                    && follower.wanted() == 0
+                    && !self.cancels.contains_key(&key)
+                    && self.placement.room_beside(now, index)
+                    && target.keep_others_out(&chunk.attempt).unwrap_or(false)
+                {
+                    follower.end(outcome::moved(target.name()), &mut told);
+                }
                 // Only by the user's word: it may run all the same, and what it says then does not count.
                 if let Some(minutes) = self.launcher.lost_contact_minutes()
                     && follower.silence(now) >= minutes.saturating_mul(60_000)
@@ -479,19 +502,9 @@ impl Driver {
             match told {
                 Told::Change(change) => self.change(change),
                 Told::Event(event) => {
-                    if let Event::Exited {
-                        outcome:
-                            Outcome::Failed {
-                                class: FailureClass::Exhausted,
-                                message,
-                                ..
-                            },
-                        ..
-                    } = &event
-                    {
-                        // Before the event: the free slot must not be filled at once.
-                        self.squeeze(key, message);
-                        self.slots_now()?;
+                    if let Event::Exited { outcome, .. } = &event {
+                        // Before the event: it fills the free slot, and perhaps not with the same.
+                        self.ended(key, outcome)?;
                     }
                     self.event(event)?;
                 }

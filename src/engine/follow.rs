@@ -30,6 +30,8 @@ pub(super) struct Follower {
     pub(super) nonce: String,
     /// Index of its target.
     pub(super) target: usize,
+    /// When it was placed there.
+    pub(super) placed_at: u64,
     /// Name of the primary metric.
     primary: Option<String>,
     decoder: Decoder,
@@ -59,7 +61,7 @@ impl Follower {
     pub(super) fn new(
         attempt: AttemptRef,
         nonce: String,
-        target: usize,
+        (target, placed_at): (usize, u64),
         primary: Option<String>,
         taken: u64,
     ) -> Self {
@@ -67,6 +69,7 @@ impl Follower {
             attempt,
             nonce,
             target,
+            placed_at,
             primary,
             decoder: Decoder::new(),
             taken,

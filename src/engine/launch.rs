@@ -2,8 +2,8 @@
 
 use super::preparation::Preparation;
 use crate::config::launch::{LaunchContext, LaunchError, plan};
-use crate::config::{Dialect, Experiment};
-use crate::runner::AttemptSpec;
+use crate::config::{Dialect, Experiment, Launch};
+use crate::runner::{AttemptSpec, Group, GroupKind};
 use crate::space::Assignment;
 use crate::target::{AttemptRef, Site};
 use indexmap::IndexMap;
@@ -94,7 +94,9 @@ impl Launcher {
             attempt: attempt.attempt,
             nonce: nonce.to_owned(),
             argv: plan.argv,
+            group: group(launch),
             env,
+            container: site.container,
             path_prepend: site.path_prepend,
             snapshot: site.snapshot,
             in_place: self.preparation.in_place.clone(),
@@ -122,6 +124,7 @@ impl Launcher {
             folder: attempt.folder.clone(),
             snapshot: preparation.snapshot.clone(),
             interpreter: preparation.interpreter.clone(),
+            container: preparation.container.clone(),
             path_prepend: preparation.path_prepend.clone(),
             variables: preparation.variables.clone(),
             doorbell: Some(self.doorbell.clone()),
@@ -129,6 +132,46 @@ impl Launcher {
             data: IndexMap::new(),
         }
     }
+}
+
+/// The processes of a trial, if the files ask for more than one script that knows of no other.
+pub(super) fn group(launch: &Launch) -> Option<Group> {
+    let communicator = launch.communicator.as_str();
+    let kind = match (launch.framework.as_str(), communicator) {
+        ("pyspark", _) | (_, "ray") => return None,
+        (_, "nccl" | "gloo") => GroupKind::Torch,
+        (_, "parameterserver") => GroupKind::Tensorflow,
+        (_, mpi) if mpi.contains("mpi") => GroupKind::Mpi,
+        ("pytorch", _) => GroupKind::Torch,
+        _ => GroupKind::Plain,
+    };
+    let count = |keys: [&str; 2]| {
+        let section = ["/tensorflow", "/trial/distribution", "/distribution"];
+        section.into_iter().find_map(|section| {
+            let section = launch.run_definition.pointer(section)?;
+            let value = keys.into_iter().find_map(|key| section.get(key)?.as_u64())?;
+            u32::try_from(value).ok()
+        })
+    };
+    let nodes = launch.node_count.max(1);
+    let (workers, parameter_servers) = match kind {
+        GroupKind::Tensorflow => (
+            count(["workerCount", "worker_count"]).unwrap_or(nodes).max(1),
+            count(["parameterServerCount", "parameter_server_count"]).unwrap_or(0),
+        ),
+        _ => (0, 0),
+    };
+    let group = Group {
+        kind,
+        nodes,
+        processes_per_node: launch.process_count_per_node.max(1),
+        workers,
+        parameter_servers,
+    };
+    // One process of PyTorch or TensorFlow may still ask for its place.
+    let alone = group.processes() == 1;
+    let asks = matches!(communicator, "nccl" | "gloo" | "parameterserver");
+    (!alone || asks).then_some(group)
 }
 
 /// Makes the attempt's folder and puts its `spec.json` there whole. No sync: a kill loses nothing, and after a power cut an

@@ -17,10 +17,11 @@ mod requests;
 mod submit;
 
 pub use error::EngineError;
-pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation};
+pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation, environment_of};
 pub use progress::{Ending, Progress};
 
 use crate::config::Experiment;
+use crate::controller::placement::{Offer, Placement};
 use crate::controller::{Controller, Settings, StopWhen};
 use crate::history::Trial;
 use crate::metric::Goal;
@@ -47,6 +48,8 @@ pub struct Setup {
     pub pools: Vec<LocalOptions>,
     /// Further targets.
     pub targets: Vec<Arc<dyn ComputeTarget>>,
+    /// What a slot of a target costs per hour, by name, for those whose owner says so.
+    pub costs: HashMap<String, f64>,
     /// How trials are started. [`Engine::resume`] needs it only for a sweep that was killed before it was prepared.
     pub preparation: Option<Preparation>,
     /// Ended trials of earlier sweeps (`resume_from`), aligned with this sweep's space.
@@ -270,6 +273,8 @@ fn driver(
     for options in setup.pools {
         targets.push(Arc::new(LocalTarget::new(options, Arc::clone(bell))));
     }
+    // The order of the files decides between equals.
+    targets.sort_by_key(|target| experiment.targets.iter().position(|name| name == target.name()));
     if targets.is_empty() {
         return Err(EngineError::NoTarget(
             experiment.targets.first().cloned().unwrap_or_default(),
@@ -280,6 +285,11 @@ fn driver(
         .enumerate()
         .map(|(index, target)| (target.name().to_owned(), index))
         .collect();
+    let offer = |target: &Arc<dyn ComputeTarget>| Offer {
+        name: target.name().to_owned(),
+        cost_per_hour: setup.costs.get(target.name()).copied(),
+    };
+    let placement = Placement::new(targets.iter().map(offer).collect());
     let clock = store.sweep_clock(&sweep)?;
     let stamp = store.clock().stamp();
     let base = stamp.since(&clock.created, clock.now_ms);
@@ -301,7 +311,7 @@ fn driver(
         writer,
         controller,
         launcher,
-        (targets, names),
+        (targets, names, placement),
         Arc::clone(bell),
         (base, stamp.boot_ms),
         (orders, shown),

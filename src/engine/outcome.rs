@@ -52,6 +52,16 @@ pub(super) fn lost(proof: &str) -> Outcome {
     }
 }
 
+/// An attempt that has not begun and never will where it was placed: another one begins elsewhere.
+pub(super) fn moved(target: &str) -> Outcome {
+    Outcome::Failed {
+        class: FailureClass::Preempted,
+        exit_code: None,
+        signal: None,
+        message: format!("not begun on `{target}`, which cannot be reached: it goes elsewhere"),
+    }
+}
+
 /// The attempt's end by the word of its target.
 pub(super) fn of_fate(fate: Fate, why: &str) -> Outcome {
     let class = match fate {

@@ -1,7 +1,9 @@
 //! What is settled once per sweep about how its trials are started; stored with the sweep, so that a resumed one starts them the
 //! same way.
 
-use crate::config::Experiment;
+use super::launch::group;
+use crate::config::{EnvironmentSpec, Experiment, Launch};
+use crate::container::Container;
 use crate::target::{Data, Luggage};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ pub struct Preparation {
     /// Arguments that start the environment's Python; empty = what the files name.
     #[serde(default)]
     pub interpreter: Vec<String>,
+    /// The container in which scripts run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Folders to put first on `PATH`.
     #[serde(default)]
     pub path_prepend: Vec<PathBuf>,
@@ -61,8 +66,19 @@ impl Preparation {
             sweep: sweep.to_owned(),
             snapshot: self.snapshot_id.clone().zip(self.snapshot.clone()),
             data: self.data.clone(),
-            environment: launch.starts_python().then(|| launch.environment.clone()),
+            environment: (launch.starts_python()
+                || matches!(launch.environment, EnvironmentSpec::Docker { .. }))
+            .then(|| environment_of(launch).0.clone()),
         }
+    }
+}
+
+/// The environment that trials run in, and whether a container was left out of it: the processes of a trial of several are started
+/// side by side, and a container holds one.
+pub fn environment_of(launch: &Launch) -> (&EnvironmentSpec, bool) {
+    match &launch.environment {
+        EnvironmentSpec::Docker { inner, .. } if group(launch).is_some() => (inner, true),
+        environment => (environment, false),
     }
 }
 
@@ -73,6 +89,7 @@ impl Default for Preparation {
             snapshot_id: None,
             in_place: None,
             interpreter: Vec::new(),
+            container: None,
             path_prepend: Vec::new(),
             variables: IndexMap::new(),
             shim: true,

@@ -1,10 +1,10 @@
 //! Bringing decided attempts and cancels to their targets, as often as it takes.
 
-use super::drive::{AGAIN_MS, Driver, Key};
+use super::drive::{AGAIN_MS, Driver, Key, MOVE_MS};
 use super::follow::Told;
 use super::launch::write_spec;
 use super::{EngineError, Progress, outcome};
-use crate::controller::{Event, Outcome, SweepState};
+use crate::controller::{Event, FailureClass, Outcome, SweepState};
 use crate::history::TrialState;
 use crate::space::Assignment;
 use crate::store::Change;
@@ -29,6 +29,8 @@ pub(super) struct Submission {
     /// Not before this time.
     pub(super) due: u64,
     delay: u64,
+    /// When its target first could not take it.
+    since: Option<u64>,
 }
 
 impl Submission {
@@ -37,7 +39,12 @@ impl Submission {
             assignment,
             due: 0,
             delay: FIRST_DELAY_MS,
+            since: None,
         }
+    }
+
+    fn refused_for(&self, now: u64) -> u64 {
+        self.since.map_or(0, |since| now.saturating_sub(since))
     }
 
     /// An attempt that follows others for which resources were short: not at once.
@@ -55,6 +62,7 @@ impl Submission {
         Self {
             due: now + self.delay,
             delay: (self.delay * 2).min(LAST_DELAY_MS),
+            since: self.since.or(Some(now)),
             ..self
         }
     }
@@ -137,20 +145,86 @@ impl Driver {
             return self.give_up(key, outcome::not_started("infrastructure", &reason));
         }
         let now = self.now();
-        if matches!(error, TargetError::Exhausted { .. }) {
-            self.squeeze(key, &error.to_string());
+        let index = self.followers.get(&key).map(|follower| follower.target);
+        match error {
+            TargetError::Exhausted { .. } => self.squeeze(key, &error.to_string()),
+            // Nobody was told to begin it: it need not wait for this target.
+            TargetError::Unreachable { target, .. }
+                if submission.refused_for(now) >= MOVE_MS
+                    && index.is_some_and(|index| self.placement.room_beside(now, index)) =>
+            {
+                let keep = index
+                    .and_then(|index| self.targets.get(index))
+                    .zip(self.followers.get(&key))
+                    .is_some_and(|(target, follower)| {
+                        target.keep_others_out(&follower.attempt).unwrap_or(false)
+                    });
+                if keep {
+                    return self.give_up(key, outcome::moved(&target));
+                }
+            }
+            _ => {}
         }
         self.waiting.insert(key, submission.later(now));
         Ok(())
     }
 
-    /// Fewer trials at a time for a while: as many as run without this one.
+    /// An attempt ends: what that says of its target.
+    pub(super) fn ended(&mut self, key: Key, outcome: &Outcome) -> Result<(), EngineError> {
+        let now = self.now();
+        let Some(follower) = self.followers.get(&key) else {
+            return Ok(());
+        };
+        let (index, took) = (follower.target, now.saturating_sub(follower.placed_at));
+        if outcome.is_infrastructure() {
+            self.lost_on.insert(key.0, index);
+        } else {
+            self.lost_on.remove(&key.0);
+        }
+        if let Outcome::Failed {
+            class: FailureClass::Exhausted,
+            message,
+            ..
+        } = outcome
+        {
+            self.squeeze(key, message);
+        }
+        if let Some(benched) = self.placement.ended(now, index, took, outcome) {
+            self.change(Change::Warning {
+                trial: None,
+                attempt: None,
+                code: "target-benched".into(),
+                message: format!(
+                    "target `{}` lost {} attempts in a row: it gets no new ones for {} min",
+                    benched.name,
+                    benched.faults,
+                    benched.for_ms / 60_000
+                ),
+            });
+        }
+        self.slots_now()
+    }
+
+    /// Fewer trials at a time on its target for a while: as many as run there without this one.
     pub(super) fn squeeze(&mut self, (trial, attempt): Key, why: &str) {
         let now = self.now();
-        let running = self.followers.len().saturating_sub(self.waiting.len() + 1).max(1);
-        let known = self.squeezed.map(|(_, most)| most);
+        let Some(index) = self
+            .followers
+            .get(&(trial, attempt))
+            .map(|follower| follower.target)
+        else {
+            return;
+        };
+        let running = self
+            .followers
+            .iter()
+            .filter(|(key, follower)| follower.target == index && !self.waiting.contains_key(*key))
+            .count()
+            .saturating_sub(1)
+            .max(1);
+        let known = self.squeezed.get(&index).map(|(_, most)| *most);
         let most = known.map_or(running as u64, |known| known.min(running as u64));
-        self.squeezed = Some((now + SQUEEZE_MS, most));
+        self.squeezed.insert(index, (now + SQUEEZE_MS, most));
         if known != Some(most) {
             self.change(Change::Warning {
                 trial: Some(trial),
@@ -226,44 +300,21 @@ impl Driver {
     /// Tells the controller how many trials fit, when that has changed.
     pub(super) fn slots_now(&mut self) -> Result<(), EngineError> {
         let now = self.now();
-        let all = self
-            .targets
-            .iter()
-            .map(|target| target.slots())
-            .try_fold(0_u64, |sum, slots| slots.map(|slots| sum.saturating_add(slots)))
-            .unwrap_or(u64::MAX);
-        if self.squeezed.is_some_and(|(until, _)| now >= until) {
-            self.squeezed = None;
+        self.squeezed.retain(|_, (until, _)| now < *until);
+        for (index, target) in self.targets.iter().enumerate() {
+            let all = target.slots();
+            let slots = match self.squeezed.get(&index) {
+                Some((_, most)) => Some(all.unwrap_or(u64::MAX).min(*most)),
+                None => all,
+            };
+            self.placement.holds(index, slots);
         }
-        let slots = self.squeezed.map_or(all, |(_, most)| all.min(most));
+        let slots = self.placement.slots(now);
         if slots != self.slots {
             self.slots = slots;
             self.event(Event::SlotsChanged { slots })?;
         }
         Ok(())
-    }
-
-    /// The target with the most room for one more attempt.
-    pub(super) fn least_used(&self) -> usize {
-        let used = |index: usize| {
-            u64::try_from(
-                self.followers
-                    .values()
-                    .filter(|follower| follower.target == index)
-                    .count(),
-            )
-            .unwrap_or(0)
-        };
-        (0..self.targets.len())
-            .max_by_key(|index| {
-                let slots = self
-                    .targets
-                    .get(*index)
-                    .and_then(|target| target.slots())
-                    .unwrap_or(u64::MAX);
-                (slots.saturating_sub(used(*index)), std::cmp::Reverse(*index))
-            })
-            .unwrap_or(0)
     }
 }
 

@@ -7,6 +7,7 @@
 //! interrupted is thrown away and made again.
 
 mod conda_file;
+mod container;
 mod interpreter;
 mod substitutes;
 mod virtual_environment;
@@ -14,6 +15,7 @@ mod virtual_environment;
 pub use conda_file::{CondaFile, PipItem};
 
 use crate::config::EnvironmentSpec;
+use crate::container::{Container, ContainerError};
 use indexmap::IndexMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ use std::process::{Command, Stdio};
 pub struct Prepared {
     /// The Python interpreter: an absolute path.
     pub interpreter: PathBuf,
+    /// The container in which all of it lies.
+    pub container: Option<Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables to set (`VIRTUAL_ENV`, `CONDA_PREFIX`).
@@ -32,6 +36,15 @@ pub struct Prepared {
     pub key: Option<String>,
     /// What people should know: another Python version than asked, packages left out.
     pub notes: Vec<String>,
+}
+
+/// What happens to a container that is asked for where no engine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutEngine {
+    /// Trials run in the Python environment of the files, without the container; a note says so.
+    Ignore,
+    /// There is no environment.
+    Refuse,
 }
 
 /// Where environments come from and go to.
@@ -44,6 +57,8 @@ pub struct Builder<'a> {
     pub search_path: &'a std::ffi::OsStr,
     /// Install `azureml-*` packages for real instead of relying on overdrive's own `azureml` module.
     pub keep_azureml: bool,
+    /// What happens to a container that is asked for where no engine answers.
+    pub without_engine: WithoutEngine,
     /// Told what is being done, one line at a time.
     pub progress: &'a mut dyn FnMut(&str),
 }
@@ -84,6 +99,9 @@ pub enum EnvironmentError {
         /// Log file.
         log: PathBuf,
     },
+    /// The container cannot be had.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// The cache cannot be used.
     #[error("cannot use the environment cache {path}: {source}")]
     Cache {
@@ -103,8 +121,7 @@ impl Builder<'_> {
         match spec {
             EnvironmentSpec::UserManaged { interpreter } => self.user_managed(interpreter),
             EnvironmentSpec::Conda { dependencies } => self.conda(dependencies),
-            // Whoever read the files has warned of it.
-            EnvironmentSpec::Docker { inner, .. } => self.prepare(inner),
+            EnvironmentSpec::Docker { .. } => self.in_container(spec),
         }
     }
 
@@ -121,6 +138,7 @@ impl Builder<'_> {
             })?;
         Ok(Prepared {
             interpreter: found,
+            container: None,
             path_prepend: Vec::new(),
             variables: IndexMap::new(),
             key: None,
@@ -311,6 +329,7 @@ fn prepared_in(folder: &Path, key: String, variables: IndexMap<String, String>) 
     let bin = folder.join("bin");
     Prepared {
         interpreter: bin.join("python"),
+        container: None,
         path_prepend: vec![bin],
         variables,
         key: Some(key),

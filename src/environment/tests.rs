@@ -19,6 +19,7 @@ fn prepare(
         base: None,
         search_path: &search_path,
         keep_azureml: false,
+        without_engine: WithoutEngine::Ignore,
         progress: &mut progress,
     }
     .prepare(spec)
@@ -71,6 +72,7 @@ fn conda_packages_without_conda_are_refused_in_words() {
         base: None,
         search_path: &search_path,
         keep_azureml: false,
+        without_engine: WithoutEngine::Ignore,
         progress: &mut progress,
     };
     let error = builder.prepare(&spec).unwrap_err().to_string();
@@ -164,6 +166,7 @@ fn conda_tools_are_called_as_their_manuals_say() {
             base: None,
             search_path: &path,
             keep_azureml: false,
+            without_engine: WithoutEngine::Ignore,
             progress: &mut told,
         };
         let prepared = builder.prepare(&spec).unwrap();

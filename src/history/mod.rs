@@ -68,6 +68,8 @@ pub enum CancelCause {
     MaxDuration,
     /// The trial's own time limit.
     TrialTimeout,
+    /// Its use of memory: it has failed, whatever it reported before.
+    OutOfMemory,
 }
 
 /// One trial as the decision makers see it.

@@ -1,5 +1,6 @@
 //! `why`: the operands of a stop and what survival would have taken, the cause of a failure, the origin of a suggestion.
 
+use crate::controller::Outcome;
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Goal;
 use crate::policy::Stop;
@@ -7,10 +8,10 @@ use crate::report::lines;
 use crate::report::number;
 use crate::report::style::{Line, Look, Span};
 use crate::report::text;
-use crate::store::row::{SweepRow, TrialRow};
+use crate::store::row::{AttemptRow, SweepRow, TrialRow};
 
-/// The story of one trial: how it ended and why, then why it was tried. `tail` are the last lines of its output.
-pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
+/// The story of one trial: how it ended and why, where it ran, then why it was tried. `tail` are the last lines of its output.
+pub fn story(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], tail: &[String]) -> Vec<Line> {
     let metric = sweep
         .metric
         .as_deref()
@@ -63,9 +64,30 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, tail: &[String]) -> Vec<Line> {
                 .unwrap_or_default()
         ))),
     }
+    out.extend(places(sweep, attempts));
     out.push(Line::plain(""));
     out.extend(origin(row, &metric, goal));
     out
+}
+
+/// Where its attempts ran, if there is more to say than one word.
+fn places(sweep: &SweepRow, attempts: &[AttemptRow]) -> Vec<Line> {
+    if sweep.targets.len() <= 1 && attempts.len() <= 1 {
+        return Vec::new();
+    }
+    attempts
+        .iter()
+        .map(|attempt| {
+            let end = match &attempt.outcome {
+                Some(Outcome::Failed { message, .. }) if attempt.superseded => {
+                    format!(": {}; tried again", text::printable(message))
+                }
+                _ => String::new(),
+            };
+            let target = text::printable(&attempt.target);
+            Line::plain(format!("attempt {} on `{target}`{end}", attempt.attempt))
+        })
+        .collect()
 }
 
 fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {

@@ -44,7 +44,7 @@ pub struct LiveState {
     pub best_so_far: Vec<f64>,
     /// Best ended trials: number, value, parameters.
     pub top: Vec<(u64, f64, IndexMap<String, Value>)>,
-    /// Targets with slots taken and in all: `local 2/2`.
+    /// Targets with slots taken and in all: `local 2/2`; of several only how many are taken.
     pub targets: Vec<(String, u64, Option<u64>)>,
     /// Names of the parameters, those that vary most first.
     pub parameters: Vec<String>,
@@ -460,9 +460,12 @@ fn aside(state: &LiveState, glyphs: Glyphs) -> Vec<Line> {
         lines.push(line.clipped(ASIDE, glyphs));
     }
     for (name, taken, slots) in &state.targets {
-        let slots = slots.map_or(String::new(), |slots| format!("/{slots}"));
+        let taken = match slots {
+            Some(slots) => format!("{taken}/{slots} slots"),
+            None => format!("{taken} open"),
+        };
         lines.push(Line(vec![Span::new(
-            format!("{}  {taken}{slots} slots", text::printable(name)),
+            format!("{}  {taken}", text::printable(name)),
             Look::Dim,
         )]));
     }

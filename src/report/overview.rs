@@ -8,6 +8,7 @@ use crate::report::number;
 use crate::report::style::{self, Glyphs, Line, Look, Span};
 use crate::report::table::{self, Column};
 use crate::report::text;
+use crate::store::TargetUse;
 use crate::store::row::{AttemptRow, SweepRow, TrialRow};
 use std::collections::BTreeMap;
 
@@ -155,6 +156,31 @@ pub fn trials(sweep: &SweepRow, rows: &[TrialRow], width: Option<usize>, glyphs:
     columns.extend(parameters.into_iter().map(|(_, column)| column));
     columns.extend([attempts, target, why]);
     table::lines(columns, 0, width, glyphs)
+}
+
+/// A line per target of a sweep that has several: what runs there, what came of it, how fast it is.
+pub fn targets(all: &[TargetUse]) -> Vec<Line> {
+    all.iter()
+        .map(|used| {
+            let mut facts = vec![
+                format!("{} open", used.open),
+                format!("{} completed", used.completed),
+            ];
+            if used.others > 0 {
+                facts.push(format!("{} ended otherwise", used.others));
+            }
+            if used.lost > 0 {
+                facts.push(format!("{} lost and tried again", used.lost));
+            }
+            if let Some(mean) = used.mean_ms {
+                facts.push(format!("{} a trial", number::duration(mean)));
+            }
+            Line(vec![
+                Span::new(format!("  {:<11}", text::printable(&used.target)), Look::Dim),
+                Span::plain(facts.join(", ")),
+            ])
+        })
+        .collect()
 }
 
 /// One trial: its facts, then its attempts.

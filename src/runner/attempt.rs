@@ -1,6 +1,7 @@
 //! One attempt from claim to seal.
 
 use super::RunnerError;
+use super::boxed::Boxed;
 use super::channels::Channels;
 use super::claim::Claim;
 use super::command::{NotStarted, Places, spawn};
@@ -98,6 +99,8 @@ fn start<'a>(
         let what = what.to_owned();
         move |error: std::io::Error| NotStarted::refused(&format!("cannot {what}"), &error)
     };
+    // Before orphans are adopted: its guard is to be nobody's child.
+    let boxed = Boxed::of(spec)?;
     let signals = Signals::install().map_err(infrastructure("listen for signals"))?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|errno| infrastructure("adopt orphaned processes")(errno.into()))?;
@@ -145,6 +148,7 @@ fn start<'a>(
         output: Output::new(&spec.metric_names, spec.primary_metric.as_deref()),
         report: ReportFile::new(report),
         signals,
+        boxed,
         timeout_ms: spec.timeout_ms,
         grace_ms: spec.grace_ms,
         ledger: Arc::clone(ledger),
@@ -237,7 +241,13 @@ impl Trial<'_> {
             );
         }
         // The slot is free when this is written.
-        self.ledger.close(Entry::Exited(end.exit))?;
+        self.ledger.close(match end.never {
+            None => Entry::Exited(end.exit),
+            Some(trouble) => Entry::NotStarted {
+                class: trouble.class.to_owned(),
+                reason: trouble.reason,
+            },
+        })?;
         let done = sealed(&self.ledger);
         // Last of all: until here the id of the script could not go to a stranger.
         let _ = sys::ended(Whom::One(self.main), true);

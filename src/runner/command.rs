@@ -1,9 +1,12 @@
 //! Builds the script's command: arguments, environment, streams, isolation.
 
+use super::boxed;
 use super::channels::Channels;
+use super::ranks;
 use super::spec::AttemptSpec;
 use super::sys;
 use super::tree::COOKIE;
+use crate::container::{self, Script};
 use indexmap::IndexMap;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -80,20 +83,44 @@ pub(super) fn spawn(
             "the argument `{shown}` holds a NUL byte, which no process can receive"
         )));
     }
-    let mut command = Command::new(program);
+    let variables = environment(spec, places, channels);
+    let mut command = match (&spec.group, &spec.container) {
+        // It starts them, wherever they are to be, and its end is theirs.
+        (Some(_), _) => {
+            let own = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+            let mut command = Command::new(own);
+            command.arg(ranks::VERB).arg(places.folder).envs(&variables);
+            command
+        }
+        (None, Some(container)) => container::command(
+            container,
+            &Script {
+                name: &boxed::name_of(&spec.nonce),
+                argv: &spec.argv,
+                variables: &variables,
+                workdir: places.workdir,
+                places: &boxed::places(spec, places.folder, channels.python_path()),
+            },
+        ),
+        (None, None) => {
+            let mut command = Command::new(program);
+            command.args(arguments).envs(&variables);
+            command
+        }
+    };
     command
-        .args(arguments)
         .current_dir(places.workdir)
         .stdin(Stdio::null())
         .stdout(output.0)
         .stderr(output.1);
-    for (name, value) in environment(spec, places, channels) {
-        command.env(name, value);
-    }
     sys::isolate(&mut command, rustix::process::getpid(), oom_score());
-    command
-        .spawn()
-        .map_err(|error| explain(program, places.workdir, &error))
+    command.spawn().map_err(|error| match &spec.container {
+        Some(container) => {
+            let engine = container.engine.program.to_string_lossy();
+            explain(&engine, places.workdir, &error)
+        }
+        None => explain(program, places.workdir, &error),
+    })
 }
 
 /// What the script sees beyond the runner's own environment. Later entries win.
@@ -108,7 +135,7 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
         ("PYTHONUNBUFFERED", "1"),
         ("AZUREML_OUTPUT_DIRECTORY", "./outputs"),
     ] {
-        if !env.contains_key(name) && std::env::var_os(name).is_none() {
+        if !env.contains_key(name) && inherited(spec, name).is_none() {
             env.insert(name.to_owned(), value.into());
         }
     }
@@ -123,7 +150,7 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
     let current = |name: &str| {
         env.get(name)
             .map(|value| value.to_string_lossy().into_owned())
-            .or_else(|| std::env::var(name).ok())
+            .or_else(|| inherited(spec, name)?.into_string().ok())
     };
     let from_channels = channels.environment(spec, places.folder, places.report, &current);
     env.extend(
@@ -158,13 +185,27 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
     env.insert("OVERDRIVE_ATTEMPT".to_owned(), spec.attempt.to_string().into());
     env.insert(COOKIE.to_owned(), spec.nonce.clone().into());
     let python = channels.python_path().into_iter().chain([places.workdir]);
-    prepend(&mut env, "PYTHONPATH", python.map(Path::to_owned));
-    prepend(&mut env, "PATH", spec.path_prepend.iter().cloned());
+    let above = |name: &str| inherited(spec, name);
+    prepend(&mut env, "PYTHONPATH", python.map(Path::to_owned), &above);
+    prepend(&mut env, "PATH", spec.path_prepend.iter().cloned(), &above);
     env
 }
 
+/// What the script sees of this process's own variables: in a container, nothing.
+fn inherited(spec: &AttemptSpec, name: &str) -> Option<OsString> {
+    if spec.container.is_some() {
+        return None;
+    }
+    std::env::var_os(name)
+}
+
 /// Puts folders before those that a search path has already; one that cannot stand in such a list is left out.
-fn prepend(env: &mut IndexMap<String, OsString>, name: &str, first: impl Iterator<Item = PathBuf>) {
+fn prepend(
+    env: &mut IndexMap<String, OsString>,
+    name: &str,
+    first: impl Iterator<Item = PathBuf>,
+    above: &dyn Fn(&str) -> Option<OsString>,
+) {
     let mut folders: Vec<PathBuf> = first
         .filter(|folder| std::env::join_paths([folder]).is_ok())
         .collect();
@@ -174,7 +215,7 @@ fn prepend(env: &mut IndexMap<String, OsString>, name: &str, first: impl Iterato
     if let Some(rest) = env
         .get(name)
         .cloned()
-        .or_else(|| std::env::var_os(name))
+        .or_else(|| above(name))
         .filter(|rest| !rest.is_empty())
     {
         folders.extend(std::env::split_paths(&rest));

@@ -5,6 +5,7 @@
 //! why: `docs/design/runner.md`.
 
 mod attempt;
+mod boxed;
 mod channels;
 pub mod claim;
 mod clock;
@@ -17,6 +18,7 @@ mod log;
 mod oom;
 mod output;
 pub mod process;
+pub mod ranks;
 mod report;
 mod signals;
 pub mod spec;
@@ -27,7 +29,7 @@ mod watch;
 mod workdir;
 
 pub use claim::Claim;
-pub use spec::AttemptSpec;
+pub use spec::{AttemptSpec, Group, GroupKind};
 pub use tree::{COOKIE, end_orphans};
 
 use crate::journal::JournalError;
@@ -65,6 +67,17 @@ pub enum RunnerError {
     /// The journal could not be made or extended.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+/// Removes the container of an attempt whose runner is proved dead, if it had one: what [`end_orphans`] is for processes.
+/// `folder` is the attempt's.
+pub fn end_container(folder: &Path, nonce: &str) {
+    let spec = std::fs::read(folder.join("spec.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<AttemptSpec>(&text).ok());
+    if let Some(container) = spec.and_then(|spec| spec.container) {
+        crate::container::remove(&container.engine, &boxed::name_of(nonce));
+    }
 }
 
 /// Executes the attempt whose `spec.json` lies in `folder`; the whole life of a runner process. Returns its exit code.

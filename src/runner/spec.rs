@@ -11,6 +11,48 @@ use std::path::PathBuf;
 /// What a runner rings the doorbell with: its journal has grown. Whoever wants something else rings with another byte.
 pub const TOLD: u8 = 1;
 
+/// How the processes of one trial find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupKind {
+    /// They need not.
+    Plain,
+    /// `mpirun` starts them.
+    Mpi,
+    /// By `MASTER_ADDR`, `MASTER_PORT`, `RANK`, `WORLD_SIZE` (PyTorch and what follows it).
+    Torch,
+    /// By `TF_CONFIG`: workers, then parameter servers.
+    Tensorflow,
+}
+
+/// A trial of several processes, perhaps on several nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// How they find each other.
+    pub kind: GroupKind,
+    /// Nodes, 1 or more.
+    pub nodes: u32,
+    /// Processes on each node, 1 or more; of `Tensorflow` see the next two.
+    pub processes_per_node: u32,
+    /// Workers in all, only of `Tensorflow`.
+    #[serde(default)]
+    pub workers: u32,
+    /// Parameter servers in all, only of `Tensorflow`.
+    #[serde(default)]
+    pub parameter_servers: u32,
+}
+
+impl Group {
+    /// Processes in all, 1 or more.
+    pub fn processes(&self) -> u32 {
+        match self.kind {
+            GroupKind::Tensorflow => self.workers.saturating_add(self.parameter_servers),
+            _ => self.nodes.saturating_mul(self.processes_per_node),
+        }
+        .max(1)
+    }
+}
+
 /// Input of the runner. Paths are absolute on the machine of the runner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptSpec {
@@ -28,8 +70,14 @@ pub struct AttemptSpec {
     pub nonce: String,
     /// Command and arguments; never through a shell unless the user's template needs one (then `["/bin/sh", "-c", ...]`).
     pub argv: Vec<String>,
+    /// Start `argv` as this many processes.
+    #[serde(default)]
+    pub group: Option<Group>,
     /// Variables to set on top of the runner's own environment, in order.
     pub env: IndexMap<String, String>,
+    /// The container in which the command runs; `None` = on the machine itself.
+    #[serde(default)]
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH` (the environment's `bin`).
     #[serde(default)]
     pub path_prepend: Vec<PathBuf>,

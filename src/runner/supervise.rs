@@ -1,6 +1,8 @@
 //! Watches a running script: captures output, follows the report file, enforces limits, ends the tree. One thread, one `poll`.
 
+use super::boxed::{Boxed, Word};
 use super::channels::Channels;
+use super::command::NotStarted;
 use super::group::Group;
 use super::ledger::Ledger;
 use super::log::Log;
@@ -46,6 +48,7 @@ pub(super) struct Supervision {
     pub(super) output: Output,
     pub(super) report: ReportFile,
     pub(super) signals: Signals,
+    pub(super) boxed: Option<Boxed>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) grace_ms: u64,
     pub(super) ledger: Arc<Ledger>,
@@ -54,6 +57,8 @@ pub(super) struct Supervision {
 /// The end of a script.
 pub(super) struct End {
     pub(super) exit: Exit,
+    /// The script never began, though what was to start it did.
+    pub(super) never: Option<NotStarted>,
 }
 
 /// A request to end that was passed on with TERM.
@@ -171,6 +176,9 @@ impl Supervisor {
         }
         if now >= ending.kill_at {
             ending.killed = true;
+            if let Some(boxed) = &self.it.boxed {
+                boxed.kill();
+            }
             if let Some(Some(group)) = &self.group {
                 group.kill();
             }
@@ -330,7 +338,10 @@ impl Supervisor {
     /// The script has ended (or cannot be ended): ends the rest of its tree, takes the last output and reports.
     pub(super) fn end(&mut self) -> End {
         let duration_ms = self.it.ledger.elapsed_ms();
-        self.wait_for_word();
+        let word = self.unbox();
+        if !word.out_of_memory {
+            self.wait_for_word();
+        }
         if self.survivors.is_empty() {
             // The script itself has ended.
             if let Some(Some(group)) = &self.group {
@@ -357,14 +368,42 @@ impl Supervisor {
         let exit = Exit {
             code: ended.and_then(|ended| ended.code),
             signal: ended.and_then(|ended| ended.signal),
-            ended_by: self.ended_by().map(str::to_owned),
+            ended_by: match (self.ending, &word) {
+                (
+                    None,
+                    Word {
+                        out_of_memory: true, ..
+                    },
+                ) => Some("oom".to_owned()),
+                // Whoever took the engine away took the trial's place.
+                (None, Word { lost: true, .. }) => Some("terminated".to_owned()),
+                _ => self.ended_by().map(str::to_owned),
+            },
             duration_ms,
             max_rss: ended.map(|ended| ended.max_rss),
             cpu_s: ended.map(|ended| ended.cpu_s),
             tail: self.it.log.tail(),
             survivors: std::mem::take(&mut self.survivors),
         };
-        End { exit }
+        End {
+            exit,
+            never: word.never,
+        }
+    }
+
+    /// What the engine says of the container whose client has ended; it is gone after this.
+    fn unbox(&mut self) -> Word {
+        let asked = self.ending.is_some();
+        let code = self.ended.and_then(|ended| ended.code);
+        if self.it.boxed.is_some() {
+            // The engine's last words are the reason, if it has one.
+            self.capture();
+        }
+        let tail = self.it.log.tail();
+        match &mut self.it.boxed {
+            Some(boxed) => boxed.end(code, asked, &tail),
+            None => Word::default(),
+        }
     }
 
     fn ended_by(&self) -> Option<&'static str> {

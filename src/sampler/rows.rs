@@ -153,6 +153,8 @@ pub(crate) fn lesson(trial: &Trial) -> Lesson {
     match (trial.state, &trial.cause, score) {
         (TrialState::Completed, _, Some(value)) => Lesson::Value(value),
         (TrialState::Completed, _, None) => Lesson::Failure,
+        // What it reported was reached with memory that is not there.
+        (TrialState::Failed, Some(CancelCause::OutOfMemory), _) => Lesson::Failure,
         (TrialState::Failed | TrialState::Canceled, _, Some(value)) => Lesson::Partial(value),
         (TrialState::Failed, _, None) => Lesson::Failure,
         (TrialState::Canceled, Some(CancelCause::TrialTimeout), None) => Lesson::Failure,

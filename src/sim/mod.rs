@@ -8,6 +8,7 @@
 mod agenda;
 mod checker;
 mod fault;
+pub mod fleet;
 pub mod scenario;
 mod simulate;
 mod store;

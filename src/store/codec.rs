@@ -173,6 +173,7 @@ pub(crate) fn cause_word(cause: &CancelCause) -> &'static str {
         CancelCause::Sweep => "sweep",
         CancelCause::MaxDuration => "max_duration",
         CancelCause::TrialTimeout => "trial_timeout",
+        CancelCause::OutOfMemory => "out_of_memory",
     }
 }
 
@@ -183,6 +184,7 @@ pub(crate) fn cause(word: &str) -> Option<CancelCause> {
         CancelCause::Sweep,
         CancelCause::MaxDuration,
         CancelCause::TrialTimeout,
+        CancelCause::OutOfMemory,
     ]
     .into_iter()
     .find(|cause| cause_word(cause) == word)

@@ -4,6 +4,7 @@
 //! (`list`, `show`, studio). Rows are also the JSON of the CLI and the API: one shape everywhere. Format, durability and the
 //! rules for network file systems: `docs/design/store.md`.
 
+mod attempts;
 mod ballast;
 mod bulk;
 mod change;
@@ -25,6 +26,7 @@ mod sweeps;
 mod trials;
 mod writer;
 
+pub use attempts::{EndedAttempt, OpenAttempt, TargetUse};
 pub use ballast::BALLAST_BYTES;
 pub use bulk::{Brief, Curve, Score};
 pub use change::{Change, Durability};
@@ -38,7 +40,7 @@ pub use row::{ArtifactRow, AttemptRow, EventRow, FactRow, MetricPoint, MetricSum
 pub use schema::APPLICATION_ID;
 pub use series::SweepMetrics;
 pub use sweeps::{SweepClock, SweepFilter};
-pub use trials::{OpenAttempt, TrialCursor, TrialOrder, TrialQuery};
+pub use trials::{TrialCursor, TrialOrder, TrialQuery};
 pub use writer::SweepWriter;
 
 use codec::signed;

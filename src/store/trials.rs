@@ -3,11 +3,10 @@
 use super::codec::{self, Naming, parsed, read_assignment, unsigned};
 use super::error::StoreError;
 use super::open::Store;
-use super::row::{AttemptRow, MetricPoint, TrialRow};
+use super::row::{MetricPoint, TrialRow};
 use crate::clock::{Stamp, iso};
 use crate::history::TrialState;
 use crate::metric::Goal;
-use crate::process::Identity;
 use crate::sampler::Origin;
 use crate::space::Assignment;
 use rusqlite::{OptionalExtension, Row, params};
@@ -114,33 +113,6 @@ impl std::str::FromStr for TrialCursor {
     }
 }
 
-/// An attempt that has no outcome yet, as a resuming controller needs it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenAttempt {
-    /// Trial number.
-    pub trial: u64,
-    /// Attempt number.
-    pub attempt: u32,
-    /// Its folder; empty if it was never placed.
-    pub folder: String,
-    /// Random text of the folder's name.
-    pub nonce: String,
-    /// Name of its target.
-    pub target: String,
-    /// Boot id of this machine when it was placed.
-    pub boot_id: String,
-    /// Its runner, once it claimed.
-    pub runner: Option<Identity>,
-    /// Sequence number of the first journal frame that is not in the store.
-    pub journal_seq: u64,
-    /// The script was started.
-    pub started: bool,
-    /// State of the trial.
-    pub state: TrialState,
-    /// Values of the trial.
-    pub assignment: Assignment,
-}
-
 const COLUMNS: &str = "t.number, t.assignment, t.origin, t.state, t.cause, t.reason, t.created_ms, t.started_ms, \
     t.ended_ms, t.attempts, t.reports, t.best, t.best_interval, t.last_seq, t.last_value, t.last_step, t.last_elapsed_ms, \
     t.stop, a.folder, a.target";
@@ -173,12 +145,12 @@ impl std::ops::DerefMut for Prepared<'_> {
     }
 }
 
-struct Context {
-    key: i64,
+pub(super) struct Context {
+    pub(super) key: i64,
     created: Stamp,
     now_ms: u64,
     goal: Option<Goal>,
-    naming: Naming,
+    pub(super) naming: Naming,
     sweep: String,
 }
 
@@ -378,76 +350,7 @@ impl Store {
         }
     }
 
-    /// Attempts of a trial, or of all trials, by number.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub fn attempts(&self, sweep: &str, trial: Option<u64>) -> Result<Vec<AttemptRow>, StoreError> {
-        let connection = self.connection();
-        let key = super::sweeps::key(&connection, sweep)?;
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT trial, number, folder, target, nonce, outcome, superseded, argv FROM attempt \
-                 WHERE sweep = ?1 AND (?2 IS NULL OR trial = ?2) ORDER BY trial, number",
-            )
-            .map_err(self.sorted())?;
-        let mut rows = statement
-            .query(params![key, trial.map(codec::signed)])
-            .map_err(self.sorted())?;
-        let mut attempts = Vec::new();
-        while let Some(row) = rows.next().map_err(self.sorted())? {
-            let outcome: Option<String> = row.get(5)?;
-            let argv: Option<String> = row.get(7)?;
-            attempts.push(AttemptRow {
-                trial: unsigned(row.get(0)?),
-                attempt: row.get(1)?,
-                folder: row.get(2)?,
-                target: row.get(3)?,
-                nonce: row.get(4)?,
-                outcome: outcome.map(|text| parsed(&text, "outcome")).transpose()?,
-                superseded: row.get(6)?,
-                argv: argv.map(|text| parsed(&text, "argv")).transpose()?,
-            });
-        }
-        Ok(attempts)
-    }
-
-    /// Attempts that have no outcome yet.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub fn open_attempts(&self, sweep: &str) -> Result<Vec<OpenAttempt>, StoreError> {
-        let context = self.context(sweep)?;
-        let connection = self.connection();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT a.trial, a.number, a.folder, a.nonce, a.target, a.boot_id, a.runner, a.journal_seq, a.argv, \
-                 t.state, t.assignment FROM attempt a JOIN trial t ON t.sweep = a.sweep AND t.number = a.trial \
-                 WHERE a.sweep = ?1 AND a.outcome IS NULL ORDER BY a.trial, a.number",
-            )
-            .map_err(self.sorted())?;
-        let mut rows = statement.query([context.key]).map_err(self.sorted())?;
-        let mut attempts = Vec::new();
-        while let Some(row) = rows.next().map_err(self.sorted())? {
-            let runner: Option<String> = row.get(6)?;
-            attempts.push(OpenAttempt {
-                trial: unsigned(row.get(0)?),
-                attempt: row.get(1)?,
-                folder: row.get(2)?,
-                nonce: row.get(3)?,
-                target: row.get(4)?,
-                boot_id: row.get(5)?,
-                runner: runner.map(|text| parsed(&text, "runner")).transpose()?,
-                journal_seq: unsigned(row.get(7)?),
-                started: row.get::<_, Option<String>>(8)?.is_some(),
-                state: codec::trial_state(&row.get::<_, String>(9)?),
-                assignment: read_assignment(&row.get::<_, String>(10)?, context.naming.parameters)?,
-            });
-        }
-        Ok(attempts)
-    }
-
-    fn context(&self, sweep: &str) -> Result<Context, StoreError> {
+    pub(super) fn context(&self, sweep: &str) -> Result<Context, StoreError> {
         let experiment = self.experiment(sweep)?;
         let clock = self.sweep_clock(sweep)?;
         let key = super::sweeps::key(&self.connection(), sweep)?;

@@ -1,12 +1,13 @@
 //! The page: built assets, embedded in the binary, and the door for browsers.
 
+use crate::studio::access::Way;
 use crate::studio::error::ApiError;
 use crate::studio::read::{Answer, SCHEMA_VERSION};
 use crate::studio::state::Studio;
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +52,12 @@ pub(super) struct LoginQuery {
 }
 
 /// Trades a one-time code for the cookie and goes to the page.
-pub(super) async fn login(State(studio): State<Studio>, Query(query): Query<LoginQuery>) -> Response {
-    match query.code.and_then(|code| studio.access.redeem(&code)) {
+pub(super) async fn login(
+    State(studio): State<Studio>,
+    Extension(way): Extension<Way>,
+    Query(query): Query<LoginQuery>,
+) -> Response {
+    match query.code.and_then(|code| studio.access.redeem(&code, way)) {
         Some(cookie) => {
             let mut response = Redirect::to("/").into_response();
             response.headers_mut().insert(header::SET_COOKIE, cookie);

@@ -1,6 +1,6 @@
 //! The one table of routes: method, path, summary; from it come the router, the API description and the security tests.
 
-use crate::studio::access::{Guard, guard};
+use crate::studio::access::{Guard, Names, guard};
 use crate::studio::state::Studio;
 use crate::studio::{
     assets, check, columns, compute, control, density, files, mlflow, model, openapi, overview, read, stream,
@@ -9,7 +9,6 @@ use crate::studio::{
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, delete, get, patch, post};
-use std::net::SocketAddr;
 
 /// Largest accepted body: a configuration file, never data.
 const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -497,7 +496,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The whole server.
-pub(super) fn router(studio: Studio, address: SocketAddr) -> Router {
+pub(super) fn router(studio: Studio, names: Names) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         // Methods of one path are merged.
@@ -505,7 +504,7 @@ pub(super) fn router(studio: Studio, address: SocketAddr) -> Router {
     }
     let entrance = Guard {
         access: studio.access.clone(),
-        address,
+        names: names.into(),
     };
     router
         .route("/login", get(assets::login))

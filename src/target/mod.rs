@@ -4,7 +4,9 @@
 //! nothing of sweeps, policies or the store. Calls are blocking; the engine makes them from threads of its own.
 
 pub mod agent;
+pub mod batch;
 mod command;
+pub mod kind;
 pub mod local;
 pub mod pool;
 pub mod probe;
@@ -92,6 +94,8 @@ pub struct Site {
     pub snapshot: Option<PathBuf>,
     /// What starts Python; empty = what the files say.
     pub interpreter: Vec<String>,
+    /// The container in which scripts run.
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables of the environment.
@@ -225,6 +229,21 @@ pub trait ComputeTarget: Send + Sync {
     /// What trials of the sweep need; told once, before the first call of [`Self::site`]. Does not wait.
     fn equip(&self, luggage: &Luggage) {
         let _ = luggage;
+    }
+
+    /// Waits until trials can be started; `told` gets what goes on, a line at a time.
+    ///
+    /// # Errors
+    /// [`TargetError`] of the first try to reach it, or of making it ready.
+    fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<(), TargetError> {
+        let _ = told;
+        Ok(())
+    }
+
+    /// Whether its trials see the files of this computer where they lie, so that their environment is made here; else what they
+    /// need is brought to them.
+    fn shares_files(&self) -> bool {
+        false
     }
 
     /// Whom to ring when something happened.

@@ -3,18 +3,18 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-iMDOaFAF.js",
+        path: "assets/index-ldZJKakp.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-iMDOaFAF.js"),
-        br: include_bytes!("../packed/assets/index-iMDOaFAF.js.br"),
-        gz: include_bytes!("../packed/assets/index-iMDOaFAF.js.gz"),
+        plain: include_bytes!("assets/index-ldZJKakp.js"),
+        br: include_bytes!("../packed/assets/index-ldZJKakp.js.br"),
+        gz: include_bytes!("../packed/assets/index-ldZJKakp.js.gz"),
     },
     Asset {
-        path: "assets/raster.worker-KlJUsXxv.js",
+        path: "assets/raster.worker-C64DCkq1.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/raster.worker-KlJUsXxv.js"),
-        br: include_bytes!("../packed/assets/raster.worker-KlJUsXxv.js.br"),
-        gz: include_bytes!("../packed/assets/raster.worker-KlJUsXxv.js.gz"),
+        plain: include_bytes!("assets/raster.worker-C64DCkq1.js"),
+        br: include_bytes!("../packed/assets/raster.worker-C64DCkq1.js.br"),
+        gz: include_bytes!("../packed/assets/raster.worker-C64DCkq1.js.gz"),
     },
     Asset {
         path: "assets/style-BtBBvL-i.css",

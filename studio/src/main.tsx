@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks';
 import './style/page.css';
 import { get, signedOut } from './api';
 import { time } from './format';
-import { bindAll } from './keys';
+import { useKeys } from './keys';
 import { link } from './live';
 import { m } from './messages';
 import { About, SettingsPage } from './pages/about';
@@ -110,23 +110,19 @@ function View() {
 function App() {
   const keysShown = useSignal(false);
   const palette = useSignal(false);
-  useEffect(
-    () =>
-      bindAll({
-        '?': () => (keysShown.value = true),
-        'Ctrl-K': () => (palette.value = true),
-        'g s': () => go('/'),
-        'g c': () => go('/compute'),
-        'g n': () => go('/new'),
-        '/': () => document.querySelector<HTMLElement>('input[type=search]')?.focus(),
-        '.': () => document.querySelector<HTMLElement>('[data-menu]')?.click(),
-        Escape: () => {
-          const up = document.querySelector<HTMLAnchorElement>('[data-up]');
-          if (up) go(up.href);
-        },
-      }),
-    [],
-  );
+  useKeys({
+    '?': () => void (keysShown.value = true),
+    'Ctrl-K': () => void (palette.value = true),
+    'g s': () => go('/'),
+    'g c': () => go('/compute'),
+    'g n': () => go('/new'),
+    '/': () => document.querySelector<HTMLElement>('input[type=search]')?.focus(),
+    '.': () => document.querySelector<HTMLElement>('[data-menu]')?.click(),
+    Escape: () => {
+      const up = document.querySelector<HTMLAnchorElement>('[data-up]');
+      if (up) go(up.href);
+    },
+  });
   return (
     <>
       <a class="skip" href="#content">{m.skip}</a>

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A Slurm cluster on this machine: a controller and two nodes, each a daemon of its own, told apart by name and port.
+# A Slurm cluster on this machine: a controller, two nodes that are always there (partition main) and two that are started when there
+# is work and stopped when there is none (partition elastic), each a daemon of its own, told apart by name and port.
 #
 #   slurm.sh start|stop DIR
 #   slurm.sh node DIR NAME kill|start      a node loses power, or comes back
 #   slurm.sh controller DIR kill|start     nobody answers sbatch and squeue, or somebody does again
 #
-# DIR/env holds SLURM_CONF. Needs root and Debian's munge, slurmctld, slurmd, slurm-client. Jobs run as whoever submits them.
+# DIR/env holds SLURM_CONF and POWER_LOG, which nodes were started and stopped. Needs root and Debian's munge, slurmctld, slurmd, slurm-client. Jobs run as whoever submits them.
 set -euo pipefail
 verb=${1:?start, stop, node or controller} dir=${2:?a folder}
 mkdir -p "$dir"
@@ -15,6 +16,7 @@ port=$((20000 + $(cksum <<<"$dir" | cut -d' ' -f1) % 10000))
 run=/run/overdrive-slurm-$port
 export SLURM_CONF=$run/slurm.conf PATH=$PATH:/usr/sbin:/sbin
 nodes="n1 n2"
+elastic="e1 e2"
 
 running() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 
@@ -84,11 +86,37 @@ MinJobAge=300
 JobRequeue=1
 END
     offset=10
-    for name in $nodes; do
-        echo "NodeName=$name NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((port + offset)) CPUs=4 RealMemory=2000 State=UNKNOWN"
+    for name in $nodes $elastic; do
+        case $name in n*) state=UNKNOWN ;; *) state=CLOUD ;; esac
+        echo "NodeName=$name NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((port + offset)) CPUs=4 RealMemory=2000 State=$state"
         offset=$((offset + 1))
     done >>"$SLURM_CONF"
-    echo "PartitionName=main Nodes=${nodes// /,} Default=YES MaxTime=INFINITE State=UP" >>"$SLURM_CONF"
+    {
+        echo "PartitionName=main Nodes=${nodes// /,} Default=YES MaxTime=INFINITE State=UP SuspendTime=INFINITE"
+        echo "PartitionName=elastic Nodes=${elastic// /,} MaxTime=INFINITE State=UP"
+        echo "ResumeProgram=$run/power-up"
+        echo "SuspendProgram=$run/power-down"
+        printf '%s\n' ResumeTimeout=60 SuspendTimeout=5 SuspendTime=5 ResumeRate=0 SuspendRate=0
+    } >>"$SLURM_CONF"
+    # What a cloud does: to start a machine is to start its daemon. The controller calls these with next to no environment.
+    cat >"$run/power-up" <<END
+#!/bin/bash
+export SLURM_CONF=$SLURM_CONF PATH=/usr/sbin:/usr/bin:/sbin:/bin
+for name in \$(scontrol show hostnames "\$1"); do
+    echo "up \$name" >>$run/power.log
+    # One that has booted before the controller asked for it has not booted yet.
+    (sleep 2; exec setsid slurmd -N "\$name" -f $SLURM_CONF -b) </dev/null >>$run/power.log 2>&1 &
+done
+END
+    cat >"$run/power-down" <<END
+#!/bin/bash
+export SLURM_CONF=$SLURM_CONF PATH=/usr/sbin:/usr/bin:/sbin:/bin
+for name in \$(scontrol show hostnames "\$1"); do
+    echo "down \$name" >>$run/power.log
+    [ ! -s $run/\$name.pid ] || kill "\$(cat $run/\$name.pid)"
+done
+END
+    chmod 755 "$run/power-up" "$run/power-down"
 }
 
 start() {
@@ -98,16 +126,16 @@ start() {
     controller start
     for name in $nodes; do node "$name" start; done
     for _ in $(seq 300); do
-        [ "$(sinfo -h -N -t idle,mix,alloc -o %N 2>/dev/null | wc -l)" = "$(wc -w <<<"$nodes")" ] && break
+        [ "$(sinfo -h -N -p main -t idle,mix,alloc -o %N 2>/dev/null | wc -l)" = "$(wc -w <<<"$nodes")" ] && break
         sleep 0.1
     done
     sinfo
-    echo "SLURM_CONF=$SLURM_CONF" >"$dir/env"
+    printf '%s\n' "SLURM_CONF=$SLURM_CONF" "POWER_LOG=$run/power.log" >"$dir/env"
 }
 
 stop() {
     [ -d "$run" ] || return 0
-    for name in $nodes; do node "$name" kill; done
+    for name in $nodes $elastic; do node "$name" kill; done
     for pid in "$run/controller.pid" "$run/munge.pid"; do
         if running "$pid"; then
             kill "$(cat "$pid")"

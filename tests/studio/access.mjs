@@ -63,6 +63,18 @@ try {
   await again.getByText('this browser is not signed in').waitFor();
   await accessible(again, 'signed out');
 
+  // Encrypted: the whole page works, and the cookie is for encrypted ways only.
+  const hidden = await project.studio('--port', '0', '--tls');
+  const safe = await open(started, hidden, { ignoreHTTPSErrors: true });
+  await safe.getByText('no sweeps yet').waitFor();
+  const [cookie] = await safe.context().cookies();
+  check('over TLS the cookie is bound to its host and Secure', cookie.name === '__Host-overdrive_session' && cookie.secure && cookie.httpOnly && cookie.sameSite === 'Strict');
+  await safe.goto(`${hidden.base}/compute`);
+  await safe.getByText('this computer').first().waitFor();
+  check('no complaint over TLS', safe.complaints.length === 0, safe.complaints.join('\n'));
+  const unsure = await (await started.newContext()).newPage();
+  check('a certificate that signs itself is not trusted unseen', await unsure.goto(hidden.base).then(() => false, (error) => /CERT_AUTHORITY_INVALID/.test(error.message)));
+
   // Read-only.
   const locked = await project.studio('--port', '0', '--read-only');
   const reader = await open(started, locked);

@@ -47,9 +47,11 @@ run.log('score', a.x)
     await page.goto(`${studio.base}/sweeps/${id}/trials/0/metrics`);
     const shown = page.getByRole('region', { name: 'what the script logged' });
     await shown.getByRole('heading', { name: 'predictions', exact: true }).waitFor();
-    await page.waitForTimeout(300);
+    const wanted = ['per class', '0.9877', 'rows', 'confusion matrix', 'was ↓ said →', '122 of 133 right', 'ROC', 'precision and recall', 'residuals', 'stddev 0.9'];
+    // Each part is read from a file of its own.
+    await until('all that was logged', () => shown.innerText().then((text) => wanted.every((word) => text.includes(word))));
     const words = await shown.innerText();
-    for (const word of ['per class', '0.9877', 'rows', 'confusion matrix', 'was ↓ said →', '122 of 133 right', 'ROC', 'precision and recall', 'residuals', 'stddev 0.9']) check(`${scheme}: logged "${word}"`, words.includes(word), words);
+    for (const word of wanted) check(`${scheme}: logged "${word}"`, words.includes(word), words);
     check(`${scheme}: a script's words stay words`, words.includes(BAD) && !(await page.evaluate(() => window.hacked)) && (await page.locator('main img[src=x]').count()) === 0);
     await accessible(page, `what a script logged, ${scheme}`);
     await picture(page, `trial-logged-${scheme}`);

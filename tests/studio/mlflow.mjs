@@ -17,7 +17,7 @@ try {
   const studio = await project.studio('--port', '0');
   execFileSync(python, [new URL('mlflow_read.py', import.meta.url).pathname, 'digits', '12'], {
     stdio: 'inherit',
-    timeout: 120_000,
+    timeout: 600_000,
     env: { ...process.env, MLFLOW_TRACKING_URI: studio.base, MLFLOW_TRACKING_TOKEN: readFileSync(join(project.folder, '.overdrive/studio.token'), 'utf8').trim() },
   });
 } finally {

@@ -4,7 +4,7 @@ import { Project, accessible, browser, check, config, open, until } from './kit.
 const project = new Project();
 const started = await browser();
 try {
-  project.write('hdconfig.yml', config({ total: 60, at: 2 }));
+  project.write('hdconfig.yml', config({ total: 5000, at: 2 }));
   let studio = await project.studio('--port', '0');
   const port = new URL(studio.base).port;
   const run = project.run('hdconfig.yml', 'train.py', ['--', '--pause', '0.1']);

@@ -31,6 +31,7 @@ if [ "$build" = yes ]; then
         fail "studio/dist and studio/packed are not what studio/src builds to: commit them"
     fi
 fi
+(cd studio && installed)
 (cd tests/studio && installed)
 
 # Scripts that wait more than they work run beside the others; those that measure run alone.
@@ -49,7 +50,7 @@ fi
 export SEED=${SEED:-$PWD/target/debug/examples/studio_seed}
 beside=$(mktemp)
 trap 'rm -f "$beside"' EXIT
-shows logged reconnect hostile access mlflow >"$beside" 2>&1 &
+shows raster logged reconnect hostile access mlflow >"$beside" 2>&1 &
 other=$!
 both=0
 shows views actions || both=1

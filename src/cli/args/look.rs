@@ -240,17 +240,34 @@ pub struct Export {
 #[command(after_help = "Examples:
   overdrive studio
   overdrive studio --link            # another link to the studio that is running
+  overdrive studio --host 10.0.0.5   # for other computers, encrypted
+  overdrive studio --socket s.sock   # for `ssh -L 8712:$PWD/s.sock HOST`
 
 The address that is printed signs one browser in. Ctrl-C ends the studio; sweeps go on.")]
 pub struct Studio {
     /// Port; default: 8712 or the next free one. 0 = any.
     #[arg(long, value_name = "N", env = "OVERDRIVE_STUDIO_PORT")]
     pub port: Option<u16>,
-    /// Address to listen on; default: this computer only. Another one needs `--insecure`.
+    /// Address to listen on; default: this computer only. One that the network reaches is encrypted.
     #[arg(long, value_name = "IP", env = "OVERDRIVE_STUDIO_HOST")]
     pub host: Option<std::net::IpAddr>,
-    /// Serve an address that the network reaches, although nothing there is encrypted.
+    /// Listen on a socket in the file system (mode 0600) instead, for ssh to forward.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["tls", "tls_cert", "insecure", "name"])]
+    pub socket: Option<PathBuf>,
+    /// Certificate chain (PEM) for TLS; default: one made at first use, whose fingerprint is printed.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Encrypt on this computer, too.
     #[arg(long)]
+    pub tls: bool,
+    /// Another name, as its certificate says, under which browsers come: NAME or NAME:PORT; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub name: Vec<String>,
+    /// Encrypt nothing, not even at an address that the network reaches.
+    #[arg(long, conflicts_with_all = ["tls", "tls_cert"])]
     pub insecure: bool,
     /// Print a new link to the studio that is running, and end.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `target`, `ml computetarget`: creating, showing and removing compute targets.
 
+use super::kinds::{Attaching, Creating, Declared, Updating};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -44,6 +45,9 @@ pub enum TargetCommand {
 pub enum CreateCommand {
     /// An elastic pool; on this computer its nodes are slots.
     Amlcompute(Box<CreatePool>),
+    /// A kind that declares its fields.
+    #[command(flatten)]
+    Declared(Box<Declared<Creating>>),
     /// Any other kind: answered with the kinds there are.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -54,6 +58,9 @@ pub enum CreateCommand {
 pub enum UpdateCommand {
     /// An elastic pool.
     Amlcompute(UpdatePool),
+    /// A kind that declares its fields.
+    #[command(flatten)]
+    Declared(Box<Declared<Updating>>),
     /// Any other kind: answered with the kinds there are.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -137,6 +144,9 @@ pub struct CreatePool {
     /// Tag; repeat for several.
     #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
+    /// Price of a slot for an hour, in any unit: of several targets the cheapest is filled first.
+    #[arg(long, value_name = "PRICE")]
+    pub cost_per_hour: Option<f64>,
     /// Keep it for all projects of this user.
     #[arg(long)]
     pub user: bool,
@@ -243,11 +253,9 @@ pub struct AttachTarget {
 /// Kinds of resources to attach.
 #[derive(Debug, Clone, Subcommand)]
 pub enum AttachCommand {
-    /// A machine that is reached by SSH.
-    #[command(alias = "ssh", alias = "remotedocker")]
-    Remote(Box<AttachRemote>),
-    /// A Slurm cluster, submitted to from here or from a machine that is reached by SSH.
-    Slurm(Box<AttachSlurm>),
+    /// A kind that declares its fields.
+    #[command(flatten)]
+    Declared(Box<Declared<Attaching>>),
     /// Any other kind: answered with the kinds there are.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -265,6 +273,9 @@ pub struct Filing {
     /// Tag; repeat for several.
     #[arg(long, alias = "tags", value_name = "KEY=VALUE")]
     pub tag: Vec<String>,
+    /// Price of a slot for an hour, in any unit: of several targets the cheapest is filled first.
+    #[arg(long, value_name = "PRICE")]
+    pub cost_per_hour: Option<f64>,
     /// Keep it for all projects of this user.
     #[arg(long)]
     pub user: bool,
@@ -320,20 +331,6 @@ pub struct Reach {
     pub binary: Option<PathBuf>,
 }
 
-/// Arguments of `attach remote`.
-#[derive(Debug, Clone, Args)]
-pub struct AttachRemote {
-    /// Where it is kept.
-    #[command(flatten)]
-    pub filing: Filing,
-    /// How it is reached.
-    #[command(flatten)]
-    pub reach: Reach,
-    /// Trials at once; by default as many as it has cores.
-    #[arg(long, value_name = "N")]
-    pub slots: Option<u64>,
-}
-
 /// How jobs are submitted to Slurm.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Slurm")]
@@ -365,29 +362,6 @@ pub struct Jobs {
     /// Seconds between two looks at the queue; 2 by default.
     #[arg(long, value_name = "SECONDS")]
     pub poll_seconds: Option<u64>,
-}
-
-/// Arguments of `attach slurm`.
-#[derive(Debug, Clone, Args)]
-pub struct AttachSlurm {
-    /// Where it is kept.
-    #[command(flatten)]
-    pub filing: Filing,
-    /// How jobs are submitted.
-    #[command(flatten)]
-    pub jobs: Jobs,
-    /// Cores of a trial.
-    #[arg(long, value_name = "N")]
-    pub cpus: Option<u32>,
-    /// Memory of a trial, such as 8G.
-    #[arg(long, value_name = "SIZE")]
-    pub memory: Option<String>,
-    /// Jobs at once; by default as many as the sweep allows.
-    #[arg(long, value_name = "N")]
-    pub slots: Option<u64>,
-    /// The machine on which jobs are submitted, if not this one.
-    #[command(flatten)]
-    pub login: Reach,
 }
 
 /// Arguments of `test`.

@@ -40,7 +40,9 @@ pub(super) fn check(arguments: &Check, output: &Output) -> Result<u8, CliError> 
             step: arguments.step.clone(),
             ..Request::default()
         };
-        found.extend(resolve(&request, &Disk).diagnostics);
+        found.extend(crate::cli::findings::with_engine(
+            resolve(&request, &Disk).diagnostics,
+        ));
     }
     let count = |severity: Severity| {
         found

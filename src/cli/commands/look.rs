@@ -192,6 +192,9 @@ pub(super) fn show(arguments: &Show, globals: &Globals, output: &Output) -> Resu
         output.table_width().unwrap_or(120),
         output.glyphs,
     ))?;
+    if sweep.targets.len() > 1 {
+        output.lines(&overview::targets(&store.target_use(&sweep.sweep)?))?;
+    }
     if !rows.is_empty() {
         output.text("")?;
         output.lines(&overview::trials(
@@ -354,8 +357,8 @@ pub(super) fn best(arguments: &Best, globals: &Globals, output: &Output) -> Resu
 pub(super) fn why(arguments: &Why, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let store = place::read(globals)?;
     let (sweep, row) = place::trial(&store, &arguments.trial)?;
+    let attempts = store.attempts(&sweep.sweep, Some(row.trial))?;
     if output.json {
-        let attempts = store.attempts(&sweep.sweep, Some(row.trial))?;
         output.document(&document::trial(&sweep, &row, &attempts))?;
         return Ok(exit::OK);
     }
@@ -363,6 +366,6 @@ pub(super) fn why(arguments: &Why, globals: &Globals, output: &Output) -> Result
         (TrialState::Failed, Some(folder)) => super::logs::last_lines(std::path::Path::new(folder), 10),
         _ => Vec::new(),
     };
-    output.lines(&explain::story(&sweep, &row, &tail))?;
+    output.lines(&explain::story(&sweep, &row, &attempts, &tail))?;
     Ok(exit::OK)
 }

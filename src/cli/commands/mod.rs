@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod draw;
+mod import;
 mod logs;
 mod look;
 mod ml;
@@ -64,6 +65,7 @@ pub(super) fn dispatch(
         Command::Replay(arguments) => replay::replay(&arguments, globals, output),
         Command::AskTell(arguments) => without::ask_tell(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments, output),
+        Command::Import(arguments) => import::import(&arguments, globals, output),
         Command::Completions(arguments) => texts::completions(&arguments, output),
         Command::Complete { kind } => words::complete(kind, globals, output),
         Command::InstallAlias(arguments) => words::install_alias(&arguments, output),

@@ -6,14 +6,11 @@ use crate::cli::output::Output;
 use crate::cli::settings;
 use crate::config::Experiment;
 use crate::report::text;
-use crate::target::agent::protocol::Starter;
+use crate::target::kind::{Connection, Settings, SettingsError, Surroundings, Wanted};
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
-use crate::target::probe::Step;
-use crate::target::registry::{Registry, RegistryError, Section};
-use crate::target::remote::{RemoteOptions, RemoteTarget, Slots};
-use crate::target::slurm::{self, SlurmOptions, SlurmTarget};
-use crate::target::ssh::{Ssh, SshOptions, SshTransport};
+use crate::target::registry::{Registry, RegistryError};
 use crate::target::{ComputeTarget, LocalOptions, Luggage, TargetError};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,43 +19,67 @@ use std::sync::Arc;
 pub(super) struct Targets {
     /// The target `local`, if it is named.
     pub(super) local: Option<LocalOptions>,
-    /// Pools.
+    /// Pools of this computer.
     pub(super) pools: Vec<LocalOptions>,
-    /// Machines elsewhere.
-    pub(super) remote: Vec<Arc<RemoteTarget>>,
-    /// Clusters whose jobs this computer submits.
-    pub(super) clusters: Vec<Arc<dyn ComputeTarget>>,
+    /// Those that the engine takes as they are.
+    pub(super) others: Vec<Arc<dyn ComputeTarget>>,
+    /// Price of a slot for an hour, of those whose file says so.
+    pub(super) costs: HashMap<String, f64>,
 }
 
 impl Targets {
-    /// Whether trials run on this computer, so that their environment is needed here.
+    /// Whether trials see the files of this computer, so that their environment is needed here.
     pub(super) fn any_here(&self) -> bool {
-        self.local.is_some() || !self.pools.is_empty() || !self.clusters.is_empty()
+        self.local.is_some()
+            || !self.pools.is_empty()
+            || self.others.iter().any(|target| target.shares_files())
     }
 
-    /// Those that the engine takes as they are.
-    pub(super) fn elsewhere(&self) -> Vec<Arc<dyn ComputeTarget>> {
-        let remote = self
-            .remote
-            .iter()
-            .map(|target| Arc::clone(target) as Arc<dyn ComputeTarget>);
-        remote.chain(self.clusters.iter().map(Arc::clone)).collect()
+    /// Whether what trials need must be brought somewhere.
+    pub(super) fn any_elsewhere(&self) -> bool {
+        self.others.iter().any(|target| !target.shares_files())
     }
 
-    /// Waits until those elsewhere can start trials.
+    /// Waits until those elsewhere can start trials. Of several, one that cannot be reached or made ready is only told of: it is tried
+    /// again while the sweep goes on with the others.
     ///
     /// # Errors
-    /// The first that cannot be reached or made ready.
+    /// The first that cannot be reached or made ready, if no other target is left.
     pub(super) fn make_ready(&self, luggage: &Luggage, output: &Output) -> Result<(), CliError> {
+        let elsewhere = || self.others.iter().filter(|target| !target.shares_files());
         // All begin before one is waited for.
-        for target in &self.remote {
+        for target in elsewhere() {
             target.equip(luggage);
         }
-        for target in &self.remote {
+        let mut left = self.pools.len() + self.others.len() + usize::from(self.local.is_some());
+        for target in elsewhere() {
             let name = text::printable(target.name());
-            target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))))?;
+            let ready = target.ready(&mut |line| output.note(&format!("{name}: {}", text::printable(line))));
+            if let Err(error) = ready {
+                left -= 1;
+                if left == 0 {
+                    return Err(error.into());
+                }
+                output.note(&format!(
+                    "warning: {}; the sweep begins without it",
+                    text::printable(&error.to_string())
+                ));
+            }
         }
         Ok(())
+    }
+
+    /// Adds a target that was connected to.
+    fn add(&mut self, connection: Connection, output: Option<&Output>) {
+        match connection {
+            Connection::Here { options, note } => {
+                if let (Some(output), Some(note)) = (output, note) {
+                    output.note(&format!("note: {}", text::printable(&note)));
+                }
+                self.pools.push(options);
+            }
+            Connection::Target(target) => self.others.push(target),
+        }
     }
 }
 
@@ -82,21 +103,19 @@ impl From<TargetError> for CliError {
     }
 }
 
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        let told = Self::usage(error.code, text::printable(&error.message));
+        error
+            .help
+            .iter()
+            .fold(told, |told, help| told.help(text::printable(help)))
+    }
+}
+
 impl From<PoolError> for CliError {
     fn from(error: PoolError) -> Self {
-        let message = error.to_string();
-        match error {
-            PoolError::UnknownSize { near, .. } => {
-                let own = "`--cpus N --memory GIB --gpus N` describe a size that is not known";
-                match near {
-                    Some(near) => Self::usage("unknown-vm-size", message)
-                        .help(format!("did you mean `{near}`?"))
-                        .help(own),
-                    None => Self::usage("unknown-vm-size", message).help(own),
-                }
-            }
-            _ => Self::usage("pool", message),
-        }
+        SettingsError::from(error).into()
     }
 }
 
@@ -112,10 +131,8 @@ impl From<RegistryError> for CliError {
                 },
                 |near| format!("did you mean `{near}`?"),
             )),
-            RegistryError::Pool(error) => error.into(),
-            RegistryError::Section(_) => Self::usage("target-file", message),
-            RegistryError::Ssh(_) => Self::usage("ssh-options", message),
-            RegistryError::Slurm(_) => Self::usage("slurm-options", message),
+            RegistryError::Settings(error) => error.into(),
+            RegistryError::Section(_) | RegistryError::Cost(_) => Self::usage("target-file", message),
             RegistryError::Reserved(_) => {
                 Self::usage("reserved-name", message).help("`local` is this computer and always there")
             }
@@ -137,73 +154,13 @@ pub(super) fn private_folder(home: &Path) -> PathBuf {
     settings::configuration_folder().map_or_else(|| home.to_owned(), |folder| folder.join("overdrive"))
 }
 
-/// A machine by SSH, with this program to bring there.
-pub(super) fn ssh(options: &SshOptions, home: &Path) -> Ssh {
-    Ssh::new(
-        options.clone(),
-        private_folder(home).join("known_hosts"),
-        program(),
-    )
-}
-
-/// This program's file.
-fn program() -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into())
-}
-
-/// A machine by SSH as a target called `name`, on which `starter` starts runners.
-fn by_ssh(options: RemoteOptions, machine: &SshOptions, starter: Starter, home: &Path) -> Arc<RemoteTarget> {
-    let transport = SshTransport::new(ssh(machine, home), starter);
-    Arc::new(RemoteTarget::new(options, Box::new(transport)))
-}
-
-/// Looks whether a cluster takes jobs, from where they are submitted.
-pub(super) fn probe_slurm(options: &SlurmOptions, home: &Path) -> Vec<Step> {
-    match &options.login {
-        None => slurm::probe(options, &mut slurm::here),
-        Some(login) => {
-            let machine = ssh(login, home);
-            let mut steps = crate::target::ssh::probe(&machine);
-            if steps.iter().all(|step| step.optional || step.found.is_ok()) {
-                steps.extend(slurm::probe(options, &mut |script| machine.ask(script)));
-            }
-            steps
-        }
-    }
-}
-
-impl Targets {
-    /// Adds a machine by SSH.
-    fn add_remote(&mut self, name: &str, options: &SshOptions, home: &Path) {
-        let remote = RemoteOptions {
-            name: name.to_owned(),
-            kind: "remote",
-            slots: options.slots.map_or(Slots::Cores, Slots::Of),
-        };
-        self.remote.push(by_ssh(remote, options, Starter::Process, home));
-    }
-
-    /// Adds a Slurm cluster, reached from here or from another machine.
-    fn add_slurm(&mut self, name: &str, options: &SlurmOptions, home: &Path) {
-        let mut options = options.clone();
-        let Some(login) = options.login.take() else {
-            let cluster = SlurmTarget::new(name.to_owned(), options, home.to_owned(), program());
-            self.clusters.push(Arc::new(cluster));
-            return;
-        };
-        let remote = RemoteOptions {
-            name: name.to_owned(),
-            kind: "slurm",
-            slots: options.slots.map_or(Slots::Any, Slots::Of),
-        };
-        self.remote.push(by_ssh(
-            remote,
-            &login,
-            Starter::Slurm {
-                options: Box::new(options),
-            },
-            home,
-        ));
+/// What surrounds the targets of a state folder.
+pub(super) fn surroundings(home: &Path) -> Surroundings {
+    Surroundings {
+        home: home.to_owned(),
+        private: private_folder(home),
+        program: std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()),
+        machine: Machine::here(),
     }
 }
 
@@ -212,99 +169,70 @@ pub(super) fn bare(name: &str) -> &str {
     name.strip_prefix("azureml:").unwrap_or(name)
 }
 
+/// For which sweep a target of this name is wanted.
+fn wanted<'a>(name: &'a str, experiment: &Experiment) -> Wanted<'a> {
+    Wanted {
+        name,
+        node_count: experiment.launch.node_count.max(1),
+        max_concurrent: experiment.limits.max_concurrent,
+    }
+}
+
 /// Every target that the experiment names; a note for each pool that this computer cannot hold whole.
 ///
 /// # Errors
-/// A name that is not known, a pool that cannot be.
+/// A name that is not known, a target that cannot be.
 pub(super) fn of(experiment: &Experiment, home: &Path, output: &Output) -> Result<Targets, CliError> {
     let registry = registry(home);
-    let machine = Machine::here();
-    let nodes = experiment.launch.node_count.max(1);
+    let surroundings = surroundings(home);
     let mut targets = Targets::default();
     for name in &experiment.targets {
-        let pool = match bare(name) {
+        let settings: Box<dyn Settings> = match bare(name) {
             this if this.eq_ignore_ascii_case("local") => {
                 targets.local = Some(LocalOptions {
                     name: name.clone(),
-                    devices: machine.devices.clone(),
+                    devices: surroundings.machine.devices.clone(),
                     ..LocalOptions::default()
                 });
                 continue;
             }
-            made if made.eq_ignore_ascii_case("amlcompute") => throw_away(experiment)?,
-            known => match registry.get(known)?.definition.section()? {
-                Section::Pool(pool) => match pool.on_cluster()? {
-                    Some(options) => {
-                        targets.add_slurm(name, &options, home);
-                        continue;
-                    }
-                    None => pool.clone(),
-                },
-                Section::Remote(options) => {
-                    targets.add_remote(name, options, home);
-                    continue;
+            made if made.eq_ignore_ascii_case("amlcompute") => Box::new(throw_away(experiment)?),
+            known => {
+                let definition = registry.get(known)?.definition;
+                if let Some(cost) = definition.cost_per_hour {
+                    targets.costs.insert(name.clone(), cost);
                 }
-                Section::Slurm(options) => {
-                    targets.add_slurm(name, options, home);
-                    continue;
-                }
-            },
+                definition.settings
+            }
         };
-        let options = pool.local(name, &machine, nodes)?;
-        let asked = pool
-            .max_nodes
-            .min(experiment.limits.max_concurrent.saturating_mul(u64::from(nodes)));
-        if options
-            .slots
-            .is_some_and(|slots| slots.saturating_mul(u64::from(nodes)) < asked)
-        {
-            let node = pool.node()?;
-            output.note(&format!(
-                "note: `{}` holds {} at a time here: a node of {} has {} cores{}, this computer {}",
-                text::printable(name),
-                trials(options.slots.unwrap_or(1)),
-                text::printable(&pool.vm_size),
-                node.cpus,
-                match node.gpus {
-                    0 => String::new(),
-                    gpus => format!(" and {gpus} GPUs"),
-                },
-                match machine.devices.len() {
-                    0 => machine.cores.to_string(),
-                    gpus => format!("{} and {gpus}", machine.cores),
-                },
-            ));
-        }
-        targets.pools.push(options);
+        let connection = settings.connect(wanted(name, experiment), &surroundings)?;
+        targets.add(connection, Some(output));
     }
     Ok(targets)
-}
-
-fn trials(count: u64) -> String {
-    match count {
-        1 => "1 trial".into(),
-        many => format!("{many} trials"),
-    }
 }
 
 /// The same targets for a sweep whose trials are only to be ended: what is here needs no more than its name.
 pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
     let registry = registry(home);
+    let surroundings = surroundings(home);
     let mut targets = Targets::default();
     for name in &experiment.targets {
-        let known = registry.get(bare(name)).map(|found| found.definition);
-        match known.as_ref().map(|definition| definition.section()) {
-            Ok(Ok(Section::Remote(options))) => targets.add_remote(name, options, home),
-            Ok(Ok(Section::Slurm(options))) => targets.add_slurm(name, options, home),
-            Ok(Ok(Section::Pool(Pool {
-                slurm: Some(options), ..
-            }))) => targets.add_slurm(name, options, home),
-            // A pool, or one whose file is gone.
-            _ => targets.pools.push(LocalOptions {
-                name: name.clone(),
-                ..LocalOptions::default()
-            }),
-        }
+        let connection = registry
+            .get(bare(name))
+            .ok()
+            .and_then(|found| {
+                let settings = found.definition.settings;
+                settings.connect(wanted(name, experiment), &surroundings).ok()
+            })
+            // One whose file is gone.
+            .unwrap_or_else(|| Connection::Here {
+                options: LocalOptions {
+                    name: name.clone(),
+                    ..LocalOptions::default()
+                },
+                note: None,
+            });
+        targets.add(connection, None);
     }
     targets
 }

@@ -186,7 +186,7 @@ pub(super) fn begin_as(
     if !inherited.is_empty() {
         output.note(&format!("learning from {} earlier trials", inherited.len()));
     }
-    if start.in_place && !targets.remote.is_empty() {
+    if start.in_place && targets.any_elsewhere() {
         return Err(CliError::usage(
             "in-place",
             "`--in-place` runs trials in a folder of this computer, and a target is elsewhere",
@@ -194,16 +194,17 @@ pub(super) fn begin_as(
     }
     let experiment = &*prepare::with_inputs(experiment, output)?;
     let mut preparation = prepare::prepare(experiment, &home, start.in_place, targets.any_here(), output)?;
-    if !targets.remote.is_empty() {
+    if targets.any_elsewhere() {
         prepare::data(experiment, &home, &mut preparation)?;
     }
     targets.make_ready(&preparation.luggage(id, experiment), output)?;
     let runtime = super::runtime()?;
     let signals = Signals::catch(runtime.handle())?;
     let setup = Setup {
-        targets: targets.elsewhere(),
+        targets: targets.others,
         local: targets.local,
         pools: targets.pools,
+        costs: targets.costs,
         preparation: Some(preparation),
         inherited,
         take_over: start.take_over,
@@ -266,7 +267,7 @@ fn resuming(
         (None, Some((experiment, start, home, output))) => {
             let here = targets.any_here();
             let mut preparation = prepare::prepare(experiment, home, start.in_place, here, output)?;
-            if !targets.remote.is_empty() {
+            if targets.any_elsewhere() {
                 prepare::data(experiment, home, &mut preparation)?;
             }
             Some(preparation)
@@ -275,9 +276,10 @@ fn resuming(
     };
     let (inherited, _) = inherit::inherited(store, &stored)?;
     Ok(Setup {
-        targets: targets.elsewhere(),
+        targets: targets.others,
         local: targets.local,
         pools: targets.pools,
+        costs: targets.costs,
         preparation,
         inherited,
         take_over,

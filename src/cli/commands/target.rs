@@ -18,18 +18,20 @@ use crate::report::table::{self, Column};
 use crate::report::{document, text};
 use crate::store::row::SweepRow;
 use crate::store::{FILE, Store, SweepFilter};
+use crate::target::kind::KINDS;
 use crate::target::pool::{Machine, Pool, Priority};
-use crate::target::registry::{Definition, Found, Kind, Level, Listed, Registry, RegistryError, Section};
-use crate::target::slurm::SlurmOptions;
-use crate::target::ssh::SshOptions;
-use crate::target::{probe, ssh};
+use crate::target::probe;
+use crate::target::registry::{Definition, Found, Level, Listed, Registry, RegistryError};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-pub(super) use attaching::attach;
+pub(super) use attaching::{attach, change, declared};
 
-/// Kinds that exist.
-const KINDS: &str = "`local` (this computer, always there), `amlcompute` (`create amlcompute`: a pool whose nodes are slots of this computer, or with `--on slurm` jobs), `remote` (`attach remote`: a machine by SSH) and `slurm` (`attach slurm`: a cluster)";
+/// Kinds that exist, for messages.
+fn known_kinds() -> String {
+    let kinds = KINDS.map(|kind| format!("`{}` (`{} {}`)", kind.word, kind.verb(), kind.word));
+    format!("`local` (this computer, always there), {}", kinds.join(", "))
+}
 
 /// Runs one of the verbs.
 pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> Result<u8, CliError> {
@@ -40,6 +42,14 @@ pub(super) fn target(arguments: Target, globals: &Globals, output: &Output) -> R
         }
         TargetCommand::Update(UpdateCommand::Amlcompute(arguments)) => {
             let found = update(&arguments, globals)?;
+            tell(&found, "updated", output)
+        }
+        TargetCommand::Create(CreateCommand::Declared(arguments)) => {
+            let (found, _) = attaching::declared(&arguments, globals, output)?;
+            tell(&found, "created", output)
+        }
+        TargetCommand::Update(UpdateCommand::Declared(arguments)) => {
+            let found = change(&arguments, globals)?;
             tell(&found, "updated", output)
         }
         TargetCommand::Create(CreateCommand::Other(words))
@@ -63,11 +73,11 @@ pub(super) fn no_such_kind(word: Option<&String>) -> CliError {
         "target-kind",
         format!("targets of kind `{word}` cannot be created; nothing was created"),
     );
-    let error = match nearest(&word, ["amlcompute"]) {
+    let error = match nearest(&word, KINDS.map(|kind| kind.word)) {
         Some(near) if near != word => error.help(format!("did you mean `{near}`?")),
         _ => error,
     };
-    error.help(format!("kinds that exist: {KINDS}"))
+    error.help(format!("kinds that exist: {}", known_kinds()))
 }
 
 /// The answer to a resource of a kind that cannot be attached.
@@ -79,7 +89,7 @@ fn nothing_to_attach(word: Option<&String>) -> CliError {
         Some(word) => format!("resources of kind `{word}` cannot be attached; nothing was attached"),
         None => "resources cannot be attached; nothing was attached".to_owned(),
     };
-    CliError::usage("target-kind", message).help(format!("kinds that exist: {KINDS}"))
+    CliError::usage("target-kind", message).help(format!("kinds that exist: {}", known_kinds()))
 }
 
 /// The state folder of a project folder.
@@ -128,13 +138,13 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         Err(RegistryError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
         Ok(mut found) => {
-            let same = match found.definition.section()? {
-                Section::Pool(old) => {
+            let same = match found.definition.of::<Pool>() {
+                Some(old) => {
                     old.node()? == pool.node()?
                         && old.vm_priority == pool.vm_priority
                         && old.slurm == pool.slurm
                 }
-                _ => false,
+                None => false,
             };
             if !same {
                 return Err(CliError::from(RegistryError::Exists {
@@ -143,10 +153,13 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
                 })
                 .help("it has another kind, size or priority: remove it first, or choose another name"));
             }
-            found.definition.amlcompute = Some(pool);
+            found.definition.settings = Box::new(pool);
             found.definition.modified_on = Some(now());
             if arguments.description.is_some() {
                 found.definition.description.clone_from(&arguments.description);
+            }
+            if arguments.cost_per_hour.is_some() {
+                found.definition.cost_per_hour = arguments.cost_per_hour;
             }
             found.definition.tags.extend(tags);
             registry.update(&found)?;
@@ -158,14 +171,13 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         level,
         &Definition {
             name: arguments.name.clone(),
-            kind: Kind::AmlCompute,
+            kind: &crate::target::pool::KIND,
             description: arguments.description.clone(),
             tags,
+            cost_per_hour: arguments.cost_per_hour,
             created_on: Some(made.clone()),
             modified_on: Some(made),
-            amlcompute: Some(pool),
-            remote: None,
-            slurm: None,
+            settings: Box::new(pool),
         },
     )?)
 }
@@ -204,20 +216,21 @@ pub(super) fn update(arguments: &UpdatePool, globals: &Globals) -> Result<Found,
     let name = &arguments.target.name;
     built_in(name)?;
     let mut found = registry.get(name)?;
-    let before = found.definition.amlcompute.clone();
-    let Some(pool) = &mut found.definition.amlcompute else {
-        let kind = found.definition.kind.word();
+    let Some(before) = found.definition.of::<Pool>() else {
+        let kind = found.definition.kind.word;
         return Err(
             CliError::usage("target-kind", format!("`{name}` is of type `{kind}`, not a pool"))
                 .help(format!("its file can be edited: {}", found.path.display())),
         );
     };
+    let mut pool = before.clone();
     pool.min_nodes = arguments.min_nodes.unwrap_or(pool.min_nodes);
     pool.max_nodes = arguments.max_nodes.unwrap_or(pool.max_nodes);
     pool.idle_seconds_before_scaledown = arguments
         .idle_seconds_before_scaledown
         .unwrap_or(pool.idle_seconds_before_scaledown);
-    if before.as_ref() != Some(&*pool) {
+    if *before != pool {
+        found.definition.settings = Box::new(pool);
         found.definition.modified_on = Some(now());
         registry.update(&found)?;
     }
@@ -253,7 +266,7 @@ pub(super) fn remove(
             ));
             return Ok(exit::OK);
         }
-        Ok(found) if detach && !found.definition.kind.is_attached() => {
+        Ok(found) if detach && !found.definition.kind.attached => {
             let name = found.definition.name;
             return Err(CliError::usage(
                 "not-attached",
@@ -261,7 +274,7 @@ pub(super) fn remove(
             )
             .help(format!("`overdrive target delete -n {name}` removes it")));
         }
-        Ok(found) if !detach && found.definition.kind.is_attached() => {
+        Ok(found) if !detach && found.definition.kind.attached => {
             let name = found.definition.name;
             return Err(CliError::usage(
                 "attached",
@@ -307,7 +320,7 @@ pub(super) fn remove(
         };
         steer::cancel(&cancel, &there, &quiet)?;
     }
-    attaching::forget_secret(&there.home.clone().unwrap_or_default(), name);
+    attaching::forget_secrets(&there.home.clone().unwrap_or_default(), name);
     if let Some(path) = registry.remove(name)? {
         output.note(&format!("removed: {}", path.display()));
     }
@@ -345,19 +358,7 @@ fn native(found: &Found, machine: &Machine) -> Result<Value, CliError> {
     if let Some(entries) = value.as_object_mut() {
         entries.insert("level".into(), json!(found.level));
         entries.insert("file".into(), json!(found.path));
-        match found.definition.section()? {
-            Section::Pool(pool) => {
-                let node = pool.node()?;
-                entries.insert("slots".into(), json!(nodes(pool, machine)?));
-                entries.insert(
-                    "node".into(),
-                    json!({"cpus": node.cpus, "memory_gib": node.memory_gib, "gpus": node.gpus}),
-                );
-            }
-            Section::Remote(SshOptions { slots, .. }) | Section::Slurm(SlurmOptions { slots, .. }) => {
-                entries.insert("slots".into(), json!(slots));
-            }
-        }
+        entries.extend(found.definition.settings.facts(machine));
     }
     Ok(value)
 }
@@ -369,78 +370,21 @@ fn tell(found: &Found, done: &str, output: &Output) -> Result<u8, CliError> {
         return Ok(exit::OK);
     }
     let name = &found.definition.name;
-    let what = match found.definition.section()? {
-        Section::Pool(pool) => format!(
-            "{} to {} nodes of {}, {} at a time on {}",
-            pool.min_nodes,
-            pool.max_nodes,
-            text::printable(&pool.vm_size),
-            nodes(pool, &machine)?,
-            if pool.slurm.is_some() {
-                "the cluster"
-            } else {
-                "this computer"
-            },
-        ),
-        Section::Remote(options) => {
-            let cores = || "as many trials as it has cores".into();
-            format!(
-                "{}, {} at a time",
-                options.address,
-                options.slots.map_or_else(cores, count)
-            )
-        }
-        Section::Slurm(options) => {
-            let partition = options
-                .partition
-                .as_ref()
-                .map_or("the default partition".into(), |name| text::printable(name));
-            let jobs = options
-                .slots
-                .map_or_else(|| "as many jobs as the sweep says".into(), count);
-            format!("{partition}, {jobs} at a time")
-        }
-    };
+    let what = text::printable(&found.definition.settings.summary(&machine).what);
     output.text(&format!("{done}: {name} ({what})"))?;
     output.note(&format!("file: {}", found.path.display()));
     Ok(exit::OK)
 }
 
-/// Nodes of a pool that can be had.
-fn nodes(pool: &Pool, machine: &Machine) -> Result<u64, CliError> {
-    Ok(match pool.slurm {
-        Some(_) => pool.max_nodes,
-        None => pool.nodes(machine)?,
-    })
-}
-
-fn count(slots: u64) -> String {
-    slots.to_string()
-}
-
 /// Size, nodes and trials at once of a target, for a table.
-fn figures(found: &Found, machine: &Machine) -> Result<[String; 3], CliError> {
-    Ok(match found.definition.section()? {
-        Section::Pool(pool) => [
-            text::printable(&pool.vm_size),
-            format!("{}..{}", pool.min_nodes, pool.max_nodes),
-            nodes(pool, machine)?.to_string(),
-        ],
-        Section::Remote(options) => [
-            text::printable(&options.address),
-            "1".into(),
-            options.slots.map_or_else(|| "its cores".into(), count),
-        ],
-        Section::Slurm(options) => [
-            options
-                .partition
-                .as_ref()
-                .map(|name| text::printable(name))
-                .unwrap_or_default(),
-            String::new(),
-            options.slots.map_or_else(|| "as the sweep says".into(), count),
-        ],
-    })
+fn figures(found: &Found, machine: &Machine) -> [String; 3] {
+    let summary = found.definition.settings.summary(machine);
+    let slots = summary.slots.map(|slots| slots.to_string());
+    [
+        text::printable(&summary.size),
+        summary.nodes,
+        slots.unwrap_or(summary.at_a_time),
+    ]
 }
 
 /// Every target of a project folder.
@@ -490,10 +434,10 @@ fn list(path: &Path, globals: &Globals, output: &Output) -> Result<u8, CliError>
     for (name, found) in &all {
         row(match found {
             Ok(found) => {
-                let [size, nodes, slots] = figures(found, &machine)?;
+                let [size, nodes, slots] = figures(found, &machine);
                 [
                     name.clone(),
-                    word(found.definition.kind.word()),
+                    word(found.definition.kind.word),
                     size,
                     nodes,
                     slots,
@@ -554,25 +498,15 @@ fn show(arguments: &TargetName, globals: &Globals, output: &Output) -> Result<u8
 fn test(arguments: &TestTarget, globals: &Globals, output: &Output) -> Result<u8, CliError> {
     let home = home(&arguments.folder.path, globals)?;
     let name = pools::bare(&arguments.name);
-    let mut elsewhere = None;
-    if !name.eq_ignore_ascii_case("local") {
+    let steps = if name.eq_ignore_ascii_case("local") {
+        // Without a store nothing is left behind: the folder that the state folder would be made in is probed.
+        let mut above = home.ancestors();
+        let folder = above.find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+        probe::local(folder, Some(Path::new("python3")))
+    } else {
         let found = pools::registry(&home).get(name)?;
-        match found.definition.section()? {
-            Section::Pool(pool) => {
-                if let Some(options) = pool.on_cluster()? {
-                    elsewhere = Some(pools::probe_slurm(&options, &home));
-                }
-            }
-            Section::Remote(options) => elsewhere = Some(ssh::probe(&pools::ssh(options, &home))),
-            Section::Slurm(options) => elsewhere = Some(pools::probe_slurm(options, &home)),
-        }
-    }
-    // Without a store nothing is left behind: the folder that the state folder would be made in is probed.
-    let folder = home
-        .ancestors()
-        .find(|folder| folder.is_dir())
-        .unwrap_or(Path::new("."));
-    let steps = elsewhere.unwrap_or_else(|| probe::local(folder, Some(Path::new("python3"))));
+        found.definition.settings.probe(&pools::surroundings(&home))
+    };
     told(name, &steps, output)
 }
 

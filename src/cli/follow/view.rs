@@ -26,6 +26,7 @@ struct Open {
     curve: Vec<f64>,
     started: Option<Instant>,
     parameters: IndexMap<String, Value>,
+    target: Option<String>,
 }
 
 /// The view.
@@ -148,6 +149,7 @@ impl View {
             self.end(row);
         } else if let Some(known) = self.open.get_mut(&row.trial) {
             known.parameters.clone_from(&row.parameters);
+            known.target.clone_from(&row.target);
         }
     }
 
@@ -223,6 +225,7 @@ impl View {
                     curve: Vec::new(),
                     started: None,
                     parameters: IndexMap::new(),
+                    target: None,
                 };
                 if self.open.insert(trial, fresh).is_none() {
                     self.counts.add(TrialState::Queued, None);
@@ -444,7 +447,16 @@ impl View {
             top: self.top.clone(),
             targets: match self.sweep.targets.as_slice() {
                 [only] => vec![(only.clone(), taken, Some(self.sweep.max_concurrent_runs))],
-                several => several.iter().map(|name| (name.clone(), 0, None)).collect(),
+                several => several
+                    .iter()
+                    .map(|name| {
+                        let there = self
+                            .open
+                            .values()
+                            .filter(|open| open.target.as_ref() == Some(name));
+                        (name.clone(), there.count() as u64, None)
+                    })
+                    .collect(),
             },
             parameters: self.names.clone(),
             keys: false,
@@ -477,6 +489,7 @@ fn open(row: &TrialRow) -> Open {
         curve: Vec::new(),
         started: None,
         parameters: row.parameters.clone(),
+        target: row.target.clone(),
     }
 }
 

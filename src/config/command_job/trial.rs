@@ -110,7 +110,7 @@ impl Trial {
             },
             parameters: Vec::new(),
             environment_variables: self.variables,
-            environment: self.environment,
+            environment: with_resources(self.environment, &definition),
             data,
             outputs: outputs.names,
             file_outputs: outputs.files,
@@ -268,7 +268,11 @@ fn environment(entry: &Entry, context: &JobContext<'_>, found: &mut Diagnostics)
         .given("image")
         .and_then(|entry| entry.value.as_text())
         .map(str::to_owned);
-    let dockerfile = fields.given("build").map(|entry| dockerfile(entry, context));
+    let build = fields.given("build");
+    let dockerfile = build.map(|entry| dockerfile(entry, context));
+    let context_folder = build
+        .and_then(|entry| entry.value.get("path").and_then(Node::as_text))
+        .map(|path| context.files.absolute(&join(context.folder, path)));
     fields.know(&[
         "os_type",
         "name",
@@ -297,10 +301,51 @@ fn environment(entry: &Entry, context: &JobContext<'_>, found: &mut Diagnostics)
     }
     EnvironmentSpec::Docker {
         image,
+        context: context_folder,
         dockerfile: dockerfile.flatten(),
         arguments: Vec::new(),
         shm_size: None,
         inner: Box::new(inner),
+    }
+}
+
+/// The environment with `shm_size` and `docker_args` of the job's `resources`, or of its trial's.
+fn with_resources(environment: EnvironmentSpec, definition: &serde_json::Value) -> EnvironmentSpec {
+    let EnvironmentSpec::Docker {
+        image,
+        dockerfile,
+        context,
+        arguments,
+        shm_size,
+        inner,
+    } = environment
+    else {
+        return environment;
+    };
+    let given = |key: &str| {
+        ["/resources/", "/trial/resources/"]
+            .iter()
+            .find_map(|place| definition.pointer(&format!("{place}{key}")))
+    };
+    let mut arguments = arguments;
+    match given("docker_args") {
+        Some(serde_json::Value::String(line)) => {
+            arguments.extend(shlex::split(line).unwrap_or_else(|| vec![line.clone()]));
+        }
+        Some(serde_json::Value::Array(list)) => {
+            arguments.extend(list.iter().filter_map(|word| word.as_str().map(str::to_owned)));
+        }
+        _ => {}
+    }
+    EnvironmentSpec::Docker {
+        image,
+        dockerfile,
+        context,
+        arguments,
+        shm_size: given("shm_size")
+            .and_then(|size| size.as_str().map(str::to_owned))
+            .or(shm_size),
+        inner,
     }
 }
 

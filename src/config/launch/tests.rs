@@ -284,6 +284,7 @@ fn the_framework_the_interpreter_and_the_file_decide_what_starts_the_script() {
     let image = EnvironmentSpec::Docker {
         image: None,
         dockerfile: None,
+        context: None,
         arguments: Vec::new(),
         shm_size: None,
         inner: Box::new(own("/opt/julia")),

@@ -1,4 +1,4 @@
-//! What the files ask for and trials on this computer do not get: containers, several processes, packages of R. Said aloud, since
+//! What the files ask for and trials on this computer do not get: containers, several machines, packages of R. Said aloud, since
 //! the numbers of such a sweep would otherwise be taken for those of what was asked for.
 
 use super::{EnvironmentChoice, Resolver};
@@ -17,7 +17,7 @@ const CONTAINER: [&[&str]; 7] = [
     &["environment", "docker"],
 ];
 
-/// Where more than one process is asked for.
+/// Where more than one node is asked for.
 const PROCESSES: [&[&str]; 7] = [
     &["nodecount"],
     &["trial", "distribution"],
@@ -66,15 +66,14 @@ impl Resolver<'_> {
             self.diagnostics.push(finding);
         }
         let processes = u64::from(launch.node_count) * u64::from(launch.process_count_per_node);
-        if processes > 1 {
+        if launch.node_count > 1 {
             let mut finding = self.finding(
-                Severity::Warning,
-                "one-process",
+                Severity::Note,
+                "one-computer",
                 &PROCESSES,
-                "trials on this computer run as one process",
+                "all processes of a trial run on this computer",
             );
-            finding.label(format!("{processes} are asked for"));
-            finding.help("a script that waits for the others never ends; let a command start them:  mpirun -n 2 python ...");
+            finding.label(format!("{processes} processes of {} nodes", launch.node_count));
             self.diagnostics.push(finding);
         }
         let definition = &launch.run_definition;

@@ -63,7 +63,8 @@ pub fn environment(
             image: config
                 .text("environment/docker/baseImage")
                 .filter(|_| dockerfile.is_none())
-                .map(str::to_owned),
+                .map(|image| in_registry(config, image)),
+            context: context(config, base),
             dockerfile,
             arguments: config
                 .at(arguments)
@@ -177,6 +178,32 @@ fn conda_file(path: &Path, files: &dyn Files, found: &mut Diagnostics) -> Option
             None
         }
     }
+}
+
+/// The image's name with the address of its registry in front, unless it stands there. Logins are the engine's matter.
+fn in_registry(config: &RunConfig, image: &str) -> String {
+    let address = config
+        .text("environment/docker/baseImageRegistry/address")
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    if address.is_empty() || image.starts_with(&format!("{address}/")) {
+        image.to_owned()
+    } else {
+        format!("{address}/{image}")
+    }
+}
+
+/// The folder of `buildContext`, if it is one of this machine.
+fn context(config: &RunConfig, base: Base<'_>) -> Option<PathBuf> {
+    let location = config
+        .at("environment/docker/buildContext")
+        .get("location")
+        .and_then(Json::as_str)?;
+    base.folders
+        .iter()
+        .map(|folder| join(folder, location))
+        .find(|folder| base.files.is_folder(folder))
+        .map(|folder| base.files.absolute(&folder))
 }
 
 /// `baseDockerfile` as text (it may be a path), or the Dockerfile of `buildContext`.

@@ -10,7 +10,7 @@ fn follower(taken: u64) -> Follower {
         attempt: 1,
         folder: "/nowhere".into(),
     };
-    Follower::new(attempt, "00".into(), 0, Some("loss".into()), taken)
+    Follower::new(attempt, "00".into(), (0, 0), Some("loss".into()), taken)
 }
 
 fn metric(name: &str, value: f64) -> Entry {

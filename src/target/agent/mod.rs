@@ -4,7 +4,7 @@
 //! trials left. It holds no state that matters: when the line is cut it ends, runners go on, and the next agent finds them by
 //! what lies in their folders. See `docs/design/remote.md`.
 
-mod pieces;
+pub(in crate::target) mod pieces;
 pub mod protocol;
 mod serve;
 mod stock;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The captured output below an attempt's folder.
-pub(super) const LOG: &str = "azureml-logs/70_driver_log.txt";
+pub(in crate::target) const LOG: &str = "azureml-logs/70_driver_log.txt";
 
 /// What stays where it is: the journal is followed, the rest is of use there only.
 const STAYS: [&str; 6] = ["journal", "spec.json", "spec.json.tmp", "cancel", "boot", "shim"];
@@ -22,7 +22,7 @@ const OF_WORKING_FOLDER: [&str; 2] = ["outputs", "logs"];
 const CHUNK: usize = 256 << 10;
 
 /// Every path below `folder` that is to be sent, in order of bytes; links last, so that nothing is ever written through one.
-pub(super) fn list(folder: &Path) -> Vec<PathBuf> {
+pub(in crate::target) fn list(folder: &Path) -> Vec<PathBuf> {
     let mut found: BTreeMap<(bool, Vec<u8>), PathBuf> = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(below) = folders.pop() {
@@ -51,8 +51,8 @@ pub(super) fn list(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// One attempt's pieces on their way.
-pub(super) struct Sending {
-    pub(super) run: String,
+pub(in crate::target) struct Sending {
+    pub(in crate::target) run: String,
     folder: PathBuf,
     left: std::vec::IntoIter<PathBuf>,
     open: Option<File>,
@@ -61,7 +61,7 @@ pub(super) struct Sending {
 }
 
 /// What is sent next.
-pub(super) enum Next {
+pub(in crate::target) enum Next {
     /// A piece begins; its path.
     Piece(Piece, Vec<u8>),
     /// Bytes of it.
@@ -71,7 +71,7 @@ pub(super) enum Next {
 }
 
 impl Sending {
-    pub(super) fn new(run: String, folder: PathBuf, skip: u64, log: u64) -> Self {
+    pub(in crate::target) fn new(run: String, folder: PathBuf, skip: u64, log: u64) -> Self {
         let mut all = list(&folder);
         all.drain(..usize::try_from(skip).unwrap_or(usize::MAX).min(all.len()));
         Self {
@@ -83,7 +83,7 @@ impl Sending {
         }
     }
 
-    pub(super) fn next(&mut self) -> Next {
+    pub(in crate::target) fn next(&mut self) -> Next {
         if let Some(file) = &mut self.open {
             let mut bytes = Vec::with_capacity(CHUNK);
             let read = file.take(CHUNK as u64).read_to_end(&mut bytes);

@@ -103,6 +103,11 @@ pub enum Request {
         /// Attempt.
         run: String,
     },
+    /// Take a cancel back, as far as that is possible.
+    Withdraw {
+        /// Attempt.
+        run: String,
+    },
     /// Send what the attempt left, in an order that stays the same.
     Collect {
         /// Attempt.
@@ -212,6 +217,9 @@ pub enum Found {
 pub struct Environment {
     /// Its interpreter.
     pub interpreter: PathBuf,
+    /// The container in which it lies.
+    #[serde(default)]
+    pub container: Option<crate::container::Container>,
     /// Folders to put first on `PATH`.
     pub path_prepend: Vec<PathBuf>,
     /// Variables to set.

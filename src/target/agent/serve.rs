@@ -235,6 +235,13 @@ impl<W: Write> Agent<W> {
                 self.cancel(&run);
                 Ok(())
             }
+            Request::Withdraw { run } => {
+                self.cancels.retain(|asked| *asked != run);
+                if let Some(reference) = self.reference(&run) {
+                    self.target.withdraw(&reference);
+                }
+                Ok(())
+            }
             Request::Collect { run, skip, log } => {
                 if let Some(folder) = folder_of(&self.root, &run) {
                     self.sending.retain(|sending| sending.run != run);

@@ -2,7 +2,7 @@
 
 use super::protocol::{Environment, Found};
 use crate::config::EnvironmentSpec;
-use crate::environment::Builder;
+use crate::environment::{Builder, WithoutEngine};
 use crate::snapshot::{ManifestEntry, stock};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -93,12 +93,14 @@ impl Stock {
                 base: base.as_deref(),
                 search_path: &search_path,
                 keep_azureml: false,
+                without_engine: WithoutEngine::Refuse,
                 progress: &mut progress,
             }
             .prepare(&spec);
             let found = match prepared {
                 Ok(prepared) => Ok(Found::Environment(Environment {
                     interpreter: prepared.interpreter,
+                    container: prepared.container,
                     path_prepend: prepared.path_prepend,
                     variables: prepared.variables,
                     notes: prepared.notes,

@@ -278,8 +278,9 @@ impl ComputeTarget for LocalTarget {
         self.state().readers.forget(&attempt.folder);
     }
 
-    fn end_orphans(&self, _: &AttemptRef, nonce: &str) {
+    fn end_orphans(&self, attempt: &AttemptRef, nonce: &str) {
         crate::runner::end_orphans(nonce, ORPHAN_PATIENCE);
+        crate::runner::end_container(&attempt.folder, nonce);
     }
 
     fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {

@@ -3,8 +3,10 @@
 //! A pool file of the cloud (`amlcompute`) keeps its meaning as far as one computer can give it: never more trials at once than
 //! nodes, never more than the cores hold, as many GPUs per trial as a node has.
 
+mod settings;
 mod vm_size;
 
+pub use settings::KIND;
 pub use vm_size::{Node, all as sizes, near as nearest_size, node as size};
 
 use crate::target::LocalOptions;

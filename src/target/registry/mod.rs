@@ -3,12 +3,11 @@
 //! Project level (`<state folder>/compute/NAME.yml`) wins over user level (`$XDG_CONFIG_HOME/overdrive/compute/NAME.yml`). Names are
 //! compared without case. `local` is this computer and has no file. See `docs/reference/targets.md`.
 
-use super::pool::{Pool, PoolError};
-use super::slurm::{SlurmOptions, SlurmProblem};
-use super::ssh::{SshOptions, SshProblem};
+use super::kind::{KINDS, Kind, Settings, SettingsError, Source};
 use crate::diagnostic::nearest;
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -20,103 +19,69 @@ pub const RESERVED: [&str; 3] = ["amlcompute", "local", "containerinstance"];
 pub const NAME_RULE: &str = "letters, digits and hyphens, a letter first, at most 32";
 const FOLDER: &str = "compute";
 
-/// Which kind of target a file describes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// An elastic pool.
-    AmlCompute,
-    /// A machine that is reached by SSH.
-    #[serde(alias = "ssh")]
-    Remote,
-    /// A Slurm cluster.
-    Slurm,
-}
-
-impl Kind {
-    /// The word in files.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::AmlCompute => "amlcompute",
-            Self::Remote => "remote",
-            Self::Slurm => "slurm",
-        }
-    }
-
-    /// Whether what it names existed before and is only let go of.
-    pub fn is_attached(self) -> bool {
-        match self {
-            Self::AmlCompute => false,
-            Self::Remote | Self::Slurm => true,
-        }
-    }
-}
-
 /// The content of a target's file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Definition {
     /// Name; that of the file too.
     pub name: String,
     /// Kind.
-    #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: &'static Kind,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Tags.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub tags: IndexMap<String, String>,
+    /// Price of one slot for an hour, in any unit: of several targets a sweep fills the cheapest first.
+    pub cost_per_hour: Option<f64>,
     /// When it was created, ISO 8601 UTC; absent in files written by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_on: Option<String>,
     /// When it was changed by a command, ISO 8601 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_on: Option<String>,
-    /// The pool, of that kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amlcompute: Option<Pool>,
-    /// How the machine is reached, of that kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote: Option<SshOptions>,
-    /// How jobs are submitted, of that kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slurm: Option<SlurmOptions>,
+    /// The section that its kind calls for.
+    pub settings: Box<dyn Settings>,
 }
 
-/// The section that a target's kind calls for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Section<'a> {
-    /// Of a pool.
-    Pool(&'a Pool),
-    /// Of a machine by SSH.
-    Remote(&'a SshOptions),
-    /// Of a Slurm cluster.
-    Slurm(&'a SlurmOptions),
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        // As their files.
+        serde_json::to_value(self).ok() == serde_json::to_value(other).ok()
+    }
 }
+
+/// What all files have in common.
+#[derive(Deserialize)]
+struct Head {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    tags: IndexMap<String, String>,
+    #[serde(default)]
+    cost_per_hour: Option<f64>,
+    #[serde(default)]
+    created_on: Option<String>,
+    #[serde(default)]
+    modified_on: Option<String>,
+    #[serde(flatten)]
+    rest: IndexMap<String, serde_yaml::Value>,
+}
+
+/// Keys of a file besides the section.
+const KEYS: [&str; 7] = [
+    "name",
+    "type",
+    "description",
+    "tags",
+    "cost_per_hour",
+    "created_on",
+    "modified_on",
+];
 
 impl Definition {
-    /// The section of its kind.
-    ///
-    /// # Errors
-    /// [`RegistryError::Section`] if it is missing, or another one is there too.
-    pub fn section(&self) -> Result<Section<'_>, RegistryError> {
-        let sections = [
-            self.amlcompute.is_some(),
-            self.remote.is_some(),
-            self.slurm.is_some(),
-        ];
-        if sections.iter().filter(|there| **there).count() <= 1 {
-            let section = match self.kind {
-                Kind::AmlCompute => self.amlcompute.as_ref().map(Section::Pool),
-                Kind::Remote => self.remote.as_ref().map(Section::Remote),
-                Kind::Slurm => self.slurm.as_ref().map(Section::Slurm),
-            };
-            if let Some(section) = section {
-                return Ok(section);
-            }
-        }
-        Err(RegistryError::Section(self.kind.word()))
+    /// The options, if they are an `S`.
+    pub fn of<S: 'static>(&self) -> Option<&S> {
+        self.settings.of()
     }
 
     /// Whether it can be worked with.
@@ -124,11 +89,77 @@ impl Definition {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), RegistryError> {
-        match self.section()? {
-            Section::Pool(pool) => Ok(pool.check()?),
-            Section::Remote(options) => Ok(options.check()?),
-            Section::Slurm(options) => Ok(options.check()?),
+        if let Some(cost) = self
+            .cost_per_hour
+            .filter(|cost| !(cost.is_finite() && *cost >= 0.0))
+        {
+            return Err(RegistryError::Cost(cost));
         }
+        Ok(self.settings.check()?)
+    }
+
+    /// Reads the text of a file.
+    fn parse(text: &str) -> Result<Self, String> {
+        let head: Head = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        let Some(kind) = Kind::named(&head.kind) else {
+            let words = KINDS.map(|kind| kind.word);
+            let known = words.map(|word| format!("`{word}`")).join(", ");
+            return Err(match nearest(&head.kind, words) {
+                Some(near) => format!("no type is called `{}`; did you mean `{near}`?", head.kind),
+                None => format!("no type is called `{}`; there are {known}", head.kind),
+            });
+        };
+        let section = |key: &str| Kind::named(key) == Some(kind);
+        if let Some(other) = head.rest.keys().find(|key| !section(key)) {
+            if Kind::named(other).is_some() {
+                return Err(RegistryError::Section(kind.word).to_string());
+            }
+            let known = KEYS.into_iter().chain([kind.word]);
+            return Err(match nearest(other, known) {
+                Some(near) => format!("no key is called `{other}`; did you mean `{near}`?"),
+                None => format!("no key is called `{other}`"),
+            });
+        }
+        let (Some(key), 1) = (head.rest.keys().next(), head.rest.len()) else {
+            return Err(RegistryError::Section(kind.word).to_string());
+        };
+        Ok(Self {
+            settings: (kind.read)(Source::File(text, key))?,
+            name: head.name,
+            kind,
+            description: head.description,
+            tags: head.tags,
+            cost_per_hour: head.cost_per_hour,
+            created_on: head.created_on,
+            modified_on: head.modified_on,
+        })
+    }
+}
+
+impl Serialize for Definition {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("type", self.kind.word)?;
+        if let Some(description) = &self.description {
+            map.serialize_entry("description", description)?;
+        }
+        if !self.tags.is_empty() {
+            map.serialize_entry("tags", &self.tags)?;
+        }
+        if let Some(cost) = &self.cost_per_hour {
+            map.serialize_entry("cost_per_hour", cost)?;
+        }
+        for (key, time) in [
+            ("created_on", &self.created_on),
+            ("modified_on", &self.modified_on),
+        ] {
+            if let Some(time) = time {
+                map.serialize_entry(key, time)?;
+            }
+        }
+        map.serialize_entry(self.kind.word, &self.settings.to_json())?;
+        map.end()
     }
 }
 
@@ -187,18 +218,15 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// Not a price.
+    #[error("`cost_per_hour` must be 0 or more, not {0}")]
+    Cost(f64),
     /// Not exactly the section that the kind calls for.
     #[error("a target of type `{0}` has the section `{0}`, and no other")]
     Section(&'static str),
-    /// The pool cannot be worked with.
+    /// The section cannot be worked with.
     #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// The machine cannot be worked with.
-    #[error(transparent)]
-    Ssh(#[from] SshProblem),
-    /// The cluster cannot be worked with.
-    #[error(transparent)]
-    Slurm(#[from] SlurmProblem),
+    Settings(#[from] SettingsError),
     /// The system refused.
     #[error("`{path}`: {source}", path = .path.display())]
     File {
@@ -386,14 +414,9 @@ fn read(name: &str, path: PathBuf, level: Level) -> Result<Found, RegistryError>
         Ok(text) => text,
         Err(source) => return Err(RegistryError::File { path, source }),
     };
-    let definition: Definition = match serde_yaml::from_str(&text) {
+    let definition = match Definition::parse(&text) {
         Ok(definition) => definition,
-        Err(error) => {
-            return Err(RegistryError::Malformed {
-                path,
-                reason: error.to_string(),
-            });
-        }
+        Err(reason) => return Err(RegistryError::Malformed { path, reason }),
     };
     let trouble = if definition.name.eq_ignore_ascii_case(name) {
         definition.check().err().map(|error| error.to_string())

@@ -1,19 +1,18 @@
 //! The registry on real folders.
 
 use super::*;
-use crate::target::pool::Priority;
+use crate::target::pool::{self, Pool, Priority};
 
 fn definition(name: &str) -> Definition {
     Definition {
         name: name.into(),
-        kind: Kind::AmlCompute,
+        kind: &pool::KIND,
         description: Some("for tests".into()),
         tags: IndexMap::from([("team".to_owned(), "a: b".to_owned())]),
+        cost_per_hour: None,
         created_on: Some("2026-01-01T00:00:00.000Z".into()),
         modified_on: None,
-        remote: None,
-        slurm: None,
-        amlcompute: Some(Pool {
+        settings: Box::new(Pool {
             vm_size: "STANDARD_D3_V2".into(),
             min_nodes: 0,
             max_nodes: 4,
@@ -26,6 +25,12 @@ fn definition(name: &str) -> Definition {
             admin_username: None,
         }),
     }
+}
+
+fn changed(definition: &mut Definition, change: impl FnOnce(&mut Pool)) {
+    let mut pool = definition.of::<Pool>().unwrap().clone();
+    change(&mut pool);
+    definition.settings = Box::new(pool);
 }
 
 fn registry() -> (tempfile::TempDir, Registry) {
@@ -44,14 +49,14 @@ fn what_is_written_is_read_again() {
     assert_eq!(made.path, folder.path().join("state/compute/cpu-cluster.yml"));
     let mut found = registry.get("CPU-Cluster").unwrap();
     assert_eq!(found, made);
-    found.definition.amlcompute.as_mut().unwrap().max_nodes = 9;
+    changed(&mut found.definition, |pool| pool.max_nodes = 9);
     registry.update(&found).unwrap();
     assert_eq!(
         registry
             .get("cpu-cluster")
             .unwrap()
             .definition
-            .amlcompute
+            .of::<Pool>()
             .unwrap()
             .max_nodes,
         9
@@ -86,7 +91,7 @@ fn the_project_wins_over_the_user() {
         Err(RegistryError::Exists { .. })
     ));
     // Written by hand.
-    own.amlcompute.as_mut().unwrap().max_nodes = 1;
+    changed(&mut own, |pool| pool.max_nodes = 1);
     let path = folder.path().join("state/compute/Shared.yml");
     write(&path, &own, true).unwrap();
     assert_eq!(registry.get("shared").unwrap().path, path);
@@ -121,7 +126,8 @@ fn files_by_hand_are_read_and_their_errors_told() {
         "short.yml",
         "name: short\ntype: amlcompute\namlcompute: {vm_size: d1_v2, max_nodes: 2}\n",
     );
-    let short = registry.get("short").unwrap().definition.amlcompute.unwrap();
+    let short = registry.get("short").unwrap().definition;
+    let short = short.of::<Pool>().unwrap();
     assert_eq!((short.idle_seconds_before_scaledown, short.min_nodes), (120, 0));
     for (name, text, told) in [
         (
@@ -178,10 +184,10 @@ fn files_by_hand_are_read_and_their_errors_told() {
 fn nothing_is_half_created() {
     let (folder, registry) = registry();
     let mut wrong = definition("wrong");
-    wrong.amlcompute.as_mut().unwrap().vm_size = "moon".into();
+    changed(&mut wrong, |pool| pool.vm_size = "moon".into());
     assert!(matches!(
         registry.create(Level::Project, &wrong),
-        Err(RegistryError::Pool(_))
+        Err(RegistryError::Settings(_))
     ));
     assert!(registry.create(Level::Project, &definition("local")).is_err());
     assert!(!folder.path().join("state").exists());

@@ -437,6 +437,7 @@ fn wanted(tracked: &mut super::mirror::Tracked, requests: &mut Vec<Request>) {
         && let Some(spec) = &tracked.spec
     {
         tracked.submitted = true;
+        tracked.untold = false;
         requests.push(Request::Submit {
             run: tracked.run.clone(),
             spec: spec.clone(),

@@ -29,7 +29,7 @@ const HOME_MARK: &str = "collected";
 
 /// How far the bringing home of an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Home {
+pub(in crate::target) enum Home {
     /// It has not ended.
     Not,
     /// It has ended; nothing was asked for on this line yet.
@@ -41,26 +41,28 @@ pub(super) enum Home {
 }
 
 /// One attempt that was not forgotten.
-pub(super) struct Tracked {
-    pub(super) run: String,
-    pub(super) folder: PathBuf,
+pub(in crate::target) struct Tracked {
+    pub(in crate::target) run: String,
+    pub(in crate::target) folder: PathBuf,
     /// What it is started with; `None` for one that an earlier controller may have started.
-    pub(super) spec: Option<Box<AttemptSpec>>,
+    pub(in crate::target) spec: Option<Box<AttemptSpec>>,
     /// The agent was given the specification on this line.
-    pub(super) submitted: bool,
+    pub(in crate::target) submitted: bool,
+    /// It was begun by this process, and no line was ever told of it: it cannot run.
+    pub(in crate::target) untold: bool,
     /// The agent was told to follow it on this line.
-    pub(super) followed: bool,
-    pub(super) cancel: bool,
-    pub(super) cancel_sent: bool,
+    pub(in crate::target) followed: bool,
+    pub(in crate::target) cancel: bool,
+    pub(in crate::target) cancel_sent: bool,
     /// What the agent says of its runner; `None` = nothing yet on this line.
-    pub(super) life: Option<Liveness>,
-    pub(super) home: Home,
+    pub(in crate::target) life: Option<Liveness>,
+    pub(in crate::target) home: Home,
     /// Bytes of the journal that are here.
-    pub(super) received: u64,
+    pub(in crate::target) received: u64,
     /// Bytes of the log that are here.
-    pub(super) log: u64,
+    pub(in crate::target) log: u64,
     /// Pieces that are here.
-    pub(super) pieces: u64,
+    pub(in crate::target) pieces: u64,
     /// Where the entry begins that tells the end: shown only when all the rest is home.
     end: Option<u64>,
     decoder: Decoder,
@@ -68,20 +70,21 @@ pub(super) struct Tracked {
     /// Since when bytes of the journal make no sense.
     suspect: Option<Instant>,
     /// It is not followed again before.
-    pub(super) due: Option<Instant>,
+    pub(in crate::target) due: Option<Instant>,
     /// Pieces that could not be kept.
-    pub(super) trouble: Option<String>,
+    pub(in crate::target) trouble: Option<String>,
 }
 
 impl Tracked {
     /// Takes an attempt up, with what is here of it.
-    pub(super) fn new(attempt: &AttemptRef) -> Self {
+    pub(in crate::target) fn new(attempt: &AttemptRef) -> Self {
         let folder = attempt.folder.clone();
         let size = |path: &str| fs::metadata(folder.join(path)).map_or(0, |metadata| metadata.len());
         let mut tracked = Self {
             run: run_of(&folder),
             spec: None,
             submitted: false,
+            untold: false,
             followed: false,
             cancel: false,
             cancel_sent: false,
@@ -148,7 +151,7 @@ impl Tracked {
     ///
     /// # Errors
     /// If they cannot be kept; they are asked for again.
-    pub(super) fn journal(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::target) fn journal(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if offset != self.received {
             return Ok(());
         }
@@ -171,7 +174,7 @@ impl Tracked {
     ///
     /// # Errors
     /// If they cannot be kept; they are asked for again.
-    pub(super) fn log(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::target) fn log(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         // Once it is asked for as a piece, it comes as one.
         if offset != self.log || self.home != Home::Not {
             return Ok(());
@@ -186,7 +189,7 @@ impl Tracked {
     }
 
     /// Takes news of the runner in.
-    pub(super) fn lives(&mut self, life: Liveness) {
+    pub(in crate::target) fn lives(&mut self, life: Liveness) {
         if matches!(life, Liveness::Dead(_) | Liveness::Over(..)) && self.home == Home::Not {
             self.home = Home::Wanted;
         }
@@ -199,7 +202,7 @@ impl Tracked {
     }
 
     /// Takes the beginning of a piece in. What cannot be kept is left out and told once.
-    pub(super) fn piece(&mut self, piece: &Piece, name: &[u8]) {
+    pub(in crate::target) fn piece(&mut self, piece: &Piece, name: &[u8]) {
         self.pieces += 1;
         self.open = None;
         if name.is_empty() {
@@ -267,7 +270,7 @@ impl Tracked {
     }
 
     /// Takes bytes of the last piece in.
-    pub(super) fn data(&mut self, bytes: &[u8]) {
+    pub(in crate::target) fn data(&mut self, bytes: &[u8]) {
         if let Some(file) = &mut self.open
             && let Err(error) = file.write_all(bytes)
         {
@@ -278,7 +281,7 @@ impl Tracked {
     }
 
     /// All pieces came.
-    pub(super) fn collected(&mut self) {
+    pub(in crate::target) fn collected(&mut self) {
         self.open = None;
         // Without the mark they are fetched again by the next controller.
         let _ = File::create(self.folder.join(HOME_MARK));
@@ -286,7 +289,7 @@ impl Tracked {
     }
 
     /// A new line: what was asked for on the old one is asked for again.
-    pub(super) fn new_line(&mut self) {
+    pub(in crate::target) fn new_line(&mut self) {
         self.followed = false;
         self.submitted = false;
         self.cancel_sent = false;
@@ -312,7 +315,7 @@ impl Tracked {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn read(&self, offset: u64) -> io::Result<Vec<u8>> {
+    pub(in crate::target) fn read(&self, offset: u64) -> io::Result<Vec<u8>> {
         let left = self.visible().saturating_sub(offset).min(ROUND_BYTES);
         if left == 0 {
             return Ok(Vec::new());
@@ -324,7 +327,7 @@ impl Tracked {
     }
 
     /// What is known of its runner, by somebody whose line is `up`, or is down for a reason.
-    pub(super) fn liveness(&self, up: Result<(), &str>) -> Liveness {
+    pub(in crate::target) fn liveness(&self, up: Result<(), &str>) -> Liveness {
         if self.home == Home::Done {
             return match &self.life {
                 Some(life @ (Liveness::Dead(_) | Liveness::Over(..))) => life.clone(),

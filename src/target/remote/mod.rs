@@ -7,7 +7,7 @@
 
 mod equip;
 mod link;
-mod mirror;
+pub(in crate::target) mod mirror;
 pub mod transport;
 
 pub use transport::{Errors, Line, LineError, Transport};
@@ -150,31 +150,6 @@ impl RemoteTarget {
         }
     }
 
-    /// Waits until trials can be started; `told` gets what goes on, a line at a time.
-    ///
-    /// # Errors
-    /// [`TargetError`] of the first try to reach it, or of making it ready.
-    pub fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<Machine, TargetError> {
-        let mut state = self.shared.state();
-        loop {
-            for line in std::mem::take(&mut state.lines) {
-                told(&line);
-            }
-            match (&state.phase, &state.equipment, &state.machine) {
-                (Phase::Down { error, .. }, _, _) => return Err(self.error(error)),
-                (_, Some(Err(reason)), _) => return Err(self.refused(reason.clone())),
-                (Phase::Up, Some(Ok(_)), Some(machine)) => return Ok(machine.clone()),
-                _ => {}
-            }
-            state = self
-                .shared
-                .changed
-                .wait_timeout(state, Duration::from_millis(500))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
     fn error(&self, error: &LineError) -> TargetError {
         match error {
             LineError::Refused(reason) => self.refused(reason.clone()),
@@ -254,6 +229,27 @@ impl ComputeTarget for RemoteTarget {
         }
     }
 
+    fn ready(&self, told: &mut dyn FnMut(&str)) -> Result<(), TargetError> {
+        let mut state = self.shared.state();
+        loop {
+            for line in std::mem::take(&mut state.lines) {
+                told(&line);
+            }
+            match (&state.phase, &state.equipment, &state.machine) {
+                (Phase::Down { error, .. }, _, _) => return Err(self.error(error)),
+                (_, Some(Err(reason)), _) => return Err(self.refused(reason.clone())),
+                (Phase::Up, Some(Ok(_)), Some(_)) => return Ok(()),
+                _ => {}
+            }
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, Duration::from_millis(500))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
     fn equip(&self, luggage: &Luggage) {
         let mut state = self.shared.state();
         if state.luggage.as_ref() != Some(luggage) {
@@ -284,6 +280,9 @@ impl ComputeTarget for RemoteTarget {
                         .iter()
                         .map(|environment| environment.interpreter.to_string_lossy().into_owned())
                         .collect(),
+                    container: environment
+                        .as_ref()
+                        .and_then(|environment| environment.container.clone()),
                     path_prepend: environment
                         .iter()
                         .flat_map(|it| it.path_prepend.clone())
@@ -309,10 +308,11 @@ impl ComputeTarget for RemoteTarget {
 
     fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
         let mut state = self.shared.state();
-        let tracked = state
-            .attempts
-            .entry(attempt.folder.clone())
-            .or_insert_with(|| Tracked::new(attempt));
+        let tracked = state.attempts.entry(attempt.folder.clone()).or_insert_with(|| {
+            let mut tracked = Tracked::new(attempt);
+            tracked.untold = true;
+            tracked
+        });
         tracked.spec = Some(Box::new(spec.clone()));
         tracked.submitted = false;
         tracked.life = None;
@@ -372,6 +372,22 @@ impl ComputeTarget for RemoteTarget {
         Ok(())
     }
 
+    fn withdraw(&self, attempt: &AttemptRef) {
+        let mut state = self.shared.state();
+        if let Some(tracked) = state.attempts.get_mut(&attempt.folder)
+            && std::mem::take(&mut tracked.cancel)
+            && tracked.home == Home::Not
+        {
+            // One that no line was told of is not sent any more; else it is taken back behind it.
+            let told = std::mem::take(&mut tracked.cancel_sent);
+            let run = tracked.run.clone();
+            if told {
+                state.outbox.push_back(Request::Withdraw { run });
+            }
+            state.wake();
+        }
+    }
+
     fn wait(&self, timeout: Duration) {
         let state = self.shared.state();
         // Woken early or not: whoever waits looks again.
@@ -413,9 +429,18 @@ impl ComputeTarget for RemoteTarget {
         state.wake();
     }
 
-    /// Never waits, so it never wins: a cancel that reaches the agent first keeps the attempt from starting, and its fate tells so.
-    fn keep_others_out(&self, _: &AttemptRef) -> Result<bool, TargetError> {
-        Ok(false)
+    /// Never waits, so it wins only what no line was told of yet: a cancel that reaches the agent first keeps the attempt from starting,
+    /// and its fate tells so.
+    fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
+        let mut state = self.shared.state();
+        match state.attempts.get(&attempt.folder) {
+            None => Ok(true),
+            Some(tracked) if tracked.untold => {
+                state.attempts.remove(&attempt.folder);
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
     }
 }
 

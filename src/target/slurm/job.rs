@@ -1,6 +1,7 @@
 //! Slurm's commands: what is typed, and what the answers mean.
 
 use super::SlurmOptions;
+use crate::runner::{Group, GroupKind};
 use crate::target::Fate;
 use crate::target::command::{Input, last_line, talk};
 use std::collections::HashMap;
@@ -25,6 +26,12 @@ pub(super) enum JobState {
 pub(super) struct Job {
     pub(super) id: String,
     pub(super) state: JobState,
+    /// It waits in the queue.
+    pub(super) pending: bool,
+    /// It waits for a time: a job that was put back waits two minutes.
+    pub(super) put_off: bool,
+    /// Nodes it runs or ran on, in Slurm's words.
+    pub(super) nodes: String,
 }
 
 /// Why a job was not submitted.
@@ -38,9 +45,42 @@ pub(super) enum Unsubmitted {
     Uncertain(String),
 }
 
+/// What a job asks for beyond the target's options.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// The processes of its trial.
+    pub(super) group: Option<Group>,
+    /// Nodes that it must not get.
+    pub(super) without: Vec<String>,
+}
+
+impl Shape {
+    /// The options of `sbatch` that these are; the last one of a name counts.
+    fn arguments(&self, options: &SlurmOptions) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if let Some(group) = self.group.as_ref().filter(|group| group.processes() > 1) {
+            // `mpirun` finds as many places as there are tasks; else one process per node starts the others.
+            let tasks = match group.kind {
+                GroupKind::Mpi => group.processes_per_node.max(1),
+                _ => 1,
+            };
+            arguments.push(format!("--nodes={}", group.nodes));
+            arguments.push(format!("--ntasks-per-node={tasks}"));
+            if let Some(cores) = options.cpus_per_task.filter(|_| tasks > 1) {
+                arguments.push(format!("--cpus-per-task={}", (cores / tasks).max(1)));
+            }
+        }
+        if !self.without.is_empty() {
+            arguments.push(format!("--exclude={}", self.without.join(",")));
+        }
+        arguments
+    }
+}
+
 /// Submits a job called `name` that runs `line` of shell in `folder`; its id.
 pub(super) fn submit(
     options: &SlurmOptions,
+    shape: &Shape,
     name: &str,
     folder: &Path,
     line: &str,
@@ -51,7 +91,8 @@ pub(super) fn submit(
         .arg(format!("--job-name={name}"))
         .arg(format!("--output={}", folder.join("slurm.log").display()))
         .arg(format!("--chdir={}", folder.display()))
-        .args(options.arguments());
+        .args(options.arguments())
+        .args(shape.arguments(options));
     let script = format!("#!/bin/sh\n{line}\n");
     let spoken = talk(&mut command, Input::Text(&script), PATIENCE).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Unsubmitted::Refused("there is no `sbatch` on this machine".into()),
@@ -109,7 +150,7 @@ pub(super) fn list() -> Result<HashMap<String, Job>, String> {
     let mut command = Command::new("squeue");
     let user = rustix::process::getuid().as_raw().to_string();
     command
-        .args(["--noheader", "--states=all", "--format=%i|%T|%j", "--user"])
+        .args(["--noheader", "--states=all", "--format=%i|%T|%r|%N|%j", "--user"])
         .arg(user);
     let spoken = talk(&mut command, Input::Text(""), PATIENCE).map_err(|error| format!("squeue: {error}"))?;
     if spoken.code != Some(0) {
@@ -119,11 +160,15 @@ pub(super) fn list() -> Result<HashMap<String, Job>, String> {
 }
 
 fn row(line: &str) -> Option<(String, Job)> {
-    let mut parts = line.trim().splitn(3, '|');
-    let (id, word, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let mut parts = line.trim().splitn(5, '|');
+    let (id, word, reason) = (parts.next()?, parts.next()?, parts.next()?);
+    let (nodes, name) = (parts.next()?, parts.next()?);
     let job = Job {
         id: id.to_owned(),
         state: state(word),
+        pending: matches!(word, "PENDING" | "REQUEUED" | "REQUEUE_HOLD"),
+        put_off: word == "PENDING" && reason == "BeginTime",
+        nodes: nodes.to_owned(),
     };
     Some((name.to_owned(), job))
 }
@@ -181,13 +226,24 @@ pub(super) fn cancel(id: &str) {
     let _ = talk(&mut command, Input::Text(""), PATIENCE);
 }
 
+/// Lets a job begin that waits for a time.
+pub(super) fn begin_now(id: &str) {
+    let mut command = Command::new("scontrol");
+    command.args(["update", &format!("JobId={id}"), "StartTime=now"]);
+    // Asked for again while it waits.
+    let _ = talk(&mut command, Input::Text(""), PATIENCE);
+}
+
+/// Word for a job that Slurm put back into the queue after its runner had begun.
+pub(super) const PUT_BACK: &str = "REQUEUED";
+
 /// What a job's end means for an attempt whose journal does not tell its own; `None` = lost.
 pub(super) fn fate(word: &str, claimed: bool) -> Option<Fate> {
     match word {
         "CANCELLED" => Some(Fate::Canceled),
         "TIMEOUT" => Some(Fate::TimeLimit),
         "OUT_OF_MEMORY" => Some(Fate::OutOfMemory),
-        "PREEMPTED" => Some(Fate::Preempted),
+        "PREEMPTED" | PUT_BACK => Some(Fate::Preempted),
         "DEADLINE" => Some(Fate::Setup),
         "COMPLETED" | "FAILED" if !claimed => Some(Fate::NotStarted),
         _ => None,
@@ -200,7 +256,7 @@ mod tests {
 
     #[test]
     fn rows_of_the_queue() {
-        let (name, job) = row("12|OUT_OF_MEMORY|od-ab|c").unwrap();
+        let (name, job) = row("12|OUT_OF_MEMORY|None|n1|od-ab|c").unwrap();
         assert_eq!((name.as_str(), job.id.as_str()), ("od-ab|c", "12"));
         assert_eq!(job.state, JobState::Over("OUT_OF_MEMORY".into()));
         for word in [
@@ -214,6 +270,38 @@ mod tests {
             assert_eq!(state(word), JobState::Active, "{word}");
         }
         assert_eq!(row("nonsense"), None);
+        let (_, job) = row("7|PENDING|BeginTime||od-1").unwrap();
+        assert!(job.pending && job.put_off && job.nodes.is_empty());
+    }
+
+    #[test]
+    fn a_trial_of_several_nodes_asks_for_them() {
+        let options = SlurmOptions {
+            cpus_per_task: Some(8),
+            ..SlurmOptions::default()
+        };
+        let group = |kind| {
+            Some(Group {
+                kind,
+                nodes: 2,
+                processes_per_node: 4,
+                workers: 0,
+                parameter_servers: 0,
+            })
+        };
+        let shape = |kind, without: &[&str]| Shape {
+            group: group(kind),
+            without: without.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(
+            shape(GroupKind::Mpi, &[]).arguments(&options),
+            ["--nodes=2", "--ntasks-per-node=4", "--cpus-per-task=2"]
+        );
+        assert_eq!(
+            shape(GroupKind::Torch, &["n1", "n3"]).arguments(&options),
+            ["--nodes=2", "--ntasks-per-node=1", "--exclude=n1,n3"]
+        );
+        assert_eq!(Shape::default().arguments(&options), [""; 0]);
     }
 
     #[test]

@@ -5,20 +5,24 @@
 //! for before it is repeated. The runner's claim decides who executes, whatever the scheduler does twice. One thread talks to
 //! Slurm: one look at the queue for all jobs. See `docs/design/remote.md`.
 
+mod bench;
 mod job;
 mod options;
 mod probe;
 mod scheduler;
+mod settings;
 pub mod worker;
 
 pub use options::{SlurmOptions, SlurmProblem};
 pub use probe::{here, probe};
+pub use settings::KIND;
 
 use super::local::bell;
 use super::local::reader::Readers;
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Fate, Liveness, Luggage, Notice, TargetError};
 use crate::process::{Identity, Presence};
-use crate::runner::{AttemptSpec, Claim};
+use crate::runner::{AttemptSpec, Claim, Group};
+use bench::Bench;
 use scheduler::{Entry, Scheduler, Stage};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -44,6 +48,9 @@ struct State {
     notices: Vec<Notice>,
     bell: Option<Arc<Bell>>,
     sweep: String,
+    /// The processes of the sweep's trials.
+    group: Option<Group>,
+    bench: Bench,
     /// When the queue was last read whole, and what stood in the way since.
     looked: Option<Instant>,
     trouble: Option<String>,
@@ -90,6 +97,8 @@ impl SlurmTarget {
             notices: Vec::new(),
             bell: None,
             sweep: String::new(),
+            group: None,
+            bench: Bench::default(),
             looked: None,
             trouble: None,
             waker: None,
@@ -143,7 +152,7 @@ fn liveness(
     (looked, trouble): (Option<Instant>, Option<&str>),
 ) -> Liveness {
     if entry.claim.is_none() {
-        entry.claim = Claim::read(&folder.join("claim"));
+        entry.look_for_claim(folder);
     }
     if let Some(claim) = &entry.claim {
         if claim.pid == 0 {
@@ -233,6 +242,10 @@ impl ComputeTarget for SlurmTarget {
         self.shared.options.slots
     }
 
+    fn shares_files(&self) -> bool {
+        true
+    }
+
     fn equip(&self, luggage: &Luggage) {
         let mut state = self.shared.state();
         state.sweep.clone_from(&luggage.sweep);
@@ -250,6 +263,7 @@ impl ComputeTarget for SlurmTarget {
     fn submit(&self, attempt: &AttemptRef, spec: &AttemptSpec) -> Result<(), TargetError> {
         let mut state = self.shared.state();
         self.begin(&mut state);
+        state.group.clone_from(&spec.group);
         let entry = state
             .entries
             .entry(attempt.folder.clone())
@@ -335,6 +349,14 @@ impl ComputeTarget for SlurmTarget {
         entry.canceled.get_or_insert_with(Instant::now);
         state.wake();
         Ok(())
+    }
+
+    fn withdraw(&self, attempt: &AttemptRef) {
+        // Not there: nothing was asked for. A job that was already told to end stays so.
+        let _ = std::fs::remove_file(attempt.folder.join("cancel"));
+        if let Some(entry) = self.shared.state().entries.get_mut(&attempt.folder) {
+            entry.canceled = None;
+        }
     }
 
     fn wait(&self, timeout: Duration) {

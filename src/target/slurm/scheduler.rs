@@ -1,6 +1,6 @@
 //! The thread that talks to Slurm.
 
-use super::job::{self, Job, JobState, Unsubmitted};
+use super::job::{self, Job, JobState, Shape, Unsubmitted};
 use super::{Shared, State, worker};
 use crate::runner::Claim;
 use crate::target::{Fate, Notice};
@@ -54,6 +54,10 @@ pub(super) struct Entry {
     /// Its job was seen in the queue.
     pub(super) seen: bool,
     pub(super) claim: Option<Claim>,
+    /// Since when the claim is known.
+    claimed: Option<Instant>,
+    /// Node of its job.
+    node: String,
     /// Since when its runner is seen to be gone.
     pub(super) gone: Option<Instant>,
     pub(super) canceled: Option<Instant>,
@@ -85,6 +89,8 @@ impl Entry {
             since: Instant::now(),
             seen: false,
             claim: None,
+            claimed: None,
+            node: String::new(),
             gone: None,
             canceled: None,
             grace: Duration::from_secs(30),
@@ -92,6 +98,14 @@ impl Entry {
             forgotten: false,
             log: None,
             due: Instant::now(),
+        }
+    }
+
+    /// Reads the claim, if there is one by now.
+    pub(super) fn look_for_claim(&mut self, folder: &Path) {
+        if self.claim.is_none() {
+            self.claim = Claim::read(&folder.join("claim"));
+            self.claimed = self.claim.as_ref().map(|_| Instant::now());
         }
     }
 }
@@ -195,7 +209,9 @@ impl Scheduler {
                     .map(|(folder, entry)| ((*folder).clone(), entry.name.clone()))
             };
             let Some((folder, name)) = next else { return };
-            let submitted = self.submit(&folder, &name);
+            let shape = self.shape();
+            let left_out = !shape.without.is_empty();
+            let submitted = self.submit(&folder, &name, &shape);
             let mut state = self.shared.state();
             if let Some(entry) = state.entries.get_mut(&folder) {
                 match submitted {
@@ -203,6 +219,8 @@ impl Scheduler {
                         entry.stage = Stage::Submitted;
                         entry.id = id;
                     }
+                    // Perhaps for want of the nodes that are left out.
+                    Err(Unsubmitted::Refused(_)) if left_out => state.bench.clear(),
                     Err(Unsubmitted::Refused(why)) => entry.stage = Stage::Refused(Fate::Setup, why),
                     Err(Unsubmitted::Uncertain(why)) => {
                         entry.stage = Stage::Uncertain {
@@ -222,7 +240,15 @@ impl Scheduler {
         }
     }
 
-    fn submit(&mut self, folder: &Path, name: &str) -> Result<Option<String>, Unsubmitted> {
+    fn shape(&self) -> Shape {
+        let state = self.shared.state();
+        Shape {
+            group: state.group.clone(),
+            without: state.bench.left_out(Instant::now()),
+        }
+    }
+
+    fn submit(&mut self, folder: &Path, name: &str, shape: &Shape) -> Result<Option<String>, Unsubmitted> {
         let program = self.program().map_err(Unsubmitted::Later)?;
         if self.shared.options.workers {
             self.workers
@@ -231,7 +257,7 @@ impl Scheduler {
             return self.staff(&program).map(|()| None);
         }
         let line = format!("exec {} runner {}", quoted(&program), quoted(folder));
-        let id = job::submit(&self.shared.options, name, folder, &line)?;
+        let id = job::submit(&self.shared.options, shape, name, folder, &line)?;
         // Without it the job is found by its name.
         let _ = fs::write(folder.join("slurm.job"), &id);
         Ok(Some(id))
@@ -247,7 +273,8 @@ impl Scheduler {
         };
         let wanted = wanted.min(self.shared.options.slots.unwrap_or(u64::MAX));
         while self.workers.alive() < wanted {
-            self.workers.hire(&self.shared, program)?;
+            let shape = self.shape();
+            self.workers.hire(&self.shared, &shape, program)?;
         }
         Ok(())
     }
@@ -265,9 +292,7 @@ impl Scheduler {
                 let (Some(at), Some(id)) = (entry.canceled, entry.id.clone()) else {
                     continue;
                 };
-                if entry.claim.is_none() {
-                    entry.claim = Claim::read(&folder.join("claim"));
-                }
+                entry.look_for_claim(folder);
                 let nobody = entry.claim.as_ref().is_none_or(|claim| claim.pid == 0);
                 let late = at.elapsed() > entry.grace + BEYOND_GRACE && !entry.forgotten;
                 if !entry.killed && (nobody || late) && !matches!(entry.stage, Stage::Over { .. }) {
@@ -344,6 +369,9 @@ impl Scheduler {
         state.looked = Some(asked);
         let mut changed = false;
         let mut lost = Vec::new();
+        let mut put_back = Vec::new();
+        let mut put_off = Vec::new();
+        let mut nodes = Vec::new();
         for (folder, entry) in &mut state.entries {
             let before = entry.stage.clone();
             let worker = self.workers.job_of(&entry.name);
@@ -360,9 +388,31 @@ impl Scheduler {
                 (Some(job), Stage::Found | Stage::Uncertain { .. } | Stage::Submitted) => {
                     entry.id = Some(job.id.clone());
                     entry.seen = true;
+                    if !job.nodes.is_empty() {
+                        entry.node.clone_from(&job.nodes);
+                    }
+                    let own = worker.is_none();
                     match &job.state {
-                        JobState::Active => entry.stage = Stage::Submitted,
-                        JobState::Over(word) => over(entry, folder, word),
+                        // Its runner was ended, and a second one would find the claim of the first.
+                        JobState::Active
+                            if own && job.pending && entry.claimed.is_some_and(|at| at < asked) =>
+                        {
+                            put_back.push(job.id.clone());
+                            over(entry, folder, job::PUT_BACK);
+                        }
+                        JobState::Active => {
+                            if own && job.put_off {
+                                put_off.push(job.id.clone());
+                            }
+                            entry.stage = Stage::Submitted;
+                        }
+                        JobState::Over(word) => {
+                            over(entry, folder, word);
+                            if own && entry.canceled.is_none() && word != "CANCELLED" {
+                                entry.look_for_claim(folder);
+                                nodes.push((entry.node.clone(), entry.claim.is_some()));
+                            }
+                        }
                     }
                 }
                 (None, Stage::Uncertain { since }) if since.elapsed() > CERTAIN => {
@@ -378,7 +428,23 @@ impl Scheduler {
             }
             changed |= entry.stage != before;
         }
+        for (node, began) in nodes {
+            if state.bench.saw(&node, began, Instant::now()) {
+                let name = &self.shared.name;
+                told(
+                    state,
+                    format!(
+                        "target `{name}`: jobs end on node `{node}` before they begin: it is left out for a while"
+                    ),
+                );
+            }
+        }
         drop(guard);
+        let begins = |word: &String| word.starts_with("--begin") || word.starts_with("-b");
+        if !self.shared.options.directives.iter().any(begins) {
+            put_off.iter().for_each(|id| job::begin_now(id));
+        }
+        put_back.iter().for_each(|id| job::cancel(id));
         for (folder, id, seen) in lost {
             // Just submitted: the queue may have been read before.
             let word = match (job::past(&id), seen) {

@@ -4,7 +4,7 @@
 //! it by starting its runner. A worker that finds nothing for a while ends, and so does one that finds `stop`.
 
 use super::Shared;
-use super::job::{self, Job, JobState, Unsubmitted};
+use super::job::{self, Job, JobState, Shape, Unsubmitted};
 use super::scheduler::quoted;
 use crate::runner::Claim;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -130,14 +130,14 @@ impl Pool {
     }
 
     /// Submits one more.
-    pub(super) fn hire(&mut self, shared: &Shared, program: &Path) -> Result<(), Unsubmitted> {
+    pub(super) fn hire(&mut self, shared: &Shared, shape: &Shape, program: &Path) -> Result<(), Unsubmitted> {
         let folder = self.folder(shared);
         let random = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("{}{}", self.prefix(shared), random.get(..8).unwrap_or_default());
         // Counted even if nobody knows whether it was taken: it shows up, or does not for a while.
         self.workers.insert(name.clone(), (Instant::now(), false));
         let line = format!("exec {} worker {}", quoted(program), quoted(&folder));
-        match job::submit(&shared.options, &name, &folder, &line) {
+        match job::submit(&shared.options, shape, &name, &folder, &line) {
             Ok(_) | Err(Unsubmitted::Uncertain(_)) => Ok(()),
             Err(error) => {
                 self.workers.remove(&name);

@@ -8,10 +8,12 @@ mod install;
 mod options;
 mod probe;
 pub mod secret;
+mod settings;
 
 pub use client::Ssh;
 pub use options::{Secret, SshOptions, SshProblem};
 pub use probe::{HostKey, fingerprints, host_key, probe};
+pub use settings::{KIND, machine};
 
 use super::agent::protocol::Starter;
 use super::remote::{Errors, Line, LineError, Transport};

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { number, printable } from '../format';
-import { bind } from '../keys';
+import { useKeys } from '../keys';
 import { m } from '../messages';
 import { Menu, csvCell, save } from '../parts/ui';
 import { isDark } from '../settings';
@@ -165,14 +165,11 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
     }
   };
 
-  useEffect(() => {
-    const undo = bind('f', () => {
-      const hovered = box.current?.closest('figure')?.matches(':hover, :focus-within');
-      if (hovered) full.value = !full.value;
-    });
-    return undo;
-  }, []);
-  useEffect(() => (full.value ? bind('Escape', () => (full.value = false)) : undefined), [full.value]);
+  const here = useRef<HTMLElement>(null);
+  useKeys({
+    f: () => here.current?.matches(':hover, :focus-within') === true && void (full.value = !full.value),
+    ...(full.value && { Escape: () => void (full.value = false) }),
+  });
 
   const svg = () => {
     const painter = new SvgPainter(size.value[0] || 800, size.value[1] || 400, theme().ground);
@@ -209,7 +206,7 @@ export function Chart({ model, height, toolbar, version }: { model: Model; heigh
 
   const now = probe.value;
   return (
-    <figure class={`chart ${full.value ? 'full' : ''}`}>
+    <figure ref={here} class={`chart ${full.value ? 'full' : ''}`}>
       {menu}
       {toolbar && <div class="toolbar" style={{ paddingRight: '44px', minHeight: '28px' }}>{toolbar}</div>}
       {!toolbar && <div style={{ height: '22px' }} />}

@@ -1,22 +1,12 @@
-// Counts of lines per pixel, away from the page's thread: each segment is walked column by column, counts become opacity by their logarithm.
+// Density of curves, away from the page's thread: counts of lines per pixel become opacity by their logarithm.
+import { type Curves, type Frame, count } from './count';
 
-export interface RasterJob {
+export interface RasterJob extends Frame {
   id: number;
-  width: number;
-  height: number;
-  /** Values of all curves one after the other, and where each begins; x of a point is its place in the curve. Null: those of the job before. */
-  data: { values: Float32Array; offsets: Uint32Array } | null;
+  /** Null: those of the job before. */
+  data: Curves | null;
   /** One colour per curve group is enough: grey density. */
   color: [number, number, number];
-  x: [number, number];
-  y: [number, number];
-  logY: boolean;
-  /** Every so many curves only. */
-  every: number;
-  /** Curves whose flag is 0 are left out. */
-  use: Uint8Array | null;
-  /** With positions of the points: parallel coordinates. */
-  positions: Float32Array | null;
 }
 
 export interface RasterDone {
@@ -25,57 +15,7 @@ export interface RasterDone {
   highest: number;
 }
 
-let held: NonNullable<RasterJob['data']> = { values: new Float32Array(0), offsets: new Uint32Array(1) };
-
-function count(job: RasterJob): { counts: Uint16Array; highest: number } {
-  const { width, height } = job;
-  const { values, offsets } = held;
-  const counts = new Uint16Array(width * height);
-  const transform = job.logY ? (v: number) => (v > 0 ? Math.log(v) : NaN) : (v: number) => v;
-  const [x0, x1] = job.x;
-  const [y0, y1] = [transform(job.y[0]), transform(job.y[1])];
-  const sx = width / (x1 - x0);
-  const sy = height / (y1 - y0);
-  let highest = 0;
-  const fill = (column: number, a: number, b: number) => {
-    let top = a < b ? a : b;
-    let bottom = a < b ? b : a;
-    if (bottom < 0 || top >= height) return;
-    top = top < 0 ? 0 : top | 0;
-    bottom = bottom >= height ? height - 1 : bottom | 0;
-    for (let row = top, at = top * width + column; row <= bottom; row++, at += width) {
-      const next = counts[at]! + 1;
-      if (next < 65535) counts[at] = next;
-      if (next > highest) highest = next;
-    }
-  };
-  for (let curve = 0; curve + 1 < offsets.length; curve += job.every) {
-    if (job.use && job.use[curve] === 0) continue;
-    const [from, to] = [offsets[curve]!, offsets[curve + 1]!];
-    let done = -1;
-    let ax = NaN;
-    let ay = NaN;
-    for (let i = from; i < to; i++) {
-      const bx = ((job.positions ? job.positions[i - from]! : i - from) - x0) * sx;
-      const by = (y1 - transform(values[i]!)) * sy;
-      if (to - from === 1 && by === by && bx >= 0 && bx < width) fill(bx | 0, by, by);
-      if (ay === ay && by === by) {
-        let first = Math.max(0, Math.floor(ax), done + 1);
-        const last = Math.min(width - 1, Math.ceil(bx) - 1);
-        const slope = (by - ay) / (bx - ax);
-        for (; first <= last; first++) {
-          const left = ay + (first > ax ? first - ax : 0) * slope;
-          const right = ay + (first + 1 < bx ? first + 1 - ax : bx - ax) * slope;
-          fill(first, left, right);
-          done = first;
-        }
-      }
-      ax = bx;
-      ay = by;
-    }
-  }
-  return { counts, highest };
-}
+let held: Curves = { values: new Float32Array(0), offsets: new Uint32Array(1) };
 
 export function shade(counts: Uint16Array, highest: number, width: number, height: number, color: [number, number, number]): ImageData {
   const image = new ImageData(width, height);
@@ -96,7 +36,7 @@ self.onmessage = async (event: MessageEvent<RasterJob>) => {
   const job = event.data;
   // Before anything is waited for: jobs come in order.
   if (job.data) held = job.data;
-  const { counts, highest } = count(job);
+  const { counts, highest } = count(held, job);
   const bitmap = await createImageBitmap(shade(counts, highest, job.width, job.height, job.color));
   (self as unknown as Worker).postMessage({ id: job.id, bitmap, highest } satisfies RasterDone, [bitmap]);
 };

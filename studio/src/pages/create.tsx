@@ -1,6 +1,6 @@
 // A new sweep: text left, findings as one types right, what would run, start.
 import { useSignal } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { get, place, send } from '../api';
 import { draft, form } from '../draft';
 import { count, number, printable } from '../format';
@@ -41,6 +41,8 @@ export function Create() {
   const fields = useSignal({ name: draft.value?.name ?? 'hdconfig.yml', source_directory: '.', script: '', run_configuration: '', experiment: '', display_name: '' });
   const checked = useSignal<Checked | null>(null);
   const checking = useSignal(false);
+  /** The text that `checked` is about. */
+  const of = useRef('');
   const error = useSignal<unknown>(null);
   const busy = useSignal(false);
   const spec = form.value;
@@ -50,7 +52,7 @@ export function Create() {
   useEffect(() => {
     if (!from || draft.value) return;
     get<SweepDetail>(place`/sweeps/${from}`).then((detail) => {
-      text.value = detail.source?.text ?? SAMPLE;
+      if (text.value === '') text.value = detail.source?.text ?? SAMPLE;
       const folder = detail.source?.path.split('/').slice(0, -1).join('/') ?? '';
       fields.value = { ...fields.value, name: detail.source?.name ?? 'hdconfig.yml', experiment: detail.experiment, source_directory: folder || '.' };
     }, complain);
@@ -68,13 +70,16 @@ export function Create() {
 
   const body = () => ({ text: text.value, ...Object.fromEntries(Object.entries(fields.value).filter(([, value]) => value.trim() !== '')) });
 
-  useEffect(() => {
+  // Before the next key or click: what was typed last must not be started as if it had been checked.
+  useLayoutEffect(() => {
     const stop = new AbortController();
+    const asked = text.value;
     checking.value = true;
     const timer = window.setTimeout(() => {
       send<Checked>('POST', '/check', body(), stop.signal).then(
         (answer) => {
           checked.value = answer;
+          of.current = asked;
           checking.value = false;
           error.value = null;
         },
@@ -135,8 +140,8 @@ export function Create() {
   };
   const take = (finding: Diagnostic) => {
     const { suggestion } = finding;
-    if (!suggestion) return;
-    // Offsets count bytes of UTF-8.
+    // Its place is one in the text that was checked, in bytes of UTF-8.
+    if (!suggestion || of.current !== text.value) return;
     const raw = new TextEncoder().encode(text.value);
     const decode = new TextDecoder();
     text.value = decode.decode(raw.slice(0, suggestion.start)) + suggestion.text + decode.decode(raw.slice(suggestion.end));

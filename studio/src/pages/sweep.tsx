@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { printable, shortId } from '../format';
-import { bindAll } from '../keys';
+import { useKeys } from '../keys';
 import { link } from '../live';
 import { m } from '../messages';
 import { Actions } from '../parts/actions';
@@ -39,14 +39,10 @@ export function SweepPage({ id, tab }: { id: string; tab: string }) {
     return list;
   }, [detail, summary?.sweep.sweep, (summary?.trials.length ?? 0) > 0]);
 
-  useEffect(() => {
-    if (!summary) return;
-    const sweep = summary.sweep.sweep;
-    return bindAll({
-      ...Object.fromEntries(TABS.map((name, i) => [String(i + 1), () => go(sweepPath(sweep, name))])),
-      b: () => summary.sweep.best && go(trialPath(sweep, summary.sweep.best.trial)),
-    });
-  }, [summary?.sweep.sweep, summary?.sweep.best?.trial]);
+  useKeys({
+    ...Object.fromEntries(TABS.map((name, i) => [String(i + 1), () => go(sweepPath(summary?.sweep.sweep ?? id, name))])),
+    b: () => summary?.sweep.best && go(trialPath(summary.sweep.sweep, summary.sweep.best.trial)),
+  });
 
   if (!summary) return view.error.value ? <Trouble error={view.error.value} again={() => view.reload()} /> : <Loading tall />;
   const { sweep } = summary;

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { get } from '../api';
 import { count, duration, number, parameters, printable, shortId, time } from '../format';
-import { bindAll } from '../keys';
+import { useKeys } from '../keys';
 import { follow, throttle } from '../live';
 import { m } from '../messages';
 import { Progress } from '../parts/progress';
@@ -61,18 +61,14 @@ export function Sweeps() {
   const rows = sorted(all.filter((row) => fits(row, words)), sort);
   const running = rows.filter((row) => LIVE.includes(row.state));
 
-  useEffect(
-    () =>
-      bindAll({
-        j: () => (cursor.value = Math.min(rows.length - 1, cursor.value + 1)),
-        k: () => (cursor.value = Math.max(0, cursor.value - 1)),
-        Enter: () => rows[cursor.value] && go(sweepPath(rows[cursor.value]!.sweep)),
-        x: () => rows[cursor.value] && toggle(rows[cursor.value]!.sweep),
-        c: () => chosen.value.length && go(`/compare?sweeps=${chosen.value.map(encodeURIComponent).join(',')}`),
-        r: () => setQuery({ q: words.includes('state:running') ? null : 'state:running' }),
-      }),
-    [rows.length, words],
-  );
+  useKeys({
+    j: () => void (cursor.value = Math.max(0, Math.min(rows.length - 1, cursor.value + 1))),
+    k: () => void (cursor.value = Math.max(0, cursor.value - 1)),
+    Enter: () => rows[cursor.value] && go(sweepPath(rows[cursor.value]!.sweep)),
+    x: () => rows[cursor.value] && toggle(rows[cursor.value]!.sweep),
+    c: () => chosen.value.length > 0 && go(`/compare?sweeps=${chosen.value.map(encodeURIComponent).join(',')}`),
+    r: () => setQuery({ q: words.includes('state:running') ? null : 'state:running' }),
+  });
 
   const toggle = (sweep: string) => {
     chosen.value = chosen.value.includes(sweep) ? chosen.value.filter((other) => other !== sweep) : [...chosen.value, sweep].slice(-12);

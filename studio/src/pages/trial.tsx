@@ -5,7 +5,7 @@ import { get, getText, place } from '../api';
 import { Chart } from '../charts/chart';
 import { LinesModel } from '../charts/lines';
 import { count, duration, logText, number, printable, shortId, time } from '../format';
-import { bindAll } from '../keys';
+import { useKeys } from '../keys';
 import { follow, throttle } from '../live';
 import { m } from '../messages';
 import { actOnTrial } from '../parts/actions';
@@ -51,19 +51,15 @@ export function TrialPage({ sweep, trial, tab }: { sweep: string; trial: number;
     };
   }, [sweep, trial]);
 
-  useEffect(
-    () =>
-      bindAll({
-        l: () => go(trialPath(sweep, trial, 'logs')),
-        j: () => go(trialPath(sweep, trial + 1, tab)),
-        k: () => trial > 0 && go(trialPath(sweep, trial - 1, tab)),
-        x: () => pick(`${row.value?.sweep ?? sweep}.${trial}`),
-        c: () => picked.value.length && go(`/compare?trials=${picked.value.map(encodeURIComponent).join(',')}`),
-        b: () => row.value?.best && go(trialPath(sweep, row.value.best.trial)),
-        ...Object.fromEntries(TABS.map((name, i) => [String(i + 1), () => go(trialPath(sweep, trial, name))])),
-      }),
-    [sweep, trial, tab],
-  );
+  useKeys({
+    l: () => go(trialPath(sweep, trial, 'logs')),
+    j: () => go(trialPath(sweep, trial + 1, tab)),
+    k: () => trial > 0 && go(trialPath(sweep, trial - 1, tab)),
+    x: () => pick(`${row.value?.sweep ?? sweep}.${trial}`),
+    c: () => picked.value.length > 0 && go(`/compare?trials=${picked.value.map(encodeURIComponent).join(',')}`),
+    b: () => row.value?.best && go(trialPath(sweep, row.value.best.trial)),
+    ...Object.fromEntries(TABS.map((name, i) => [String(i + 1), () => go(trialPath(sweep, trial, name))])),
+  });
 
   const now = detail.value;
   const owner = row.value;

@@ -1,9 +1,9 @@
 // The table of trials: any number of rows, fetched in pages around what is seen, searched by the server.
 import { useSignal } from '@preact/signals';
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { Refusal, get, place } from '../api';
 import { count, duration, number, printable, time } from '../format';
-import { bindAll } from '../keys';
+import { useKeys } from '../keys';
 import { m } from '../messages';
 import { go, query, setQuery, trialPath } from '../router';
 import { settings } from '../settings';
@@ -129,43 +129,41 @@ export function Trials({ sweep, version, tall, names }: Props) {
     else if (y + 2 * rowHeight > element.scrollTop + element.clientHeight - 34) element.scrollTop = y - element.clientHeight + 2 * rowHeight + 34;
   };
 
-  useEffect(
-    () =>
-      bindAll({
-        j: () => move(1),
-        k: () => move(-1),
-        ArrowDown: () => move(1),
-        ArrowUp: () => move(-1),
-        Enter: () => {
-          const at = row(cursor.value);
-          if (at) go(trialPath(sweep.sweep, at.trial));
-        },
-        x: () => {
-          const at = row(cursor.value);
-          if (at) pick(name(at.trial));
-          anchor.current = cursor.value;
-        },
-        'Shift-X': () => {
-          const [a, b] = [Math.min(anchor.current, cursor.value), Math.max(anchor.current, cursor.value)];
-          for (let i = a; i <= b; i++) {
-            const at = row(i);
-            if (at && !picked.value.includes(name(at.trial))) pick(name(at.trial));
-          }
-        },
-        c: () => picked.value.length && go(`/compare?trials=${picked.value.map(encodeURIComponent).join(',')}`),
-        e: () => void exportRows(sweep, where, names),
-        r: () => setQuery({ where: where.includes('state:running') ? null : 'state:running' }),
-        l: () => {
-          const at = row(cursor.value);
-          if (at) go(trialPath(sweep.sweep, at.trial, 'logs'));
-        },
-      }),
-    [key, sweep.sweep],
-  );
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    ArrowDown: () => move(1),
+    ArrowUp: () => move(-1),
+    Enter: () => {
+      const at = row(cursor.value);
+      if (at) go(trialPath(sweep.sweep, at.trial));
+    },
+    x: () => {
+      const at = row(cursor.value);
+      if (at) pick(name(at.trial));
+      anchor.current = cursor.value;
+    },
+    'Shift-X': () => {
+      const [a, b] = [Math.min(anchor.current, cursor.value), Math.max(anchor.current, cursor.value)];
+      for (let i = a; i <= b; i++) {
+        const at = row(i);
+        if (at && !picked.value.includes(name(at.trial))) pick(name(at.trial));
+      }
+    },
+    c: () => picked.value.length > 0 && go(`/compare?trials=${picked.value.map(encodeURIComponent).join(',')}`),
+    e: () => void exportRows(sweep, where, names),
+    r: () => setQuery({ where: where.includes('state:running') ? null : 'state:running' }),
+    l: () => {
+      const at = row(cursor.value);
+      if (at) go(trialPath(sweep.sweep, at.trial, 'logs'));
+    },
+  });
 
   const words = useSignal(where);
   const sent = useRef(where);
   const typing = useRef(0);
+  // Words that were not sent yet are not for the view that comes next.
+  useLayoutEffect(() => () => window.clearTimeout(typing.current), []);
   useEffect(() => {
     // What was typed here is further on than its own echo from the address.
     if (where === sent.current) return;

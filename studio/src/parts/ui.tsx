@@ -1,7 +1,7 @@
 // Small parts: states, buttons with menus, dialogs, notes that pass, lines of text with marks.
 import { signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Refusal } from '../api';
 import { printable } from '../format';
 import { m } from '../messages';
@@ -155,7 +155,7 @@ export function Copy({ text, label }: { text: string; label?: string }) {
 export function Menu({ label, text, children, className }: { label: string; text: ComponentChildren; children: ComponentChildren; className?: string }) {
   const open = useSignal(false);
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open.value) return;
     const outside = (event: Event) => {
       if (!box.current?.contains(event.target as Node)) open.value = false;
@@ -199,16 +199,26 @@ export function Menu({ label, text, children, className }: { label: string; text
 
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    ref.current?.showModal();
-    return () => before?.focus?.();
+  const here = useRef(true);
+  // Shown and focused within the task of the key that asked for it: what is typed next must arrive here and reach no shortcut.
+  useLayoutEffect(() => {
+    const dialog = ref.current;
+    const before = document.activeElement;
+    // The choice of a menu goes away with its menu.
+    const back = before?.closest('.menu-wrap')?.querySelector('button') ?? before;
+    dialog?.showModal();
+    return () => {
+      here.current = false;
+      // Closing gives the focus back by itself; not to what is gone, and not over a dialog that has opened meanwhile.
+      dialog?.close();
+      if (document.activeElement === document.body && !document.querySelector('dialog[open]') && back instanceof HTMLElement) back.focus();
+    };
   }, []);
   return (
     <dialog
       ref={ref}
       aria-label={title}
-      onClose={onClose}
+      onClose={() => here.current && onClose()}
       onClick={(event) => {
         if (event.target === ref.current) ref.current?.close();
       }}
@@ -222,25 +232,30 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
 }
 
 interface Question {
+  id: number;
   text: string;
   help: string;
   action: string;
   answer: (yes: boolean) => void;
 }
 const question = signal<Question | null>(null);
+let nextQuestion = 1;
 
 /** Asks before something that cannot be undone. */
 export function ask(text: string, help: string, action: string): Promise<boolean> {
   return new Promise((resolve) => {
-    question.value = {
+    question.value?.answer(false);
+    const mine: Question = {
+      id: nextQuestion++,
       text,
       help,
       action,
       answer: (yes) => {
-        question.value = null;
+        if (question.value === mine) question.value = null;
         resolve(yes);
       },
     };
+    question.value = mine;
   });
 }
 
@@ -248,7 +263,7 @@ export function Questions() {
   const now = question.value;
   if (!now) return null;
   return (
-    <Dialog title={now.text} onClose={() => now.answer(false)}>
+    <Dialog key={now.id} title={now.text} onClose={() => now.answer(false)}>
       <p><Words text={now.help} /></p>
       <footer>
         <button type="button" class="button" onClick={() => now.answer(false)} autofocus>

@@ -7,6 +7,7 @@ mod choices;
 mod deliver;
 mod disk;
 mod faults;
+mod import;
 mod inherit;
 mod inputs;
 mod jobs;

@@ -178,6 +178,7 @@ fn why_a_trial_was_stopped() {
     insta::assert_snapshot!(plain(&explain::story(
         &rows::sweep(SweepState::Running),
         &rows::stopped(3),
+        &[],
         &[]
     )));
 }
@@ -191,6 +192,7 @@ fn why_a_trial_failed() {
     insta::assert_snapshot!(plain(&explain::story(
         &rows::sweep(SweepState::Running),
         &rows::failed(5),
+        &[],
         &tail
     )));
 }
@@ -200,6 +202,7 @@ fn why_a_trial_was_suggested() {
     insta::assert_snapshot!(plain(&explain::story(
         &rows::sweep(SweepState::Running),
         &rows::trial(7, TrialState::Completed),
+        &[],
         &[]
     )));
 }

@@ -23,12 +23,24 @@ fn on_terminal(
     steps: &[(&str, &str)],
     arguments: &[&str],
 ) -> (String, String) {
+    let binary = assert_cmd::cargo::cargo_bin("overdrive");
+    on_terminal_of(&binary, project, columns, steps, arguments)
+}
+
+/// The same with another program.
+fn on_terminal_of(
+    program: &Path,
+    project: &Project,
+    columns: u32,
+    steps: &[(&str, &str)],
+    arguments: &[&str],
+) -> (String, String) {
     let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cli/terminal.py");
     let output = Command::new("python3")
         .arg(helper)
         .args([columns.to_string(), "30".to_owned()])
         .arg(serde_json::to_string(steps).unwrap())
-        .arg(assert_cmd::cargo::cargo_bin("overdrive"))
+        .arg(program)
         .args(arguments)
         .current_dir(project.path())
         .env_clear()
@@ -157,4 +169,66 @@ fn a_ci_log_gets_the_output_of_a_failed_trial_folded() {
     );
     assert!(run("GITLAB_CI").contains("section_start:"));
     assert!(run("TF_BUILD").contains("##vso[task.logissue type=error]trial 1 failed: exit 9"));
+}
+
+#[test]
+fn zsh_and_fish_complete_what_the_store_knows() {
+    if std::env::var("OVERDRIVE_TEST_TIER").is_ok_and(|tier| tier != "full")
+        || std::env::var_os("OVERDRIVE_TEST_TIER").is_none()
+    {
+        eprintln!("left out (needs zsh and fish, set OVERDRIVE_TEST_TIER=full): shells");
+        return;
+    }
+    let project = Project::new("echo score=$2", &Sweep::default());
+    assert_eq!(project.run(&["run", "hdconfig.yml", "-q"]).status.code(), Some(0));
+    let write = |name: &str, shell: &str| {
+        let script = project.run(&["completions", shell]).stdout;
+        std::fs::write(project.path().join(name), script).unwrap();
+    };
+    write("_overdrive", "zsh");
+    write("overdrive.fish", "fish");
+    let bin = assert_cmd::cargo::cargo_bin("overdrive");
+    let bin = bin.parent().unwrap().display();
+
+    let asked = |line: &str| {
+        let output = Command::new("fish")
+            .args(["--no-config", "-c"])
+            .arg(format!(
+                "set -x PATH {bin} $PATH; source overdrive.fish; complete -C '{line}'"
+            ))
+            .current_dir(project.path())
+            .env_remove("OVERDRIVE_HOME")
+            .env("HOME", project.path())
+            .output()
+            .expect("fish is installed");
+        text(&output.stdout)
+    };
+    assert!(asked("overdrive resume HD").starts_with("HD_"));
+    assert!(asked("overdrive why b").lines().any(|word| word == "best"));
+    assert!(
+        asked("overdrive run --target l")
+            .lines()
+            .any(|word| word == "local")
+    );
+    assert!(asked("overdrive sch").starts_with("schema"));
+
+    let set_up = format!(
+        "PATH={bin}:$PATH; fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n"
+    );
+    // Sent when the line can be edited.
+    let prompt = "\u{1b}[?2004h";
+    let ask = |line: &str, answer: &str| {
+        let line = format!("{line}\t");
+        let steps = [
+            (prompt, &*set_up),
+            ("ready\r\n", ""),
+            (prompt, &line),
+            (answer, "\u{15}exit\n"),
+        ];
+        let (seen, last) = on_terminal_of(Path::new("zsh"), &project, 120, &steps, &["-f", "-i"]);
+        assert!(last.contains("steps left 0"), "{line}: {seen}{last}");
+    };
+    ask("overdrive resume HD", "overdrive resume HD_");
+    ask("overdrive why b", "overdrive why best");
+    ask("overdrive run --target l", "--target local");
 }

@@ -481,7 +481,7 @@ fn the_local_target_says_what_it_leaves_out() {
         (
             "hdconfig.yml",
             Some("mpi"),
-            &["warning one-process mpi.runconfig:2:12 6 are asked for"],
+            &["note one-computer mpi.runconfig:2:12 6 processes of 2 nodes"],
         ),
         (
             "hdconfig.yml",
@@ -491,10 +491,7 @@ fn the_local_target_says_what_it_leaves_out() {
         (
             "job.yml",
             None,
-            &[
-                "warning container job.yml:2:22 `c/d` is not used",
-                "warning one-process job.yml:3:15 2 are asked for",
-            ],
+            &["warning container job.yml:2:22 `c/d` is not used"],
         ),
         (
             "named.yml",

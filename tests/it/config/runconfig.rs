@@ -452,6 +452,7 @@ fn environments() {
             EnvironmentSpec::Docker {
                 image: None,
                 dockerfile: Some("FROM a\nRUN b\n".into()),
+                context: None,
                 arguments: vec!["--gpus".into(), "all".into()],
                 shm_size: Some("2g".into()),
                 inner: Box::new(own("python")),
@@ -462,6 +463,7 @@ fn environments() {
             EnvironmentSpec::Docker {
                 image: Some("i".into()),
                 dockerfile: None,
+                context: None,
                 arguments: vec![],
                 shm_size: Some("4g".into()),
                 inner: Box::new(own("python")),

@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 10] = [
     &["history", "surrogate", "acquisition"],
     &["sampler", "policy", "journal"],
     &["controller"],
-    &["config", "sim", "ask_tell", "channel"],
+    &["config", "sim", "ask_tell", "channel", "container"],
     &[
         "harness",
         "runner",
@@ -19,6 +19,7 @@ const ROWS: [&[&str]; 10] = [
         "environment",
         "download",
         "models",
+        "import",
     ],
     &["target"],
     &["engine"],

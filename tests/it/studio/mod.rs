@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod compute;
+mod doors;
 mod files;
 mod live;
 mod mlflow;
@@ -17,7 +18,7 @@ use overdrive::policy::Stop;
 use overdrive::sampler::Origin;
 use overdrive::space::{Assignment, Value};
 use overdrive::store::{Change, Durability, Store, SweepWriter};
-use overdrive::studio::{Access, Settings, Studio, TargetField, TargetKind, serve};
+use overdrive::studio::{Access, Door, Settings, Studio, TargetField, TargetKind, serve};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ impl Server {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(serve(studio, listener, std::future::pending()));
+        runtime.spawn(async { serve(studio, Door::Plain(listener), &[], std::future::pending()).await });
         let token = std::fs::read_to_string(state.join("studio.token")).unwrap();
         Self {
             folder,

@@ -4,6 +4,7 @@ use overdrive::config::Experiment;
 use overdrive::engine::{Ending, Engine, Preparation, Setup};
 use overdrive::snapshot;
 use overdrive::store::{Store, TrialQuery};
+use overdrive::target::ComputeTarget as _;
 use overdrive::target::agent::protocol::Starter;
 use overdrive::target::remote::{Errors, Line, LineError, RemoteOptions, RemoteTarget, Slots, Transport};
 use serde_json::json;

@@ -4,9 +4,13 @@
 //! what was left out is said on standard error.
 
 mod agent;
+mod batch;
+mod docker;
 mod local;
+mod processes;
 mod project;
 mod services;
+mod several;
 mod slurm;
 mod ssh;
 mod suite;

@@ -61,20 +61,6 @@ impl<'a> Project<'a> {
         let target = if place.attach.is_empty() { "local" } else { "place" };
         let path = folder.path();
         fs::write(
-            path.join("hdconfig.yml"),
-            format!(
-                "sampling:\n  type: grid\n  parameter_space:\n    - name: --x\n      expression: choice\n      values: {}\n\
-                 policy:\n  type: NoTerminationPolicy\nprimary_metric_name: score\nprimary_metric_goal: maximize\n\
-                 max_total_runs: {}\nmax_concurrent_runs: {}\nmax_duration_minutes: 10\n\
-                 overdrive:\n  grace_seconds: {}\n",
-                json!(sweep.values),
-                sweep.values.len(),
-                sweep.concurrent,
-                sweep.grace_seconds,
-            ),
-        )
-        .unwrap();
-        fs::write(
             path.join("train.runconfig"),
             format!(
                 "script: train.sh\ntarget: {target}\n{}environment:\n  environmentVariables:\n    SEEN: {}\n  python:\n    userManagedDependencies: true\n",
@@ -90,6 +76,7 @@ impl<'a> Project<'a> {
             seen,
             config,
         };
+        project.again(sweep);
         project.script(body);
         if !place.attach.is_empty() {
             let mut words: Vec<&str> = vec!["target"];
@@ -105,6 +92,24 @@ impl<'a> Project<'a> {
             );
         }
         project
+    }
+
+    /// Asks for another sweep with the same script.
+    pub(super) fn again(&self, sweep: &Sweep) {
+        fs::write(
+            self.path().join("hdconfig.yml"),
+            format!(
+                "sampling:\n  type: grid\n  parameter_space:\n    - name: --x\n      expression: choice\n      values: {}\n\
+                 policy:\n  type: NoTerminationPolicy\nprimary_metric_name: score\nprimary_metric_goal: maximize\n\
+                 max_total_runs: {}\nmax_concurrent_runs: {}\nmax_duration_minutes: 10\n\
+                 overdrive:\n  grace_seconds: {}\n",
+                json!(sweep.values),
+                sweep.values.len(),
+                sweep.concurrent,
+                sweep.grace_seconds,
+            ),
+        )
+        .unwrap();
     }
 
     pub(super) fn script(&self, body: &str) {
@@ -197,6 +202,21 @@ impl<'a> Project<'a> {
             .collect();
         names.sort();
         names
+    }
+
+    /// The process that a script of this project knows as `pid`, by the name that it has on this machine.
+    pub(super) fn process(&self, pid: i32) -> i32 {
+        let mark = format!("SEEN={}", self.seen().display());
+        let is = |candidate: i32| {
+            let environment = fs::read(format!("/proc/{candidate}/environ")).unwrap_or_default();
+            let status = fs::read_to_string(format!("/proc/{candidate}/status")).unwrap_or_default();
+            let within = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            let inner = within.and_then(|line| line.split_whitespace().last()?.parse().ok());
+            inner == Some(pid) && text(&environment).contains(&mark)
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mut candidates = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        candidates.find(|candidate| is(*candidate)).unwrap_or(pid)
     }
 
     /// Waits for the condition as long as this place may take.

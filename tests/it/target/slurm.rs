@@ -2,7 +2,7 @@
 
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
-use super::{ssh, suite};
+use super::{processes, ssh, suite};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -71,7 +71,11 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
     let by_job = place(&cluster, &[]);
     suite::all(&by_job);
     let by_worker = place(&cluster, &["--workers", "--slots", "2"]);
-    let parts: [&(dyn Fn() + Sync); 6] = [
+    let parts: [&(dyn Fn() + Sync); 10] = [
+        &|| a_pool_grows_and_is_gone_again(&cluster),
+        &|| processes::torch(&by_job, &["n1", "n2"]),
+        &|| processes::tensorflow(&by_job),
+        &|| processes::one_fails(&by_job),
         &|| suite::whole(&by_worker),
         &|| suite::runner_death(&by_worker),
         &|| requeued_jobs_do_not_run_twice(&cluster),
@@ -87,6 +91,8 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
         });
     }
     refusals(&cluster);
+    processes::mpi(&by_job, &["n1", "n2"]);
+    a_node_that_swallows_jobs_is_left_out(&cluster);
     many_short_trials(&by_worker);
     nodes_and_controllers_die(&cluster);
 }
@@ -109,22 +115,95 @@ fn requeued_jobs_do_not_run_twice(cluster: &Service) {
     let result = project.ends(child);
     assert_eq!(result["trials"]["Completed"], 1, "{result}");
     assert_eq!(project.trials()[0]["attempts"], 2);
-    // Its second life is due in two minutes otherwise.
+    // Nothing of it is left in the queue for two minutes.
     project.until("the end of the requeued job", || {
-        let now = ["update", &format!("JobId={job}"), "StartTime=now"].map(str::to_owned);
-        let _ = Command::new("scontrol")
-            .args(now)
-            .env("SLURM_CONF", &cluster.facts()["SLURM_CONF"])
-            .output();
         slurm(
             cluster,
             "squeue",
             &["--noheader", "--states=all", "--format=%T", "--jobs", &job],
         )
         .trim()
-            == "COMPLETED"
+            == "CANCELLED"
     });
     assert_eq!(fs::read_to_string(project.seen().join("ran")).unwrap(), "0\n1\n");
+}
+
+/// Nodes are started for a sweep and stopped after it; trials see what the pool's size promises.
+fn a_pool_grows_and_is_gone_again(cluster: &Service) {
+    let mut place = place(cluster, &[]);
+    place.attach = [
+        "create",
+        "amlcompute",
+        "-s",
+        "STANDARD_D1_V2",
+        "--memory",
+        "1",
+        "--max-nodes",
+        "2",
+        "--on",
+        "slurm",
+        "--partition",
+        "elastic",
+        "--poll-seconds",
+        "1",
+    ]
+    .map(str::to_owned)
+    .into();
+    place.patience = Duration::from_secs(120);
+    let body =
+        r#"echo "$SLURMD_NODENAME $SLURM_CPUS_PER_TASK" > "$SEEN/$OVERDRIVE_TRIAL"; echo score=1; sleep 1"#;
+    let project = Project::new(&place, body, &Sweep::default());
+    let result = project.sweep();
+    assert_eq!(result["trials"]["Completed"], 3, "{result}");
+    for name in project.names_seen() {
+        let seen = fs::read_to_string(project.seen().join(name)).unwrap();
+        assert!(seen.starts_with('e') && seen.ends_with(" 1\n"), "{seen}");
+    }
+    let log = || fs::read_to_string(&cluster.facts()["POWER_LOG"]).unwrap_or_default();
+    let count = |word: &str| log().lines().filter(|line| line.starts_with(word)).count();
+    assert!(count("up ") >= 1, "{}", log());
+    project.until("the nodes to be gone", || count("down ") == count("up "));
+}
+
+/// A node that answers and on which nothing begins: two jobs are lost on it, the rest runs elsewhere.
+fn a_node_that_swallows_jobs_is_left_out(cluster: &Service) {
+    let place = place(cluster, &["--slots", "2"]);
+    let sweep = Sweep {
+        values: (0..6).map(|x| json!(x)).collect(),
+        ..Sweep::default()
+    };
+    let project = Project::new(
+        &place,
+        r#"echo "$SLURMD_NODENAME" > "$SEEN/$OVERDRIVE_TRIAL"; echo score=1"#,
+        &one(),
+    );
+    // The program lies where every node sees it; on this node it does not start from now on.
+    assert_eq!(project.sweep()["trials"]["Completed"], 1);
+    let folder = project.path().join(".overdrive/bin");
+    let program = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let real = project.path().join("real");
+    fs::rename(&program, &real).unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ \"$SLURMD_NODENAME\" != n1 ] || exit 1\nexec {} \"$@\"\n",
+        real.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    project.again(&sweep);
+    let output = wait(project.start(&["run", "hdconfig.yml", "--json"]));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(project.are("Completed", 6), "{told}");
+    for trial in 0..6 {
+        let seen = fs::read_to_string(project.seen().join(trial.to_string())).unwrap();
+        assert_eq!(seen, "n2\n");
+    }
+    let lost: u64 = project
+        .trials()
+        .iter()
+        .map(|trial| trial["attempts"].as_u64().unwrap() - 1)
+        .sum();
+    assert!((1..=4).contains(&lost), "{lost}");
 }
 
 /// `scancel` by somebody else ends a trial as canceled, not as lost; one that waits in the queue never runs.

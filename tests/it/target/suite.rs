@@ -134,6 +134,13 @@ while :; do sleep 0.1; done"#;
         "live means now: {:?}",
         asked.elapsed()
     );
+    let pid: i32 = fs::read_to_string(project.seen().join("child"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let pid = project.process(pid);
+    assert!(overdrive::process::start_ticks(pid).is_some());
     let asked = Instant::now();
     let output = project.run(&["cancel"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -145,11 +152,6 @@ while :; do sleep 0.1; done"#;
         fs::read_to_string(project.folder_of(0).join("wd/outputs/stopped")).unwrap(),
         "stopped\n"
     );
-    let pid: i32 = fs::read_to_string(project.seen().join("child"))
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
     project.until("the end of what it started", || {
         overdrive::process::start_ticks(pid).is_none()
     });
@@ -195,6 +197,7 @@ echo "score=2""#;
         .trim()
         .parse()
         .unwrap();
+    let script = project.process(script);
     let stat = fs::read_to_string(format!("/proc/{script}/stat")).unwrap();
     let runner = stat
         .rsplit_once(')')

@@ -6,8 +6,9 @@ use crate::cli::commands::{pools, target};
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::place;
-use crate::target::pool::{Pool, Priority};
-use crate::target::registry::{Found, RegistryError, Section};
+use crate::target::kind::Settings;
+use crate::target::pool::Pool;
+use crate::target::registry::{Found, RegistryError};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -27,6 +28,15 @@ pub(super) fn compute(
         ComputeCommand::Update(UpdateCommand::Amlcompute(arguments)) => {
             let home = place::state_folder_from(globals, &arguments.target.folder.path)?;
             let found = target::update(&arguments, globals)?;
+            printer.print(&record(&found, &home)?)
+        }
+        ComputeCommand::Create(CreateCommand::Declared(arguments)) => {
+            let (found, home) = target::declared(&arguments, globals, output)?;
+            printer.print(&record(&found, &home)?)
+        }
+        ComputeCommand::Update(UpdateCommand::Declared(arguments)) => {
+            let home = place::state_folder_from(globals, &arguments.filing.folder.path)?;
+            let found = target::change(&arguments, globals)?;
             printer.print(&record(&found, &home)?)
         }
         ComputeCommand::Create(CreateCommand::Other(words))
@@ -111,34 +121,23 @@ fn broken(name: &str, error: &RegistryError) -> Value {
 
 /// The record of a target: the flat keys first, then the properties of the service.
 fn record(found: &Found, home: &Path) -> Result<Value, CliError> {
-    match found.definition.section()? {
-        Section::Pool(pool) => pool_record(found, pool, home),
-        Section::Remote(options) => Ok(attached(
-            found,
-            "VirtualMachine",
-            &options.address,
-            &json!({"address": options.address, "sshPort": options.port.unwrap_or(22), "virtualMachineSize": null}),
-        )),
-        Section::Slurm(options) => {
-            let properties = serde_json::to_value(options).unwrap_or_default();
-            let location = options
-                .login
-                .as_ref()
-                .map_or("local", |login| login.address.as_str());
-            Ok(attached(found, "Slurm", location, &properties))
-        }
+    if let Some(pool) = found.definition.of::<Pool>() {
+        return pool_record(found, pool, home);
     }
+    let settings = &found.definition.settings;
+    Ok(attached(found, &settings.location(), &settings.properties()))
 }
 
 /// The record of what was there before.
-fn attached(found: &Found, compute_type: &str, location: &str, properties: &Value) -> Value {
+fn attached(found: &Found, location: &str, properties: &Value) -> Value {
     let definition = &found.definition;
+    let compute_type = definition.kind.compute_type;
     json!({
         "id": definition.name, "name": definition.name, "provisioningState": "Succeeded", "location": location,
         "provisioningErrors": null, "tags": definition.tags, "computeType": compute_type,
         "properties": {
             "description": definition.description, "computeType": compute_type, "computeLocation": location, "resourceId": null,
-            "provisioningState": "Succeeded", "provisioningErrors": null, "isAttachedCompute": true,
+            "provisioningState": "Succeeded", "provisioningErrors": null, "isAttachedCompute": definition.kind.attached,
             "createdOn": definition.created_on, "modifiedOn": definition.modified_on, "properties": properties, "status": null,
         },
     })
@@ -147,14 +146,8 @@ fn attached(found: &Found, compute_type: &str, location: &str, properties: &Valu
 /// The record of a pool.
 fn pool_record(found: &Found, pool: &Pool, home: &Path) -> Result<Value, CliError> {
     let definition = &found.definition;
-    let priority = match pool.vm_priority {
-        Priority::Dedicated => "Dedicated",
-        Priority::LowPriority => "LowPriority",
-    };
-    let scale = json!({
-        "minNodeCount": pool.min_nodes, "maxNodeCount": pool.max_nodes,
-        "nodeIdleTimeBeforeScaleDown": format!("PT{}S", pool.idle_seconds_before_scaledown),
-    });
+    let properties = pool.properties();
+    let scale = properties.get("scaleSettings").cloned();
     let running: u64 = target::busy(home, &definition.name)?
         .iter()
         .filter_map(|sweep| sweep.trials.get("Running"))
@@ -167,18 +160,14 @@ fn pool_record(found: &Found, pool: &Pool, home: &Path) -> Result<Value, CliErro
             "description": definition.description, "computeType": "AmlCompute", "computeLocation": "local", "resourceId": null,
             "provisioningState": "Succeeded", "provisioningErrors": null, "isAttachedCompute": false,
             "createdOn": definition.created_on, "modifiedOn": definition.modified_on,
-            "properties": {
-                "vmSize": pool.vm_size, "vmPriority": priority, "scaleSettings": scale,
-                "userAccountCredentials": {"adminUserName": pool.admin_username}, "subnet": null,
-                "remoteLoginPortPublicAccess": "NotSpecified",
-            },
+            "properties": properties,
             "status": {
                 "currentNodeCount": running + idle, "targetNodeCount": running + idle,
                 "nodeStateCounts": {"preparingNodeCount": 0, "runningNodeCount": running, "idleNodeCount": idle,
                     "unusableNodeCount": 0, "leavingNodeCount": 0, "preemptedNodeCount": 0},
                 "allocationState": "steady", "errors": null, "creationTime": definition.created_on,
                 "modifiedTime": definition.modified_on, "provisioningState": "Succeeded", "scaleSettings": scale,
-                "vmPriority": priority, "vmSize": pool.vm_size,
+                "vmPriority": properties.get("vmPriority"), "vmSize": pool.vm_size,
             },
         },
     }))

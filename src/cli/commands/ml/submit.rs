@@ -153,7 +153,7 @@ pub(super) fn detached(
     let store = Store::open(home)?;
     let experiment = &*prepare::with_inputs(experiment, output)?;
     let mut preparation = prepare::prepare(experiment, home, false, targets.any_here(), output)?;
-    if !targets.remote.is_empty() {
+    if targets.any_elsewhere() {
         prepare::data(experiment, home, &mut preparation)?;
     }
     targets.make_ready(&preparation.luggage(id, experiment), output)?;

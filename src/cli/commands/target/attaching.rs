@@ -2,7 +2,7 @@
 
 use super::{home, nothing_to_attach, now, told};
 use crate::cli::args::{
-    AttachCommand, AttachRemote, AttachSlurm, AttachTarget, Filing, Globals, Jobs, Reach,
+    AttachCommand, AttachTarget, Declared, Filing, GivenSecret, Globals, Jobs, Reach, Updating,
 };
 use crate::cli::commands::pools;
 use crate::cli::error::CliError;
@@ -10,10 +10,12 @@ use crate::cli::exit;
 use crate::cli::output::Output;
 use crate::report::text;
 use crate::store::Store;
+use crate::target::kind::{Kind, Settings, Source, Surroundings};
 use crate::target::probe::Step;
-use crate::target::registry::{Definition, Found, Kind, Level, RegistryError, check_name};
+use crate::target::registry::{Definition, Found, Level, RegistryError, check_name};
 use crate::target::slurm::SlurmOptions;
 use crate::target::ssh::{self, HostKey, Secret, Ssh, SshOptions, secret};
+use serde_json::{Map, Value, json};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,63 +26,160 @@ pub(in crate::cli::commands) fn attach(
     output: &Output,
 ) -> Result<(Found, PathBuf), CliError> {
     match &arguments.command {
-        AttachCommand::Remote(arguments) => attach_remote(arguments, globals, output),
-        AttachCommand::Slurm(arguments) => attach_slurm(arguments, globals, output),
+        AttachCommand::Declared(arguments) => declared(arguments, globals, output),
         AttachCommand::Other(words) => Err(nothing_to_attach(words.first())),
     }
 }
 
-fn attach_remote(
-    arguments: &AttachRemote,
+/// Makes a target of a kind that declares its fields, after a look whether it works; gives it and the state folder.
+pub(in crate::cli::commands) fn declared<V>(
+    arguments: &Declared<V>,
     globals: &Globals,
     output: &Output,
 ) -> Result<(Found, PathBuf), CliError> {
     let filing = &arguments.filing;
     let home = place(filing, globals)?;
-    let (mut options, typed) = options(&arguments.reach, filing, &home)?;
-    options.slots = arguments.slots;
-    options.check().map_err(RegistryError::from)?;
-    let definition = Definition {
-        remote: Some(options.clone()),
-        ..definition(filing, Kind::Remote)?
-    };
+    let mut section = Section::default();
+    section.give(arguments, &home)?;
+    let definition = definition(filing, arguments.kind, section.read(arguments.kind)?)?;
     definition.check()?;
-    keep(typed, &home, filing)?;
-    let looked = known_host(&options, &arguments.reach, filing, &home, output)
-        .and_then(|machine| look(filing, output, || ssh::probe(&machine)));
+    section.keep(&home)?;
+    let surroundings = pools::surroundings(&home);
+    let known = section
+        .machines
+        .iter()
+        .try_for_each(|(options, accepted)| known_host(options, *accepted, filing, &surroundings, output));
+    let settings = definition.settings.clone();
+    let looked = known.and_then(|()| look(filing, output, || settings.probe(&surroundings)));
     finish(looked, definition, filing, home)
 }
 
-fn attach_slurm(
-    arguments: &AttachSlurm,
+/// Brings a target of a kind that declares its fields to what is given.
+pub(in crate::cli::commands) fn change(
+    arguments: &Declared<Updating>,
     globals: &Globals,
-    output: &Output,
-) -> Result<(Found, PathBuf), CliError> {
-    let filing = &arguments.filing;
-    let home = place(filing, globals)?;
-    let mut cluster = SlurmOptions {
-        cpus_per_task: arguments.cpus,
-        memory: arguments.memory.clone(),
-        slots: arguments.slots,
-        ..jobs(&arguments.jobs)
-    };
-    let mut typed = None;
-    if arguments.login.address.is_some() {
-        let (login, secret) = options(&arguments.login, filing, &home)?;
-        (cluster.login, typed) = (Some(login), secret);
+) -> Result<Found, CliError> {
+    let home = home(&arguments.filing.folder.path, globals)?;
+    let name = &arguments.filing.name;
+    super::built_in(name)?;
+    let registry = pools::registry(&home);
+    let mut found = registry.get(name)?;
+    let kind = found.definition.kind;
+    if kind != arguments.kind {
+        let word = kind.word;
+        return Err(
+            CliError::usage("target-kind", format!("`{name}` is of type `{word}`"))
+                .help(format!("write  overdrive target update {word} -n {name}")),
+        );
     }
-    let definition = Definition {
-        slurm: Some(cluster.clone()),
-        ..definition(filing, Kind::Slurm)?
-    };
-    definition.check()?;
-    keep(typed, &home, filing)?;
-    let known = match &cluster.login {
-        Some(login) => known_host(login, &arguments.login, filing, &home, output).map(|_| ()),
-        None => Ok(()),
-    };
-    let looked = known.and_then(|()| look(filing, output, || pools::probe_slurm(&cluster, &home)));
-    finish(looked, definition, filing, home)
+    let mut section = Section::of(&*found.definition.settings);
+    section.give(arguments, &home)?;
+    let settings = section.read(kind)?;
+    if *settings != *found.definition.settings || !section.typed.is_empty() {
+        settings.check()?;
+        section.keep(&home)?;
+        found.definition.settings = settings;
+        found.definition.modified_on = Some(now());
+        registry.update(&found)?;
+    }
+    Ok(found)
+}
+
+/// A section in the making.
+#[derive(Default)]
+struct Section {
+    entries: Map<String, Value>,
+    /// Secrets that were typed and must be kept somewhere: name of the file, secret.
+    typed: Vec<(String, String)>,
+    /// Machines by SSH, and whether the key of one that was never seen is accepted.
+    machines: Vec<(SshOptions, bool)>,
+}
+
+impl Section {
+    /// The one of a target.
+    fn of(settings: &dyn Settings) -> Self {
+        Self {
+            entries: settings.to_json().as_object().cloned().unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what is given.
+    fn give<V>(&mut self, arguments: &Declared<V>, home: &Path) -> Result<(), CliError> {
+        let filing = &arguments.filing;
+        for (key, secret) in &arguments.secrets {
+            let file = format!("{}.{key}", filing.name);
+            let typed = match secret {
+                GivenSecret { ask: true, .. } => Some(ask_secret(key)?),
+                given => given.typed.clone(),
+            };
+            let ways = [typed.is_some(), secret.file.is_some(), secret.variable.is_some()];
+            if ways.iter().filter(|way| **way).count() > 1 {
+                return Err(CliError::usage(
+                    "credentials",
+                    format!("`{key}` is given in two ways; one is enough"),
+                ));
+            }
+            let named = match (typed, &secret.file, &secret.variable) {
+                (Some(typed), ..) => {
+                    self.typed.push((file.clone(), typed));
+                    Secret::File(secret_path(home, &file))
+                }
+                (None, Some(path), _) => Secret::File(std::path::absolute(path)?),
+                (None, None, Some(name)) => Secret::Variable(name.clone()),
+                (None, None, None) => continue,
+            };
+            self.entries.insert((*key).to_owned(), json!(named));
+        }
+        for (key, reach) in &arguments.machines {
+            let (options, typed) = options(reach, filing, home)?;
+            self.typed
+                .extend(typed.map(|secret| (filing.name.clone(), secret)));
+            let named = !options.address.is_empty();
+            let mut machine = json!(options);
+            if let Some(entries) = machine.as_object_mut() {
+                entries.retain(|_, value| value.as_str() != Some(""));
+                if entries.is_empty() {
+                    continue;
+                }
+            }
+            let target = match *key {
+                "" => &mut self.entries,
+                key => {
+                    if !named && !self.entries.contains_key(key) {
+                        return Err(CliError::usage(
+                            "ssh-options",
+                            "options of a machine without its `--address`",
+                        ));
+                    }
+                    let entry = self.entries.entry(key).or_insert_with(|| json!({}));
+                    match entry.as_object_mut() {
+                        Some(entries) => entries,
+                        None => continue,
+                    }
+                }
+            };
+            target.extend(machine.as_object().cloned().unwrap_or_default());
+            self.machines.push((options, reach.accept_host_key));
+        }
+        self.entries.extend(arguments.given.clone());
+        Ok(())
+    }
+
+    fn read(&self, kind: &Kind) -> Result<Box<dyn Settings>, CliError> {
+        (kind.read)(Source::Json(&Value::Object(self.entries.clone())))
+            .map_err(|reason| CliError::usage("target-options", text::printable(&reason)))
+    }
+
+    /// Keeps what was typed.
+    fn keep(&self, home: &Path) -> Result<(), CliError> {
+        for (file, typed) in &self.typed {
+            secret::keep(&secrets(home), file, typed).map_err(|error| {
+                CliError::failed("secret", format!("{}: {error}", secrets(home).display()))
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// How jobs are submitted, by the arguments.
@@ -100,18 +199,21 @@ pub(super) fn jobs(jobs: &Jobs) -> SlurmOptions {
 }
 
 /// What all kinds have in common.
-fn definition(filing: &Filing, kind: Kind) -> Result<Definition, CliError> {
+fn definition(
+    filing: &Filing,
+    kind: &'static Kind,
+    settings: Box<dyn Settings>,
+) -> Result<Definition, CliError> {
     let made = now();
     Ok(Definition {
         name: filing.name.clone(),
         kind,
         description: filing.description.clone(),
         tags: crate::cli::commands::run::tags(&filing.tag)?,
+        cost_per_hour: filing.cost_per_hour,
         created_on: Some(made.clone()),
         modified_on: Some(made),
-        amlcompute: None,
-        remote: None,
-        slurm: None,
+        settings,
     })
 }
 
@@ -150,7 +252,7 @@ fn finish(
     match made {
         Ok(found) => Ok((found, home)),
         Err(error) => {
-            forget_secret(&home, &filing.name);
+            forget_secrets(&home, &filing.name);
             Err(error)
         }
     }
@@ -225,35 +327,39 @@ fn secret_path(home: &Path, name: &str) -> PathBuf {
     secrets(home).join(name)
 }
 
-fn keep(typed: Option<String>, home: &Path, filing: &Filing) -> Result<(), CliError> {
-    let Some(typed) = typed else { return Ok(()) };
-    secret::keep(&secrets(home), &filing.name, &typed)
-        .map(|_| ())
-        .map_err(|error| CliError::failed("secret", format!("{}: {error}", secrets(home).display())))
+/// Removes the secrets that were kept for a target.
+pub(super) fn forget_secrets(home: &Path, name: &str) {
+    let Ok(entries) = std::fs::read_dir(secrets(home)) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        // Names of targets have no dot.
+        let file = path
+            .file_name()
+            .and_then(std::ffi::OsStr::to_str)
+            .unwrap_or_default();
+        if file.split('.').next() == Some(name) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
-/// Removes the secret that was kept for a target.
-pub(super) fn forget_secret(home: &Path, name: &str) {
-    // Mostly there is none.
-    let _ = std::fs::remove_file(secret_path(home, name));
-}
-
-/// The machine, once its host key is known.
+/// Sees to it that the machine's host key is known.
 fn known_host(
     options: &SshOptions,
-    reach: &Reach,
+    accepted: bool,
     filing: &Filing,
-    home: &Path,
+    surroundings: &Surroundings,
     output: &Output,
-) -> Result<Ssh, CliError> {
-    let private = pools::private_folder(home);
-    std::fs::create_dir_all(&private)
+) -> Result<(), CliError> {
+    let private = &surroundings.private;
+    std::fs::create_dir_all(private)
         .map_err(|error| CliError::failed("folder", format!("{}: {error}", private.display())))?;
-    let machine = pools::ssh(options, home);
+    let machine = ssh::machine(options, surroundings);
     if !filing.no_wait && ssh::host_key(&machine) == HostKey::Unknown {
-        accept(&machine, reach.accept_host_key, output)?;
+        accept(&machine, accepted, output)?;
     }
-    Ok(machine)
+    Ok(())
 }
 
 /// Looks at the target step by step.
