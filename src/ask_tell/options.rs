@@ -259,8 +259,8 @@ mod tests {
                 "`slack_amount` cannot be `-1`: a number of 0 or more",
             ),
             (
-                "hyperband:eta=3",
-                "no policy is called `hyperband`; there are none, bandit, median_stopping, truncation_selection, asha",
+                "pbt:eta=3",
+                "no policy is called `pbt`; there are none, bandit, median_stopping, truncation_selection, asha, hyperband, predictive",
             ),
         ] {
             assert_eq!(parse_policy(text).unwrap_err().to_string(), message);
