@@ -8,6 +8,8 @@ mod policy;
 mod portability;
 mod space;
 
+pub(in crate::config) use policy::chosen as chosen_policy;
+
 use super::overdrive_section::Section;
 use super::{Dialect, Experiment, Format, Launch, MetricSpec, ParameterBinding, Reading};
 use crate::controller::Limits;

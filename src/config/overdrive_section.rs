@@ -11,13 +11,14 @@ use super::Reading;
 use crate::diagnostic::{
     self, Diagnostic, Diagnostics, Entry, Fields, Kind, Node, Severity, Source, Span, Unknown, parse,
 };
-use crate::policy::Trigger;
+use crate::policy::{PolicySpec, Trigger};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
 pub const KEYS: [&str; 32] = [
     "seed",
+    "policy",
     "targets",
     "stop_when",
     "priors",
@@ -105,6 +106,8 @@ pub struct Section {
     pub sampler: Option<SamplerChoice>,
     /// Whether one configuration may be tried twice.
     pub allow_duplicates: Option<bool>,
+    /// A policy of overdrive's own instead of the file's.
+    pub policy: Option<PolicySpec>,
     /// Whom the policy judges.
     pub trigger: Option<Trigger>,
     /// Bandit by the raw ratio also for negative metrics.
@@ -252,6 +255,9 @@ impl Section {
         self.trial_timeout_ms = fields
             .given("trial_timeout")
             .and_then(|entry| duration_ms(entry, found));
+        self.policy = fields
+            .given("policy")
+            .and_then(|entry| crate::config::hyperdrive::chosen_policy(entry, found));
         self.trigger = fields
             .given("trigger")
             .and_then(|entry| found.word(entry, "bad-trigger", &["sweep", "reporter"]))
@@ -362,6 +368,7 @@ impl Section {
             trial_timeout_ms: self.trial_timeout_ms.or(lower.trial_timeout_ms),
             sampler: self.sampler.or(lower.sampler),
             allow_duplicates: self.allow_duplicates.or(lower.allow_duplicates),
+            policy: self.policy.or(lower.policy),
             trigger: self.trigger.or(lower.trigger),
             literal: self.literal.or(lower.literal),
             exclude_finished_jobs: self.exclude_finished_jobs.or(lower.exclude_finished_jobs),

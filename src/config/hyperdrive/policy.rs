@@ -2,7 +2,7 @@
 
 mod ours;
 
-use crate::diagnostic::{Diagnostics, Entry, Fields, Kind, Span, Unknown, nearest_or_synonym};
+use crate::diagnostic::{Diagnostics, Entry, Fields, Kind, Node, Span, Unknown, nearest_or_synonym};
 use crate::policy::{PolicySpec, Schedule, Slack, Trigger};
 
 const BANDIT: &str = "BanditPolicy";
@@ -109,6 +109,41 @@ pub(super) fn read(entry: Option<&Entry>, found: &mut Diagnostics) -> Option<Pol
     };
     fields.finish(Unknown::Warn, found);
     spec.filter(|_| ok)
+}
+
+/// Reads a policy of our own, named by a text or by the `type` of a map; for files of other dialects.
+pub(in crate::config) fn chosen(entry: &Entry, found: &mut Diagnostics) -> Option<PolicySpec> {
+    let bare = Node {
+        kind: Kind::Map(Vec::new()),
+        span: entry.value.span,
+        raw: String::new(),
+        quoted: false,
+    };
+    let map = entry.value.as_map().is_some();
+    let mut fields = Fields::open(if map { &entry.value } else { &bare }, "`policy`", found)?;
+    let kind = if map {
+        fields.required("type", found)?
+    } else {
+        entry
+    };
+    let text = kind.value.as_text().unwrap_or_default();
+    let Some(name) = OURS.into_iter().find(|name| name.eq_ignore_ascii_case(text)) else {
+        let diagnostic = found.error(
+            "unknown-policy",
+            kind.value.span,
+            format!("`{text}` is none of overdrive's own policies"),
+        );
+        diagnostic
+            .expected(OURS.join(", "))
+            .help("the others are written where the file has its policy");
+        if let Some(near) = nearest_or_synonym(text, &OURS) {
+            diagnostic.suggest(kind.value.span, near);
+        }
+        return None;
+    };
+    let spec = ours::read(name, &mut fields, found);
+    fields.finish(Unknown::Refuse, found);
+    spec
 }
 
 fn policy_name(entry: &Entry, found: &mut Diagnostics) -> Option<&'static str> {

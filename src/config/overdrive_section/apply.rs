@@ -40,6 +40,7 @@ impl Section {
             }
         }
         add_constraints(experiment, self.constraints.unwrap_or_default(), &mut diagnostics);
+        set(&mut experiment.policy, self.policy);
         set_policy(
             &mut experiment.policy,
             self.trigger,

@@ -56,6 +56,10 @@ fn search() -> Json {
         "resume_from": texts("earlier sweeps whose trials are data: ids or folders"),
         "metrics": texts("further metrics to look for in plain output"),
         "priors": {"description": "what is believed of good values: `{low, high, best}` of a number, weights of options", "type": "object", "additionalProperties": {"type": "object"}},
+        "policy": {
+            "description": "a policy of overdrive's own instead of the file's: its name, or a map with `type` and its keys",
+            "anyOf": [{"type": "string"}, {"type": "object", "required": ["type"]}],
+        },
         "stop_when": {"description": "condition that ends the sweep early", "type": "string"},
         "trigger": {
             "description": "whom the policy judges after a report",

@@ -255,3 +255,38 @@ fn auto_is_told_what_may_be_spent() {
     spec.plan_for(20, 4);
     assert!(spec.options.is_empty());
 }
+
+#[test]
+fn a_policy_of_our_own_replaces_the_files() {
+    let set = |text: &str| {
+        let reading = Section::from_setting(text);
+        (reading.value, reading.diagnostics)
+    };
+    let (section, found) = set("policy=predictive");
+    assert_eq!(found, []);
+    let (experiment, _) = experiment(FILE, &[section.unwrap()]);
+    let usual = PolicySpec::Predictive {
+        false_stops: 0.05,
+        top_k: 1,
+        eager: false,
+        delay_evaluation: 0,
+        max_resource: None,
+    };
+    assert_eq!(experiment.policy, usual);
+    let (section, found) = set("policy={type: Hyperband, brackets: 4}");
+    assert_eq!(found, []);
+    let (experiment, _) = self::experiment(FILE, &[section.unwrap()]);
+    let brackets = PolicySpec::Hyperband {
+        min_resource: 1,
+        reduction_factor: 3,
+        brackets: 4,
+    };
+    assert_eq!(experiment.policy, brackets);
+    let (_, found) = set("policy=predictiv");
+    assert!(found[0].message.contains("`predictiv` is none of"), "{found:?}");
+    assert_eq!(found[0].code, "unknown-policy");
+    let (_, found) = set("policy={type: Predictive, false_stops: 0.9}");
+    assert!(found[0].message.contains("at most 0.5"), "{found:?}");
+    let (_, found) = set("policy={type: Predictive, false_stop: 0.1}");
+    assert!(found[0].message.contains("false_stop"), "{found:?}");
+}
