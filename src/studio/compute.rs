@@ -463,11 +463,11 @@ fn write_secret(path: &std::path::Path, secret: &[u8]) -> std::io::Result<()> {
 /// Removes the secrets of a target that is no more, or never was.
 fn forget(settings: &Settings, target: &str) {
     for field in settings.kinds.iter().flat_map(|kind| &kind.fields) {
-        if field.secret {
-            if let Some(path) = secret_path(settings, target, &field.name) {
-                // Mostly there is none.
-                let _ = std::fs::remove_file(path);
-            }
+        if field.secret
+            && let Some(path) = secret_path(settings, target, &field.name)
+        {
+            // Mostly there is none.
+            let _ = std::fs::remove_file(path);
         }
     }
 }

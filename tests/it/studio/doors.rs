@@ -59,10 +59,10 @@ fn serve(folder: &Path, arguments: &[&str]) -> Served {
             String::from_utf8_lossy(&text)
         );
         text.push(byte[0]);
-        if byte[0] == b'}' || byte[0] == b'\n' {
-            if let Ok(said) = serde_json::from_slice(&text) {
-                break said;
-            }
+        if b"}\n".contains(&byte[0])
+            && let Ok(said) = serde_json::from_slice(&text)
+        {
+            break said;
         }
     };
     Served { child, said }
