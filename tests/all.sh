@@ -29,7 +29,7 @@ fail() { echo "tests/all.sh: $*" >&2; exit 1; }
 # What the tests need: command (to look for) and Debian package (to install).
 needed=(cc:build-essential git:git python3:python3 pip3:python3-pip curl:curl bzip2:bzip2 gzip:gzip unshare:util-linux setsid:util-linux node:nodejs npm:npm chromium:chromium ps:procps strace:strace zsh:zsh fish:fish
     /usr/sbin/sshd:openssh-server ssh:openssh-client ss:iproute2 /usr/sbin/munged:munge /usr/sbin/slurmctld:slurmctld /usr/sbin/slurmd:slurmd sbatch:slurm-client
-    java:openjdk-17-jre-headless setpriv:util-linux
+    java:openjdk-17-jre-headless setpriv:util-linux mpirun:openmpi-bin dbus-daemon:dbus gnome-keyring-daemon:gnome-keyring secret-tool:libsecret-tools
     dockerd:docker.io containerd:containerd runc:runc iptables:iptables busybox:busybox-static podman:podman newuidmap:uidmap slirp4netns:slirp4netns fuse-overlayfs:fuse-overlayfs
     etcd:etcd-server kubectl:kubernetes-client openssl:openssl go:golang-go make:make rsync:rsync jq:jq dpkg-source:dpkg-dev)
 missing=()

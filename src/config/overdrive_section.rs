@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 33] = [
     "seed",
     "policy",
     "targets",

@@ -7,6 +7,9 @@ use crate::harness::ranking::{Interval, ResultRow};
 use crate::sampler::rng;
 use indexmap::IndexMap;
 
+/// Pairs of regrets by problem.
+type PairsByProblem<'a> = IndexMap<&'a str, Vec<(f64, f64)>>;
+
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 4_000;
 
@@ -71,8 +74,7 @@ pub fn compare(
         let lowest = best.entry(problem).or_insert(f64::INFINITY);
         *lowest = lowest.min(*value);
     }
-    // checkpoint -> problem -> pairs of regrets
-    let mut found: IndexMap<u64, IndexMap<&str, Vec<(f64, f64)>>> = IndexMap::new();
+    let mut found: IndexMap<u64, PairsByProblem<'_>> = IndexMap::new();
     for (key, x) in &a {
         let (problem, _, checkpoint) = key;
         let (Some(y), Some((known, median))) = (b.get(key), reference(problem)) else {

@@ -96,7 +96,7 @@ pub fn of(foreign: &Foreign, request: &Request, name: &str) -> Result<Imported, 
                     .flatten()
                     .map(|report| report.value)
             };
-            let last = values().last().filter(|_| trial.end == End::Completed);
+            let last = values().next_back().filter(|_| trial.end == End::Completed);
             last.is_some_and(|last| values().any(|value| goal.better(value, last)))
         })
         .count();

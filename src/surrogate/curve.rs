@@ -379,8 +379,8 @@ mod tests {
         let (inverse, determinant) = inverse(m);
         assert!((determinant - 21.29).abs() < 1e-12, "{determinant}");
         for (r, row) in m.iter().enumerate() {
-            for c in 0..3 {
-                let product: f64 = (0..3).map(|k| row[k] * inverse[k][c]).sum();
+            for (c, _) in row.iter().enumerate() {
+                let product: f64 = row.iter().zip(&inverse).map(|(x, column)| x * column[c]).sum();
                 assert!((product - f64::from(u8::from(r == c))).abs() < 1e-12);
             }
         }

@@ -77,7 +77,7 @@ impl Targets {
                 if let (Some(output), Some(note)) = (output, note) {
                     output.note(&format!("note: {}", text::printable(&note)));
                 }
-                self.pools.push(options);
+                self.pools.push(*options);
             }
             Connection::Target(target) => self.others.push(target),
         }
@@ -231,10 +231,10 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
             .and_then(|settings| settings.connect(wanted(name, experiment), &surroundings).ok())
             // One whose file is gone.
             .unwrap_or_else(|| Connection::Here {
-                options: LocalOptions {
+                options: Box::new(LocalOptions {
                     name: name.clone(),
                     ..LocalOptions::default()
-                },
+                }),
                 note: None,
             });
         targets.add(connection, None);

@@ -22,6 +22,9 @@ pub(super) struct Client {
     http: Http,
 }
 
+/// Id of a task, and why it was not taken.
+pub(super) type Added = (String, Result<(), Failure>);
+
 impl Client {
     pub(super) fn new(options: BatchOptions, http: Http) -> Self {
         Self { options, http }
@@ -194,11 +197,7 @@ impl Client {
     }
 
     /// Adds tasks, at most [`TASKS_AT_ONCE`]; for each its id and why it was not taken. One that is there already was taken.
-    pub(super) fn add_tasks(
-        &self,
-        job: &str,
-        tasks: &[Value],
-    ) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
+    pub(super) fn add_tasks(&self, job: &str, tasks: &[Value]) -> Result<Vec<Added>, Failure> {
         let body = self.post(
             &format!("/jobs/{job}/addtaskcollection"),
             Some(&json!({"value": tasks})),

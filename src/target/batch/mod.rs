@@ -377,7 +377,7 @@ impl ComputeTarget for BatchTarget {
             });
             let life = entry
                 .tracked
-                .liveness(up.as_ref().map(|()| ()).map_err(String::as_str));
+                .liveness(up.as_ref().copied().map_err(String::as_str));
             let (bytes, liveness) = match entry.tracked.read(*offset) {
                 Ok(bytes) => (bytes, life),
                 Err(error) => (

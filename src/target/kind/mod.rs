@@ -189,7 +189,7 @@ pub enum Connection {
     /// Slots of this computer, which the engine itself starts trials in.
     Here {
         /// How.
-        options: LocalOptions,
+        options: Box<LocalOptions>,
         /// One sentence that people should know, if there is one.
         note: Option<String>,
     },

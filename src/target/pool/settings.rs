@@ -92,7 +92,10 @@ impl Settings for Pool {
         let machine = &surroundings.machine;
         let options = self.local(wanted.name, machine, wanted.node_count.max(1))?;
         let note = self.shortage(wanted, options.slots.unwrap_or(u64::MAX), machine)?;
-        Ok(Connection::Here { options, note })
+        Ok(Connection::Here {
+            options: Box::new(options),
+            note,
+        })
     }
 
     fn probe(&self, surroundings: &Surroundings) -> Vec<Step> {

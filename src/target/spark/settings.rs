@@ -91,7 +91,10 @@ impl Settings for SparkOptions {
                 spark: Some(self.submit()),
                 ..LocalOptions::default()
             };
-            return Ok(Connection::Here { options, note: None });
+            return Ok(Connection::Here {
+                options: Box::new(options),
+                note: None,
+            });
         };
         let remote = RemoteOptions {
             name,

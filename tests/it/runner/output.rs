@@ -41,7 +41,11 @@ fn a_flood_is_capped_and_costs_no_memory() {
     let kib: u64 = memory.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
     println!("runner: {kib} KiB at most");
     assert!(kib < 32 << 10, "{kib} KiB");
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(120),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
