@@ -15,6 +15,10 @@ const FIRST_PORT: u32 = 20_000;
 /// Ports among which trials on several nodes are spread by their job's number.
 const PORTS: u32 = 10_000;
 
+/// Where ports of processes on this computer are looked for: below those that systems give to outgoing connections, one of which may
+/// take a port between the look and its use.
+const OWN_PORTS: std::ops::Range<u16> = 10_000..20_000;
+
 /// What the first process of the trial decided for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
@@ -35,15 +39,11 @@ impl Plan {
             GroupKind::Tensorflow => group.processes(),
             _ => 0,
         };
-        // Held until all are known, so that none is given twice.
-        let held: Vec<TcpListener> = (0..count)
-            .filter_map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok())
-            .collect();
-        let port = |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
+        let mut ports = free_ports(count + 1).into_iter();
         Self {
             hosts: vec!["127.0.0.1".into()],
-            port: free_port(),
-            ports: held.iter().map(port).collect(),
+            port: ports.next().unwrap_or(TORCH_PORT),
+            ports: ports.collect(),
             spread: false,
         }
     }
@@ -70,7 +70,7 @@ impl Plan {
         let base = FIRST_PORT + job.wrapping_mul(64) % PORTS;
         Ok(Self {
             hosts,
-            port: free_port(),
+            port: free_ports(1).first().copied().unwrap_or(TORCH_PORT),
             ports: (0..group.processes())
                 .map(|index| u16::try_from(base + index).unwrap_or(u16::MAX))
                 .collect(),
@@ -101,11 +101,20 @@ impl Plan {
     }
 }
 
-/// One that is free: a fixed one would be taken by the next trial on the same machine.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_or(TORCH_PORT, |address| address.port())
+/// Ports that are free, all different; a fixed one would be taken by the next trial on the same machine. Fewer if there are no more.
+fn free_ports(count: u32) -> Vec<u16> {
+    let span = OWN_PORTS.end - OWN_PORTS.start;
+    let mut random = [0; 2];
+    // Without chance neighbours look at the same ports first, and each takes what is free.
+    let _ = getrandom::fill(&mut random);
+    let first = u16::from_le_bytes(random) % span;
+    // Held until all are known.
+    let held: Vec<(u16, TcpListener)> = (0..span)
+        .map(|step| OWN_PORTS.start + (first + step) % span)
+        .filter_map(|port| Some((port, TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?)))
+        .take(count as usize)
+        .collect();
+    held.into_iter().map(|(port, _)| port).collect()
 }
 
 /// Addresses of the nodes of a list such as `n[1-2],m7`: their names, or what Slurm knows of them where a name means nothing here.

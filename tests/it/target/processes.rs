@@ -93,6 +93,8 @@ with open(f"{os.environ['SEEN']}/{task['type']}-{task['index']}", "w") as file:
     json.dump(cluster, file)
 if task["type"] == "ps":
     time.sleep(300)
+while not os.path.exists(f"{os.environ['SEEN']}/ps-0"):
+    time.sleep(0.1)
 if task["index"] == 0:
     print("score=" + str(len(set(cluster["worker"] + cluster["ps"]))))
 END"#;

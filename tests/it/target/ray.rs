@@ -228,7 +228,10 @@ fn dashboards_hang_and_nodes_die(cluster: &Service) {
     for (project, child) in projects.iter().zip(children) {
         let result = project.ends(child);
         assert_eq!(result["trials"]["Completed"], 1, "{result}");
-        assert_eq!(fs::read_to_string(project.seen().join("ran")).unwrap(), "0\n1\n");
+        // An attempt that Ray still sent to the dead node began nowhere.
+        let ran = fs::read_to_string(project.seen().join("ran")).unwrap();
+        let ran: Vec<u32> = ran.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(ran.len() == 2 && ran[0] == 0 && ran[1] > 0, "{ran:?}");
     }
     let result = waiting.ends(late);
     assert_eq!(result["trials"]["Completed"], 1, "{result}");

@@ -5,8 +5,23 @@
 
 import os
 import runpy
+import signal
 import sys
+import threading
+import time
 
+
+
+def end_with(parent):
+    """Spark kills the process that started this one, and not this one."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
 folder, script = sys.argv[1:3]
 os.chdir(folder)
 # Output is followed while it grows.
