@@ -32,6 +32,9 @@ use std::time::Duration;
 /// File in an attempt's folder that names the job of its pod.
 const MACHINE: &str = "machine";
 
+/// File beside it: the attempt was, or was about to be, handed over to the machine.
+const HANDED: &str = "handed";
+
 /// A Kubernetes cluster as a compute target.
 pub struct KubernetesTarget {
     fleet: Arc<Fleet>,
@@ -83,7 +86,9 @@ impl KubernetesTarget {
             return Some(job.clone());
         }
         let job = fs::read_to_string(folder.join(MACHINE)).ok()?.trim().to_owned();
-        if job.is_empty() || self.fleet.machine(state, &job, true).is_err() {
+        // Before anything was handed over, nobody can know whether its job was asked for: asked for again, it is the same job.
+        let made = folder.join(HANDED).exists();
+        if job.is_empty() || self.fleet.machine(state, &job, made).is_err() {
             return None;
         }
         self.fleet.bind(state, &job, folder.to_owned());
@@ -97,8 +102,9 @@ impl KubernetesTarget {
         specs.retain(|folder, (attempt, spec)| {
             let machine = bound.get(folder).and_then(|job| state.machines.get(job));
             match machine {
+                // Written first: what may have been executed is never asked for again.
                 Some(machine) if matches!(machine.remote.site(attempt), Ok(Some(_))) => {
-                    machine.remote.submit(attempt, spec).is_err()
+                    record(folder, HANDED, "").is_err() || machine.remote.submit(attempt, spec).is_err()
                 }
                 _ => true,
             }
@@ -106,13 +112,13 @@ impl KubernetesTarget {
     }
 }
 
-/// Writes which machine an attempt is bound to, so that it lasts: an attempt is never bound to a second one.
-fn record(folder: &Path, job: &str) -> std::io::Result<()> {
+/// Writes a word on an attempt so that it lasts: one that is bound to a machine is never bound to a second one.
+fn record(folder: &Path, file: &str, word: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut draft = tempfile::NamedTempFile::new_in(folder)?;
-    draft.write_all(job.as_bytes())?;
+    draft.write_all(word.as_bytes())?;
     draft.as_file().sync_all()?;
-    draft.persist(folder.join(MACHINE)).map_err(|error| error.error)?;
+    draft.persist(folder.join(file)).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()
 }
 
@@ -260,7 +266,7 @@ impl ComputeTarget for KubernetesTarget {
                 .fleet
                 .free(&mut state)
                 .map_err(|reason| self.refused(reason))?;
-            record(&attempt.folder, &job)
+            record(&attempt.folder, MACHINE, &job)
                 .map_err(|error| self.refused(format!("{}: {error}", attempt.folder.display())))?;
             self.fleet.bind(&mut state, &job, attempt.folder.clone());
             waiting.bound.insert(attempt.folder.clone(), job);

@@ -63,6 +63,7 @@ fn a_cluster_passes_the_suite_and_what_kubernetes_adds() {
     std::thread::scope(|scope| {
         scope.spawn(|| pods_that_end(&cluster, &facts));
         scope.spawn(|| pods_that_never_start(&cluster, &facts));
+        scope.spawn(|| killed_before_its_job_was_made(&cluster, &facts));
     });
     workers(&cluster, &facts);
     rights(&cluster, &facts);
@@ -102,6 +103,58 @@ echo "score=2""#;
     let shown = project.json(&["show", "0", "--json"]);
     assert_eq!(shown["items"].as_array().unwrap().len(), 2, "{shown}");
     assert_eq!(shown["reports"], 2, "{shown}");
+}
+
+/// An attempt that is bound to a job which was not asked for when the controller was killed: the next one asks for it, and it is no new attempt.
+fn killed_before_its_job_was_made(cluster: &Service, facts: &HashMap<String, String>) {
+    let mut place = place(cluster, facts, &["--memory", "96Mi"]);
+    let tools = tempfile::tempdir().unwrap();
+    let known = Command::new("sh")
+        .args(["-c", "command -v kubectl"])
+        .output()
+        .unwrap();
+    let wrapper = tools.path().join("kubectl");
+    // The first job is let through, a second one only after `go`.
+    fs::write(
+        &wrapper,
+        format!(
+            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" create \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
+            folder = tools.path().display(),
+            kubectl = text(&known.stdout).trim(),
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    place
+        .variables
+        .push(("PATH".into(), format!("{}:{path}", tools.path().display())));
+    let sweep = Sweep {
+        values: (0..2).map(|x| json!(x)).collect(),
+        ..Sweep::default()
+    };
+    let project = Project::new(&place, LOGGING, &sweep);
+    let mut child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("an attempt without a job", || {
+        let bound = |trial: &serde_json::Value| {
+            trial["trial"] == 1
+                && PathBuf::from(trial["folder"].as_str().unwrap())
+                    .join("machine")
+                    .exists()
+        };
+        tools.path().join("held").exists() && project.trials().iter().any(bound)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The kubectl of the dead one still waits; the next finds the real one.
+    fs::remove_file(&wrapper).unwrap();
+    let result = project.ends(project.start(&["resume", "--json"]));
+    fs::write(tools.path().join("go"), "").unwrap();
+    assert_eq!(result["trials"]["Completed"], 2, "{result}");
+    for trial in project.trials() {
+        assert_eq!(trial["attempts"], 1, "{trial}");
+    }
+    project.nothing_was_lost(2);
 }
 
 /// An image that nobody has and a pod that fits no node: the sweep ends with the cluster's words and starts nothing.
