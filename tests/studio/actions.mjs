@@ -186,6 +186,8 @@ try {
   await until('several sweeps are compared', async () => (await page.getByRole('img', { name: /best so far of each sweep/ }).count()) === 1);
   await page.goto(studio.base);
   await page.getByRole('checkbox').nth(2).waitFor();
+  const names = JSON.parse(project.command('list', '--json')).items.map((one) => one.name ?? one.experiment);
+  check('what was submitted is called as the folder of its code', names.length > 1 && new Set(names).size === 1 && !/^[0-9a-f]{32}$/.test(names[0]), names.join());
   await pictures(page, 'sweeps');
 
   // Compute: create, look, test for real, change, delete; what cannot be is told in the command line's words.
