@@ -6,11 +6,13 @@
 pub mod agent;
 pub mod batch;
 mod command;
+mod errand;
 pub mod kind;
 pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;
+mod queue;
 pub mod ray;
 pub mod registry;
 pub mod remote;
