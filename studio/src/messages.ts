@@ -12,11 +12,13 @@ export const m = {
   loading: 'loading',
   loadingOf: (done: string, of: string, what: string) => `${done} of ${of} ${what}`,
   failed: 'this could not be loaded',
+  notDone: 'this could not be done',
   retry: 'try again',
   notFound: 'there is no such page',
   readOnly: 'this studio is read-only',
   close: 'close',
   cancel: 'keep',
+  back: 'back',
   ok: 'do it',
   copied: 'copied',
   copy: 'copy',
@@ -53,7 +55,7 @@ export const m = {
     columns: {
       state: 'state', name: 'sweep', trials: 'trials', best: 'best', curve: 'best so far', eta: 'ends in', time: 'time', created: 'created', tags: 'tags', select: 'select',
     },
-    count: (shown: number, all: number) => (shown === all ? `${all} sweeps` : `${shown} of ${all} sweeps`),
+    count: (shown: number, all: number) => (shown === all ? `${all} ${all === 1 ? 'sweep' : 'sweeps'}` : `${shown} of ${all} ${all === 1 ? 'sweep' : 'sweeps'}`),
   },
 
   sweep: {

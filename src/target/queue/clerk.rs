@@ -157,7 +157,7 @@ impl<C: Cluster> Clerk<C> {
             let mut state = self.desk.state();
             let entries = state.entries.iter_mut();
             entries
-                .filter_map(|(folder, entry)| Some((folder.clone(), entry.to_cancel()?)))
+                .filter_map(|(folder, entry)| Some((folder.clone(), entry.take_cancel()?)))
                 .collect()
         };
         for (folder, id) in due {

@@ -163,7 +163,7 @@ impl<C: Cluster> Entry<C> {
     }
 
     /// The job that is to be ended now: one that nobody claimed at once, others when their runner had its time.
-    pub(super) fn to_cancel(&mut self) -> Option<String> {
+    pub(super) fn take_cancel(&mut self) -> Option<String> {
         let asked = self.canceled?;
         self.look_for_claim();
         let late = asked.elapsed() > self.grace + BEYOND_GRACE && !self.forgotten;

@@ -122,7 +122,7 @@ fn killed_before_its_job_was_made(cluster: &Service, facts: &HashMap<String, Str
     fs::write(
         &wrapper,
         format!(
-            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" create \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
+            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" -o name -f \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
             folder = tools.path().display(),
             kubectl = text(&known.stdout).trim(),
         ),
