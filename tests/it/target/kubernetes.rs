@@ -1,5 +1,7 @@
 //! A Kubernetes cluster, against a real API server, scheduler and kubelet.
 
+mod pods;
+
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
 use super::suite;
@@ -66,6 +68,8 @@ fn a_cluster_passes_the_suite_and_what_kubernetes_adds() {
         scope.spawn(|| killed_before_its_job_was_made(&cluster, &facts));
     });
     workers(&cluster, &facts);
+    pods::what_pods_ask_for(&cluster, &facts);
+    pods::taken_away(&cluster, &facts);
     rights(&cluster, &facts);
     // Nothing is left when nobody leads a sweep.
     let place = place(&cluster, &facts, &[]);
