@@ -14,6 +14,7 @@ pub mod probe;
 pub mod ray;
 pub mod registry;
 pub mod remote;
+pub mod shell;
 pub mod slurm;
 pub mod spark;
 pub mod ssh;

@@ -3,6 +3,9 @@
 #
 #   sh runner.sh run FOLDER         executes the attempt whose `order.sh` lies in FOLDER
 #   sh runner.sh orphans NONCE      ends what a runner that is gone left running
+#   sh runner.sh pack FOLDER [all]  writes what an attempt left (or all that is there): a head and the bytes of each
+#   sh runner.sh take FILE SIZE MODE  makes a file of the standard input
+#   set -- lib; . runner.sh         makes what the controller's side asks for known to a shell that it talks to
 #
 # Facts go to FOLDER/account, a line each: NUMBER WORD ... CHECKSUM, where the checksum is `cksum` of the checksum before and the
 # rest of the line, so that a torn or foreign line is known. What the numbers on the output mean is told by whoever reads it.
@@ -391,7 +394,120 @@ guard() {
     end_members '' "$3" "$2"
 }
 
+# What is known of the attempt in folder $1, and its account from about byte $2 on; $3 = process that was started for it, if any.
+od_look() {
+    text='' life=''
+    { IFS= read -r text <"$1/claim"; } 2>/dev/null
+    case $text in
+    *'"nonce":'*'}')
+        pid=${text#*\"pid\":} start=${text#*\"start_ticks\":}
+        pid=${pid%%,*} start=${start%%,*}
+        claim_boot=${text#*\"boot_id\":\"} claim_host=${text#*\"host\":\"}
+        claim_boot=${claim_boot%%\"*} claim_host=${claim_host%%\"*}
+        if [ "$pid" = 0 ]; then life=nobody
+        elif [ "$claim_host" != "$od_host" ]; then life="elsewhere $claim_host"
+        elif [ "$claim_boot" != "$od_boot" ]; then life=restarted
+        elif look "$pid" && [ "$ticks" = "$start" ] && [ "$state" != Z ]; then life=alive
+        else life="gone $pid"; fi
+        ;;
+    *)
+        if [ -n "$3" ] && look "$3" && [ "$state" != Z ]; then life=alive
+        elif [ -e "$1/claim" ]; then life=alive
+        elif [ -n "$3" ]; then life="silent $3 $(tail -n 1 "$1/runner.log" 2>/dev/null)"
+        else
+            life=unclaimed claim_boot=''
+            { read -r claim_boot <"$1/boot"; } 2>/dev/null
+            [ -z "$claim_boot" ] || [ "$claim_boot" = "$od_boot" ] || life=restarted
+        fi
+        ;;
+    esac
+    printf '%s\n' "$life"
+    od_piece "$1/account" "$2" 64
+    od_cut
+}
+
+# At most $3 blocks of file $1 from the one on in which byte $2 lies.
+od_piece() {
+    if [ -f "$1" ] && [ ! -h "$1" ]; then dd if="$1" bs=4096 skip=$(($2 / 4096)) count="$3" 2>/dev/null; fi
+}
+
+# What was said is one piece.
+od_cut() { printf '\n%s\n' "$od_mark"; }
+
+# Starts the runner for folder $1, away from this shell; its process.
+od_start() {
+    (
+        cd "$1" || exit 1
+        if command -v setsid >/dev/null 2>&1; then
+            setsid sh "$od_runner" run "$1" </dev/null >runner.log 2>&1 &
+        else
+            nohup sh "$od_runner" run "$1" </dev/null >runner.log 2>&1 &
+        fi
+        echo $!
+    )
+}
+
+# Ends the attempt in folder $1, or claims it in nobody's name so that it never starts.
+od_cancel() {
+    mkdir -p "$1" || return 1
+    printf '{"host":"%s","boot_id":"%s","pid":0,"start_ticks":0,"nonce":""}' "$od_host" "$od_boot" >"$1/nobody.$$" || return 1
+    if ln "$1/nobody.$$" "$1/claim" 2>/dev/null; then rm -f "$1/nobody.$$"; return 0; fi
+    rm -f "$1/nobody.$$"
+    : >"$1/cancel"
+}
+
+# Writes a head and what is behind path $1.
+pack_one() {
+    if [ -h "$1" ]; then
+        to=$(readlink "$1" && echo .) || return 0
+        to=${to%??}
+        printf 'l 0 %s %s\n%s\n%s' "${#to}" "${#1}" "$1" "$to"
+    elif [ -d "$1" ]; then
+        printf 'd 0 0 %s\n%s\n' "${#1}" "$1"
+        for path in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+            if [ -e "$path" ] || [ -h "$path" ]; then pack_one "$path"; fi
+        done
+    elif [ -f "$1" ] && [ -r "$1" ]; then
+        # shellcheck disable=SC2046
+        set -- "$1" $(stat -c '%a %s' "$1" 2>/dev/null)
+        [ $# -eq 3 ] || set -- "$1" 600 $(($(wc -c <"$1")))
+        printf 'f %s %s %s\n%s\n' "$2" "$3" "${#1}" "$1"
+        head -c "$3" "$1"
+    fi
+}
+
+pack() {
+    # What is not there left nothing.
+    cd "$1" 2>/dev/null || { printf 'e 0 0 0\n' && exit 0; }
+    LC_ALL=C
+    set +f
+    for path in ./*; do
+        [ -z "$2" ] || { pack_one "$path" && continue; }
+        case $path in
+        ./account | ./order.sh | ./wd | ./out | ./life | ./reserve | ./spec.json | ./boot | ./cancel | ./runner.log | ./journal | './*') ;;
+        ./azureml-logs) printf 'd 0 0 14\n./azureml-logs\n' ;;
+        *) pack_one "$path" ;;
+        esac
+    done
+    if [ -z "$2" ]; then
+        for path in ./wd/outputs ./wd/logs; do
+            if [ -d "$path" ]; then pack_one "$path"; fi
+        done
+    fi
+    printf 'e 0 0 0\n'
+}
+
+take() {
+    draft=$1.$$
+    cat >"$draft" && [ "$(($(wc -c <"$draft")))" -eq "$2" ] && chmod "$3" "$draft" && mv -f "$draft" "$1" && return 0
+    rm -f "$draft"
+    exit 73
+}
+
 case ${1:-} in
+lib) ;;
+pack) pack "$2" "${3:-}" ;;
+take) take "$2" "$3" "$4" ;;
 run) run "$2" ;;
 guard) guard "$2" "$3" "$4" ;;
 orphans)
@@ -399,7 +515,7 @@ orphans)
     end_members '' "$2" 0
     ;;
 *)
-    echo 'runner.sh run FOLDER | orphans NONCE' >&2
+    echo 'runner.sh run FOLDER | orphans NONCE | pack FOLDER [all] | take FILE SIZE MODE' >&2
     exit 2
     ;;
 esac
