@@ -17,11 +17,11 @@ static ASSETS: &[Asset] = &[
         gz: include_bytes!("../packed/assets/raster.worker-C64DCkq1.js.gz"),
     },
     Asset {
-        path: "assets/style-DgGgulHP.css",
+        path: "assets/style-CGRzFOcz.css",
         kind: "text/css; charset=utf-8",
-        plain: include_bytes!("assets/style-DgGgulHP.css"),
-        br: include_bytes!("../packed/assets/style-DgGgulHP.css.br"),
-        gz: include_bytes!("../packed/assets/style-DgGgulHP.css.gz"),
+        plain: include_bytes!("assets/style-CGRzFOcz.css"),
+        br: include_bytes!("../packed/assets/style-CGRzFOcz.css.br"),
+        gz: include_bytes!("../packed/assets/style-CGRzFOcz.css.gz"),
     },
     Asset {
         path: "icon.svg",

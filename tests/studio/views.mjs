@@ -72,6 +72,18 @@ try {
     }
   }
 
+  // Under the pointer a button is still read.
+  await page.goto(studio.base);
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    const button = page.getByRole('link', { name: 'New sweep' });
+    await page.mouse.move(5, 500);
+    const ground = () => button.evaluate((one) => getComputedStyle(one).backgroundColor);
+    const before = await ground();
+    await button.hover();
+    check(`the main button keeps its ground under the pointer, ${scheme}`, (await ground()) === before, `${before} ${await ground()}`);
+  }
+
   // Phone width: nothing is lost sideways, and it stays accessible.
   await page.setViewportSize({ width: 390, height: 844 });
   for (const [name, [path, text]] of Object.entries(views)) {
