@@ -297,7 +297,7 @@ impl Follower {
             Entry::Warning { code, message } => told.push(Told::Change(self.warning(&code, message))),
             Entry::NotStarted { class, reason } => self.end(outcome::not_started(&class, &reason), told),
             Entry::Exited(exit) => self.exited(&exit, told),
-            Entry::Sealed => {}
+            Entry::Frozen { .. } | Entry::Thawed { .. } | Entry::NotFrozen { .. } | Entry::Sealed => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use super::preparation::Preparation;
 use crate::config::launch::{LaunchContext, LaunchError, plan};
 use crate::config::{Dialect, Experiment, Launch};
+use crate::runner::spec::frozen_patience_ms;
 use crate::runner::{AttemptSpec, Group, GroupKind};
 use crate::space::Assignment;
 use crate::target::{AttemptRef, ComputeTarget, Site};
@@ -104,6 +105,7 @@ impl Launcher {
             outputs: launch.outputs.clone(),
             timeout_ms: launch.trial_timeout_ms,
             grace_ms: self.preparation.grace_ms,
+            frozen_patience_ms: frozen_patience_ms(),
             primary_metric: primary,
             metric_names,
             parameters: plan.parameters,

@@ -18,6 +18,7 @@ pub use probe::{here, probe};
 pub use settings::KIND;
 
 use super::local::bell;
+use super::local::hold;
 use super::local::reader::Readers;
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Fate, Liveness, Luggage, Notice, TargetError};
 use crate::process::{Identity, Presence};
@@ -345,6 +346,19 @@ impl ComputeTarget for SlurmTarget {
         if let Some(entry) = self.shared.state().entries.get_mut(&attempt.folder) {
             entry.canceled = None;
         }
+    }
+
+    fn can_freeze(&self) -> bool {
+        // A job of ours that holds many trials in turn starts the next one only when this one has ended.
+        !self.shared.options.workers
+    }
+
+    fn freeze(&self, attempt: &AttemptRef, request: &str) -> Result<(), TargetError> {
+        hold::ask(&attempt.folder, request).map_err(|error| self.unreachable(&attempt.folder, &error))
+    }
+
+    fn thaw(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        hold::take_back(&attempt.folder).map_err(|error| self.unreachable(&attempt.folder, &error))
     }
 
     fn wait(&self, timeout: Duration) {
