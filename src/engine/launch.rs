@@ -41,6 +41,14 @@ impl Launcher {
         self.experiment.extensions.get("lost_contact_minutes")?.as_u64()
     }
 
+    /// Whether a trial can be frozen, wherever it runs: not where it is more than the processes below its runner, or where several
+    /// wait for each other.
+    pub(super) fn can_freeze(&self) -> bool {
+        let several = group(&self.experiment.launch).is_some_and(|group| group.processes() > 1);
+        let elsewhere = self.experiment.launch.framework == "pyspark";
+        !several && !elsewhere && self.preparation.container.is_none()
+    }
+
     /// Run id that scripts see: the sweep's own for single runs.
     fn run_id(&self, trial: u64) -> String {
         match self.experiment.dialect {

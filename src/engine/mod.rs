@@ -8,6 +8,7 @@ mod adopt;
 mod drive;
 mod error;
 mod follow;
+mod hold;
 mod launch;
 mod outcome;
 mod preparation;
@@ -21,8 +22,9 @@ pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation, environment_of};
 pub use progress::{Ending, Progress};
 
 use crate::config::Experiment;
+use crate::config::FREEZE_LIMITS;
 use crate::controller::placement::{Offer, Placement};
-use crate::controller::{Controller, Settings, StopWhen};
+use crate::controller::{Controller, FreezeLimits, Settings, StopWhen};
 use crate::history::Trial;
 use crate::metric::Goal;
 use crate::store::{Store, SweepWriter};
@@ -220,7 +222,15 @@ fn controller(experiment: &Experiment, setup: &Setup) -> Result<Controller, Engi
     let mut controller = Controller::new(settings, sampler, policy, experiment.enqueue.clone());
     controller.inherit(setup.inherited.clone());
     controller.stop_when(stop_when(experiment)?);
+    controller.freeze_within(freeze_limits(experiment));
     Ok(controller)
+}
+
+/// How much may be frozen: what the files say, as they were understood.
+fn freeze_limits(experiment: &Experiment) -> FreezeLimits {
+    let said = experiment.extensions.get(FREEZE_LIMITS);
+    said.and_then(|said| serde_json::from_value(said.clone()).ok())
+        .unwrap_or(FreezeLimits::USUAL)
 }
 
 /// The controller of a sweep that has records.
@@ -240,6 +250,7 @@ fn restored(experiment: &Experiment, setup: &Setup, writer: &SweepWriter) -> Res
             source,
         })?;
     controller.stop_when(stop_when(experiment)?);
+    controller.freeze_within(freeze_limits(experiment));
     Ok(controller)
 }
 
