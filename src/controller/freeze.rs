@@ -154,7 +154,7 @@ impl Controller {
     }
 
     /// Of equals the younger one.
-    fn least_promising(&self, trials: &[u64]) -> Option<(u64, f64)> {
+    fn least_promising(&mut self, trials: &[u64]) -> Option<(u64, f64)> {
         let promises = trials.iter().map(|trial| (*trial, self.policy.promise(*trial)));
         promises.reduce(|least, other| if other.1 <= least.1 { other } else { least })
     }
@@ -252,7 +252,7 @@ impl Controller {
         }
     }
 
-    fn thawable(&self, last: bool) -> Option<Thaw> {
+    fn thawable(&mut self, last: bool) -> Option<Thaw> {
         let frozen: Vec<u64> = self.still().filter(|trial| !self.bound.contains(trial)).collect();
         if frozen.is_empty() {
             return None;

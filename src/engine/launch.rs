@@ -44,9 +44,7 @@ impl Launcher {
     /// Whether a trial can be frozen, wherever it runs: not where it is more than the processes below its runner, or where several
     /// wait for each other.
     pub(super) fn can_freeze(&self) -> bool {
-        let several = group(&self.experiment.launch).is_some_and(|group| group.processes() > 1);
-        let elsewhere = self.experiment.launch.framework == "pyspark";
-        !several && !elsewhere && self.preparation.container.is_none()
+        can_freeze(&self.experiment) && self.preparation.container.is_none()
     }
 
     /// Run id that scripts see: the sweep's own for single runs.
@@ -143,6 +141,13 @@ impl Launcher {
             data: IndexMap::new(),
         }
     }
+}
+
+/// Whether trials are no more than the processes below their runners, none of which waits for others.
+pub(super) fn can_freeze(experiment: &Experiment) -> bool {
+    let launch = &experiment.launch;
+    let several = group(launch).is_some_and(|group| group.processes() > 1);
+    !several && launch.framework != "pyspark" && launch.communicator != "ray"
 }
 
 /// The processes of a trial, if the files ask for more than one script that knows of no other.

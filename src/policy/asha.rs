@@ -197,7 +197,7 @@ impl Policy for Asha {
             .collect()
     }
 
-    fn thaw(&self, frozen: &[u64], last: bool) -> Option<Thaw> {
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
         // The highest rung first, there the best, among equals the older one.
         let standing = |number: &u64| self.standing(*number).map(|standing| (*number, standing));
         let mut standings: Vec<_> = frozen.iter().filter_map(standing).collect();
@@ -218,7 +218,7 @@ impl Policy for Asha {
         })
     }
 
-    fn promise(&self, trial: u64) -> f64 {
+    fn promise(&mut self, trial: u64) -> f64 {
         let Some((index, _, better)) = self.standing(trial) else {
             return f64::INFINITY;
         };

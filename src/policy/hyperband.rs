@@ -119,28 +119,34 @@ impl Policy for Hyperband {
         self.collect(Asha::freezes)
     }
 
-    fn thaw(&self, frozen: &[u64], last: bool) -> Option<Thaw> {
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
         // Each bracket is a field of its own; the one whose candidate has come farthest goes first.
-        let candidates = self.brackets.iter().enumerate().filter_map(|(index, bracket)| {
+        let mut best: Option<(u64, Thaw)> = None;
+        for index in 0..self.brackets.len() {
             let own: Vec<u64> = frozen
                 .iter()
                 .copied()
                 .filter(|trial| self.index(*trial) == index)
                 .collect();
-            let mut thaw = bracket.thaw(&own, last)?;
+            let Some(bracket) = self.brackets.get_mut(index) else {
+                continue;
+            };
+            let Some(mut thaw) = bracket.thaw(&own, last) else {
+                continue;
+            };
             thaw.policy = NAME.into();
             thaw.reason = format!("{} in bracket {}", thaw.reason, index + 1);
-            Some((bracket.reached(thaw.trial), thaw))
-        });
-        // Of equals the first.
-        let best = candidates.reduce(|best, other| if other.0 > best.0 { other } else { best });
+            let reached = bracket.reached(thaw.trial);
+            // Of equals the first.
+            if best.as_ref().is_none_or(|(most, _)| reached > *most) {
+                best = Some((reached, thaw));
+            }
+        }
         best.map(|(_, thaw)| thaw)
     }
 
-    fn promise(&self, trial: u64) -> f64 {
-        self.brackets
-            .get(self.index(trial))
-            .map_or(0.0, |bracket| bracket.promise(trial))
+    fn promise(&mut self, trial: u64) -> f64 {
+        self.of(trial).map_or(0.0, |bracket| bracket.promise(trial))
     }
 }
 

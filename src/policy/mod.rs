@@ -284,14 +284,14 @@ pub trait Policy: Send {
 
     /// Which of the `frozen` trials (ascending) is to go on in a place that is free, rather than a new trial beginning there. `last` =
     /// no new trial will begin: the place is for one of them or for nobody. A function of all that was fed so far.
-    fn thaw(&self, frozen: &[u64], last: bool) -> Option<Thaw> {
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
         let _ = (frozen, last);
         None
     }
 
     /// How promising a trial is that is frozen or about to be: where there is no room for all, the least promising is stopped. Only
     /// comparisons mean something.
-    fn promise(&self, trial: u64) -> f64 {
+    fn promise(&mut self, trial: u64) -> f64 {
         let _ = trial;
         0.0
     }

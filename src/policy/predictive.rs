@@ -20,6 +20,7 @@ use crate::surrogate::CurveModel;
 use crate::surrogate::curve::{grid, rungs_before};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Wire name.
 const NAME: &str = "Predictive";
@@ -65,6 +66,8 @@ pub(super) struct Predictive {
     longest: u64,
     /// Reports of all trials.
     reports: u64,
+    /// The model of all that was fed, until more is.
+    fitted: Option<(u64, Arc<CurveModel>)>,
 }
 
 impl Predictive {
@@ -77,6 +80,19 @@ impl Predictive {
             completed: 0,
             longest: 0,
             reports: 0,
+            fitted: None,
+        }
+    }
+
+    /// The model of what was fed so far.
+    fn model(&mut self, last: u64) -> Arc<CurveModel> {
+        match &self.fitted {
+            Some((known, model)) if *known == last => Arc::clone(model),
+            _ => {
+                let model = Arc::new(self.fit(last));
+                self.fitted = Some((last, Arc::clone(&model)));
+                model
+            }
         }
     }
 
@@ -219,7 +235,7 @@ impl Predictive {
         let Some(last) = self.last().filter(|_| !pending.is_empty()) else {
             return Vec::new();
         };
-        let model = self.fit(last);
+        let model = self.model(last);
         pending
             .into_iter()
             .filter_map(|trial| self.judge(trial, last, &model))
@@ -240,6 +256,14 @@ impl Policy for Predictive {
         }
         curve.reports += 1;
         self.reports += 1;
+        // Between rungs only the end of a whole curve is news.
+        if self
+            .fitted
+            .as_ref()
+            .is_some_and(|(last, _)| curve.reports >= *last)
+        {
+            self.fitted = None;
+        }
         if value.is_finite() {
             curve.best = curve.best.min(-self.settings.goal.sign() * value);
         }
@@ -247,6 +271,7 @@ impl Policy for Predictive {
             return;
         }
         curve.rungs.push(curve.best);
+        self.fitted = None;
         self.pending.insert(trial);
     }
 
@@ -255,6 +280,7 @@ impl Policy for Predictive {
         let Some(curve) = self.curves.get_mut(&trial).filter(|curve| curve.live) else {
             return;
         };
+        self.fitted = None;
         curve.live = false;
         if state == TrialState::Completed {
             self.completed += 1;
@@ -264,6 +290,7 @@ impl Policy for Predictive {
 
     fn restart(&mut self, trial: u64) {
         self.pending.remove(&trial);
+        self.fitted = None;
         if let Some(curve) = self.curves.remove(&trial) {
             self.reports = self.reports.saturating_sub(curve.reports);
         }
@@ -281,9 +308,9 @@ impl Policy for Predictive {
         }
     }
 
-    fn thaw(&self, frozen: &[u64], last: bool) -> Option<Thaw> {
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
         let end = self.last().filter(|_| !frozen.is_empty())?;
-        let model = self.fit(end);
+        let model = self.model(end);
         let worth = |number: &u64| {
             let chance = self.chance(*number, end, &model);
             let (rest, fresh, cost) = self.prospects(self.curves.get(number)?.reports, end);
@@ -291,11 +318,10 @@ impl Policy for Predictive {
             wanted.then_some((*number, chance, fresh))
         };
         // Of equals the older one.
-        let best =
-            frozen
-                .iter()
-                .filter_map(worth)
-                .reduce(|best, other| if other.1 > best.1 { other } else { best });
+        let best = frozen
+            .iter()
+            .filter_map(worth)
+            .reduce(|best, other| if other.1 > best.1 { other } else { best });
         best.map(|(trial, chance, fresh)| {
             let percent = 100.0 * chance;
             let than = if last {
@@ -313,9 +339,12 @@ impl Policy for Predictive {
         })
     }
 
-    fn promise(&self, trial: u64) -> f64 {
+    fn promise(&mut self, trial: u64) -> f64 {
         match self.last() {
-            Some(last) => self.chance(trial, last, &self.fit(last)),
+            Some(last) => {
+                let model = self.model(last);
+                self.chance(trial, last, &model)
+            }
             None => 1.0,
         }
     }
