@@ -38,6 +38,8 @@ pub struct Controller {
     pub(super) freeze_limits: FreezeLimits,
     /// Frozen trials whose place is taken.
     pub(super) bound: BTreeSet<u64>,
+    /// What the attempts that have ended cost.
+    pub(super) spent: Option<f64>,
     pub(super) now: u64,
 }
 
@@ -63,6 +65,7 @@ impl Controller {
             stop_when: None,
             freeze_limits: FreezeLimits::NONE,
             bound: BTreeSet::new(),
+            spent: None,
             now: 0,
         }
     }
@@ -81,6 +84,12 @@ impl Controller {
     /// the first event, after a restore too; whether it has held is part of the records.
     pub fn stop_when(&mut self, condition: Option<StopWhen>) {
         self.stop_when = condition;
+    }
+
+    /// What the attempts that have ended cost, counted by the driver, which knows where they ran (`None`: nowhere is there a price). To be
+    /// called before the event of their end, and after a restore.
+    pub fn spent(&mut self, cost: Option<f64>) {
+        self.spent = cost;
     }
 
     /// Takes one event in. `now_ms` is milliseconds since the sweep was created; a smaller one than before counts as the same.
@@ -458,6 +467,7 @@ impl Controller {
             no_improvement: progress.since_best,
             trials: (self.state.history.trials.len() - self.live.len()) as u64,
             elapsed_ms: self.now,
+            cost: self.spent,
         };
         if let Some(held) = condition.met(&standing) {
             self.record(

@@ -72,6 +72,7 @@ impl Controller {
             stop_when: None,
             freeze_limits: FreezeLimits::NONE,
             bound: BTreeSet::new(),
+            spent: None,
             now: 0,
         };
         for (trial, attempts) in controller

@@ -68,7 +68,7 @@ try {
       await page.getByText(text).first().waitFor();
       await page.waitForTimeout(350);
       await accessible(page, `${name}, ${scheme}`);
-      if (!/nowhere|no-sweep|-history|about|^compute|compare-sweeps/.test(name)) await picture(page, `${name}-${scheme}`);
+      if (!/nowhere|no-sweep|-history|about|^compute|compare-sweeps|^sweeps$/.test(name)) await picture(page, `${name}-${scheme}`);
     }
   }
 

@@ -1,5 +1,7 @@
 //! A Kubernetes cluster, against a real API server, scheduler and kubelet.
 
+mod pods;
+
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
 use super::suite;
@@ -66,6 +68,8 @@ fn a_cluster_passes_the_suite_and_what_kubernetes_adds() {
         scope.spawn(|| killed_before_its_job_was_made(&cluster, &facts));
     });
     workers(&cluster, &facts);
+    pods::what_pods_ask_for(&cluster, &facts);
+    pods::taken_away(&cluster, &facts);
     rights(&cluster, &facts);
     // Nothing is left when nobody leads a sweep.
     let place = place(&cluster, &facts, &[]);
@@ -118,7 +122,7 @@ fn killed_before_its_job_was_made(cluster: &Service, facts: &HashMap<String, Str
     fs::write(
         &wrapper,
         format!(
-            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" create \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
+            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" -o name -f \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
             folder = tools.path().display(),
             kubectl = text(&known.stdout).trim(),
         ),
