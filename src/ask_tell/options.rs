@@ -51,7 +51,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
     let (mut slack, mut percentage, mut exclude) = (None, None, false);
     let (mut literal, mut trigger) = (false, Trigger::Sweep);
     let (mut min_resource, mut reduction_factor) = (1, 3);
-    let mut brackets = 3;
+    let (mut brackets, mut freeze) = (3, false);
     let (mut false_stops, mut top_k, mut eager, mut max_resource) = (0.05, 1, false, None);
     for pair in rest.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -99,6 +99,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
                     return Err(wrong(key, value, "a whole number from 1 to 20"));
                 }
             }
+            (ASHA | HYPERBAND | PREDICTIVE, "freeze") => freeze = flag(key, value)?,
             (PREDICTIVE, "delay_evaluation") => schedule.delay_evaluation = whole(key, value)?,
             (PREDICTIVE, "false_stops") => {
                 false_stops = amount(key, value)?;
@@ -135,11 +136,13 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
         ASHA => Ok(PolicySpec::Asha {
             min_resource,
             reduction_factor,
+            freeze,
         }),
         HYPERBAND => Ok(PolicySpec::Hyperband {
             min_resource,
             reduction_factor,
             brackets,
+            freeze,
         }),
         PREDICTIVE => Ok(PolicySpec::Predictive {
             false_stops,
@@ -147,6 +150,7 @@ pub fn parse_policy(text: &str) -> Result<PolicySpec, OptionError> {
             eager,
             delay_evaluation: schedule.delay_evaluation,
             max_resource,
+            freeze,
         }),
         BANDIT => match slack {
             Some(slack) => Ok(PolicySpec::Bandit {

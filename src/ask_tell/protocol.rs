@@ -228,6 +228,7 @@ impl Session {
                     eager,
                     delay_evaluation,
                     max_resource: None,
+                    freeze,
                 }),
                 Some(fidelity),
             ) => PolicySpec::Predictive {
@@ -236,6 +237,7 @@ impl Session {
                 eager: *eager,
                 delay_evaluation: *delay_evaluation,
                 max_resource: Some(fidelity.max),
+                freeze: *freeze,
             },
             (Some(policy), _) => policy.clone(),
             (None, Some(fidelity)) => PolicySpec::MedianStopping {
@@ -285,6 +287,7 @@ impl Session {
                     action: match decision {
                         Decision::Continue => "continue",
                         Decision::Stop => "stop",
+                        Decision::Freeze => "freeze",
                     },
                 })
             }

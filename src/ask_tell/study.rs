@@ -1,13 +1,15 @@
 //! A sweep whose trials the caller runs.
 
-use crate::controller::{Action, Controller, Event, FailureClass, Limits, Outcome, Settings};
+use crate::controller::{
+    Action, Batch, Controller, Event, FailureClass, Limits, Outcome, Record, Resident, Settings,
+};
 use crate::history::{History, Trial, TrialState};
 use crate::metric::{Goal, Observation, Series};
 use crate::policy::{self, PolicySpec, Stop};
 use crate::sampler::{self, SamplerError, SamplerSpec};
 use crate::space::{Assignment, Parameter, SearchSpace, Value};
 use indexmap::IndexMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Why a study cannot be built or refuses a call.
@@ -37,6 +39,9 @@ pub enum Decision {
     Continue,
     /// End the trial and tell its value; the policy expects nothing of it.
     Stop,
+    /// Keep the trial as it is and do not go on with it for now: [`Study::ask`] names it again when its time has come. Only policies
+    /// with `freeze` say so.
+    Freeze,
 }
 
 /// A trial to run.
@@ -163,6 +168,7 @@ impl Builder {
             space,
             controller,
             stops: BTreeMap::new(),
+            frozen: BTreeSet::new(),
         })
     }
 }
@@ -199,6 +205,8 @@ pub struct Study {
     controller: Controller,
     /// Decisions about trials that have not been told yet.
     stops: BTreeMap<u64, Stop>,
+    /// Trials that the caller was told to keep as they are.
+    frozen: BTreeSet<u64>,
 }
 
 impl Study {
@@ -243,12 +251,13 @@ impl Study {
         }
     }
 
-    /// The next trial to run, taking into account those that still run; `None` if there is none left.
+    /// The next trial to run, taking into account those that still run; `None` if there is none left. A number that was given before is
+    /// that of a trial that was told to wait ([`Decision::Freeze`]): it goes on where it stood.
     pub fn ask(&mut self) -> Option<Asked> {
-        let slots = self.controller.live().saturating_add(1);
-        let batch = self.controller.handle(0, Event::SlotsChanged { slots });
+        let slots = self.controller.occupied().saturating_add(1);
+        let batch = self.handle(Event::SlotsChanged { slots });
         // No slot stays open, so that a later result does not start a trial by itself.
-        self.controller.handle(0, Event::SlotsChanged { slots: 0 });
+        self.handle(Event::SlotsChanged { slots: 0 });
         batch.actions.into_iter().find_map(|action| match action {
             Action::Launch {
                 trial, assignment, ..
@@ -256,8 +265,48 @@ impl Study {
                 number: trial,
                 parameters: self.parameters(&assignment),
             }),
+            Action::Thaw { trial, .. } => Some(Asked {
+                number: trial,
+                parameters: self.parameters(&self.trial(trial)?.assignment),
+            }),
             _ => None,
         })
+    }
+
+    /// Hands an event to the controller. What there is to do about frozen trials is done at once: here they are nothing but a mark.
+    fn handle(&mut self, event: Event) -> Batch {
+        let batch = self.controller.handle(0, event);
+        for action in &batch.actions {
+            match *action {
+                Action::Freeze { trial, attempt } => {
+                    self.frozen.insert(trial);
+                    let resident = Resident {
+                        resident: 0,
+                        machine: 0,
+                        host: String::new(),
+                    };
+                    self.handle(Event::Frozen {
+                        trial,
+                        attempt,
+                        resident,
+                    });
+                }
+                Action::Thaw { trial, attempt } => {
+                    self.frozen.remove(&trial);
+                    self.handle(Event::Thawed { trial, attempt });
+                }
+                // Nobody runs it who could end it.
+                Action::Cancel { trial, attempt, .. } if self.frozen.remove(&trial) => {
+                    self.handle(Event::Exited {
+                        trial,
+                        attempt,
+                        outcome: Outcome::Canceled,
+                    });
+                }
+                _ => {}
+            }
+        }
+        batch
     }
 
     /// One more value of a running trial, for instance of an epoch. `step` is for display.
@@ -269,6 +318,7 @@ impl Study {
         self.observe(trial, Some(step), value);
         Ok(match self.state(trial) {
             Some(TrialState::CancelRequested) => Decision::Stop,
+            Some(TrialState::Paused) => Decision::Freeze,
             _ => Decision::Continue,
         })
     }
@@ -307,7 +357,7 @@ impl Study {
 
     /// Tries a configuration before the sampler's next.
     pub fn enqueue(&mut self, assignment: Assignment) {
-        self.controller.handle(0, Event::Enqueue { assignment });
+        self.handle(Event::Enqueue { assignment });
     }
 
     /// The best trial so far.
@@ -356,35 +406,30 @@ impl Study {
             }
         }
         if outcome == Outcome::Canceled {
-            self.controller.handle(0, Event::CancelTrial { trial });
+            self.handle(Event::CancelTrial { trial });
         }
         self.stops.remove(&trial);
-        self.controller.handle(
-            0,
-            Event::Exited {
-                trial,
-                attempt: 0,
-                outcome,
-            },
-        );
+        self.frozen.remove(&trial);
+        self.handle(Event::Exited {
+            trial,
+            attempt: 0,
+            outcome,
+        });
         Ok(())
     }
 
     fn observe(&mut self, trial: u64, step: Option<i64>, value: f64) {
-        let batch = self.controller.handle(
-            0,
-            Event::Reported {
-                trial,
-                attempt: 0,
-                observation: Observation {
-                    value,
-                    step,
-                    elapsed_ms: 0,
-                },
+        let batch = self.handle(Event::Reported {
+            trial,
+            attempt: 0,
+            observation: Observation {
+                value,
+                step,
+                elapsed_ms: 0,
             },
-        );
+        });
         for record in batch.records {
-            if let crate::controller::Record::Stopped(stop) = record {
+            if let Record::Stopped(stop) | Record::Freeze(stop) = record {
                 self.stops.insert(stop.trial, stop);
             }
         }

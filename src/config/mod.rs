@@ -43,5 +43,8 @@ pub struct Reading<T> {
 /// [`Experiment::abort_after_initial_failures`] where no file says otherwise.
 pub const ABORT_AFTER_INITIAL_FAILURES: u64 = 3;
 
+/// Name in [`Experiment::extensions`] of how much may be frozen, a [`crate::controller::FreezeLimits`].
+pub const FREEZE_LIMITS: &str = "freeze";
+
 /// [`Experiment::max_retries`] where no file says otherwise.
 pub const MAX_RETRIES: u32 = 2;

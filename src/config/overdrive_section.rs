@@ -6,6 +6,7 @@
 
 mod apply;
 mod enqueue;
+mod freeze;
 
 use super::Reading;
 use crate::diagnostic::{
@@ -16,9 +17,10 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
 /// All keys of the section.
-pub const KEYS: [&str; 33] = [
+pub const KEYS: [&str; 34] = [
     "seed",
     "policy",
+    "freeze",
     "targets",
     "stop_when",
     "priors",
@@ -108,6 +110,7 @@ pub struct Section {
     pub allow_duplicates: Option<bool>,
     /// A policy of overdrive's own instead of the file's.
     pub policy: Option<PolicySpec>,
+    freeze: Option<freeze::Freeze>,
     /// Whom the policy judges.
     pub trigger: Option<Trigger>,
     /// Bandit by the raw ratio also for negative metrics.
@@ -258,6 +261,9 @@ impl Section {
         self.policy = fields
             .given("policy")
             .and_then(|entry| crate::config::hyperdrive::chosen_policy(entry, found));
+        self.freeze = fields
+            .given("freeze")
+            .and_then(|entry| freeze::read(entry, found));
         self.trigger = fields
             .given("trigger")
             .and_then(|entry| found.word(entry, "bad-trigger", &["sweep", "reporter"]))
@@ -369,6 +375,7 @@ impl Section {
             sampler: self.sampler.or(lower.sampler),
             allow_duplicates: self.allow_duplicates.or(lower.allow_duplicates),
             policy: self.policy.or(lower.policy),
+            freeze: self.freeze.or(lower.freeze),
             trigger: self.trigger.or(lower.trigger),
             literal: self.literal.or(lower.literal),
             exclude_finished_jobs: self.exclude_finished_jobs.or(lower.exclude_finished_jobs),

@@ -63,6 +63,20 @@ pub enum Action {
         /// Why.
         cause: CancelCause,
     },
+    /// Stop the processes of an attempt for now. The answer is a `Frozen` or a `NotFrozen` event.
+    Freeze {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+    },
+    /// Let them go on. The answer is a `Thawed` event.
+    Thaw {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+    },
     /// The sweep is over; nothing runs any more.
     End {
         /// Final state.

@@ -1,6 +1,6 @@
 //! What happens to a sweep: the inputs of the controller.
 
-use crate::controller::Limits;
+use crate::controller::{Limits, Resident};
 use crate::metric::Observation;
 use crate::space::Assignment;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,31 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// The processes of the attempt stand still, as was asked for.
+    Frozen {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+        /// What they hold.
+        resident: Resident,
+    },
+    /// They go on.
+    Thawed {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+    },
+    /// They cannot be stopped for a while.
+    NotFrozen {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+        /// Why, in words.
+        reason: String,
+    },
     /// The attempt's fate is unknown (`true`) or known again (`false`).
     Unresponsive {
         /// Trial.
@@ -158,6 +183,9 @@ impl Event {
             Self::Started { .. } => "started",
             Self::Reported { .. } => "reported",
             Self::Exited { .. } => "exited",
+            Self::Frozen { .. } => "frozen",
+            Self::Thawed { .. } => "thawed",
+            Self::NotFrozen { .. } => "not_frozen",
             Self::Unresponsive { .. } => "unresponsive",
             Self::CancelTrial { .. } => "cancel_trial",
             Self::CancelSweep { .. } => "cancel_sweep",

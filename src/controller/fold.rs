@@ -3,8 +3,8 @@
 //! The live controller changes its own state only through here, the in-memory store of the simulator is nothing else, and the
 //! durable store is tested against it; a record therefore cannot mean two things.
 
-use crate::controller::state::{AttemptState, Incumbent, Progress, Snapshot};
-use crate::controller::{Record, Settings, SweepState};
+use crate::controller::state::{AttemptState, Hold, HoldPhase, Incumbent, Progress, Snapshot};
+use crate::controller::{Record, Resident, Settings, SweepState};
 use crate::history::{Trial, TrialState};
 use crate::metric::Series;
 
@@ -144,8 +144,17 @@ pub fn apply(snapshot: &mut Snapshot, record: &Record) -> Result<(), FoldError> 
             }
         }
         Record::Enqueued { assignment } => snapshot.enqueued.push_back(assignment.clone()),
-        Record::Stopped(stop) => {
+        Record::Stopped(stop) | Record::Freeze(stop) => {
             find(snapshot, stop.trial)?;
+        }
+        Record::Thaw(thaw) => {
+            find(snapshot, thaw.trial)?;
+        }
+        Record::Frozen { trial, attempt, .. } | Record::Thawed { trial, attempt } => {
+            let (_, attempts) = find(snapshot, *trial)?;
+            if attempts.current() != Some(*attempt) {
+                return Err(unknown_attempt(*trial, *attempt, *attempts));
+            }
         }
         Record::Incumbent { trial, .. } => {
             find(snapshot, *trial)?;
@@ -163,6 +172,7 @@ impl Progress {
     /// Moves the facts about the sweep as a whole on by one record; needs nothing but the record.
     pub fn apply(&mut self, record: &Record) {
         self.begun = true;
+        self.hold(record);
         match record {
             Record::TrialState { trial, state, .. } if state.is_terminal() => {
                 let best = self.incumbent.is_some_and(|incumbent| incumbent.trial == *trial);
@@ -214,6 +224,45 @@ impl Progress {
             Record::SweepState { state, reason } => {
                 self.state = *state;
                 self.reason.clone_from(reason);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Progress {
+    /// Who is frozen after `record`.
+    fn hold(&mut self, record: &Record) {
+        let phase = |phase| Hold {
+            phase,
+            resident: Resident {
+                resident: 0,
+                machine: 0,
+                host: String::new(),
+            },
+        };
+        match record {
+            Record::Freeze(stop) => {
+                self.frozen.insert(stop.trial, phase(HoldPhase::Asked));
+            }
+            Record::Frozen { trial, resident, .. } => {
+                let hold = Hold {
+                    phase: HoldPhase::Frozen,
+                    resident: resident.clone(),
+                };
+                self.frozen.insert(*trial, hold);
+            }
+            Record::Thaw(thaw) => {
+                self.frozen.insert(thaw.trial, phase(HoldPhase::Leaving));
+            }
+            Record::Thawed { trial, .. } | Record::AttemptEnded { trial, .. } => {
+                self.frozen.remove(trial);
+            }
+            // Whoever is told to end is told to go on first.
+            Record::TrialState { trial, state, .. }
+                if state.is_terminal() || *state == TrialState::CancelRequested =>
+            {
+                self.frozen.remove(trial);
             }
             _ => {}
         }

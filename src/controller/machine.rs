@@ -7,7 +7,9 @@
 use crate::controller::fold::{self, ENQUEUE};
 use crate::controller::state::{AttemptState, Incumbent, Snapshot};
 use crate::controller::stop_when::{Standing, StopWhen};
-use crate::controller::{Action, Batch, Event, Limits, Record, Settings, SweepState};
+use crate::controller::{
+    Action, Batch, Event, FreezeLimits, HoldPhase, Limits, Record, Settings, SweepState,
+};
 use crate::history::{CancelCause, History, Trial, TrialState};
 use crate::policy::Policy;
 use crate::sampler::{Origin, Proposal, Sampler, Suggestion};
@@ -32,6 +34,10 @@ pub struct Controller {
     pub(super) inherited_fed: u64,
     /// Condition that ends the sweep early.
     pub(super) stop_when: Option<StopWhen>,
+    /// How much may be frozen.
+    pub(super) freeze_limits: FreezeLimits,
+    /// Frozen trials whose place is taken.
+    pub(super) bound: BTreeSet<u64>,
     /// What the attempts that have ended cost.
     pub(super) spent: Option<f64>,
     pub(super) now: u64,
@@ -57,6 +63,8 @@ impl Controller {
             slots: 0,
             inherited_fed: 0,
             stop_when: None,
+            freeze_limits: FreezeLimits::NONE,
+            bound: BTreeSet::new(),
             spent: None,
             now: 0,
         }
@@ -97,6 +105,7 @@ impl Controller {
         self.abort_if_nothing_works(&mut batch);
         self.stop_if_met(&mut batch);
         self.refill(&mut batch);
+        self.settle_frozen(&mut batch);
         self.finish(&mut batch);
         batch
     }
@@ -151,7 +160,7 @@ impl Controller {
     }
 
     /// What a driver that has just restored the controller must make sure of: each live attempt runs (it may have been launched
-    /// before or not), each asked-for cancel is on its way, a terminal sweep is ended.
+    /// before or not), each asked-for freeze, thaw and cancel is on its way, a terminal sweep is ended.
     pub fn outstanding(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         for &number in &self.live {
@@ -170,6 +179,21 @@ impl Controller {
                     cause: trial.cause.clone().unwrap_or(CancelCause::User),
                 });
             }
+        }
+        for (&number, hold) in &self.state.progress.frozen {
+            let Some((_, attempt)) = self.current(number) else {
+                continue;
+            };
+            actions.push(match hold.phase {
+                HoldPhase::Asked | HoldPhase::Frozen => Action::Freeze {
+                    trial: number,
+                    attempt,
+                },
+                HoldPhase::Leaving => Action::Thaw {
+                    trial: number,
+                    attempt,
+                },
+            });
         }
         if self.state().is_terminal() {
             actions.push(Action::End {
@@ -212,6 +236,17 @@ impl Controller {
                 attempt,
                 outcome,
             } => self.exited(trial, attempt, outcome, batch),
+            Event::Frozen {
+                trial,
+                attempt,
+                resident,
+            } => self.frozen(trial, attempt, resident, batch),
+            Event::Thawed { trial, attempt } => self.thawed(trial, attempt, batch),
+            Event::NotFrozen {
+                trial,
+                attempt,
+                reason,
+            } => self.not_frozen(trial, attempt, &reason, batch),
             Event::Unresponsive {
                 trial,
                 attempt,
@@ -293,6 +328,9 @@ impl Controller {
             );
             self.record(batch, Record::Stopped(stop));
             self.cancel(number, CancelCause::Policy, Some(reason), batch);
+        }
+        for stop in self.policy.freezes() {
+            self.freeze(stop, batch);
         }
     }
 
@@ -455,22 +493,35 @@ impl Controller {
         limit > 0 && self.state.progress.initial_failures >= limit
     }
 
+    /// Whether a new trial may begin when there is room for one. The sampler may still have nothing left.
+    pub(super) fn more_to_start(&self) -> bool {
+        let progress = &self.state.progress;
+        !progress.stopped
+            && (self.history().trials.len() as u64) < progress.limits.max_total
+            && (progress.exhausted.is_none() || !self.state.enqueued.is_empty())
+    }
+
     fn refill(&mut self, batch: &mut Batch) {
         while self.state() == SweepState::Running {
-            let occupied = (self.live.len() - self.waiting.len()) as u64;
-            if occupied >= self.slots.min(self.limits().max_concurrent) {
+            if self.occupied() >= self.slots.min(self.limits().max_concurrent) {
                 return;
             }
             if let Some(number) = self.waiting.pop_first() {
                 self.launch(number, batch);
                 continue;
             }
-            let number = self.history().trials.len() as u64;
-            if self.state.progress.stopped || number >= self.limits().max_total {
+            let more = self.more_to_start();
+            // Whoever is promising goes on before anything new is tried.
+            if !self.state.progress.stopped && self.thaw_one(!more, batch) {
+                continue;
+            }
+            if !more {
                 return;
             }
+            let number = self.history().trials.len() as u64;
             let Some(proposal) = self.propose(number, batch) else {
-                return;
+                // Now it is known that nothing new will begin.
+                continue;
             };
             if let Some(gain) = self.expected_gain(&proposal) {
                 self.stop_if_met_with(Some(gain), batch);

@@ -9,6 +9,7 @@
 pub mod action;
 pub mod event;
 pub mod fold;
+mod freeze;
 mod machine;
 pub mod placement;
 pub mod record;
@@ -19,10 +20,11 @@ mod trial;
 
 pub use action::{Action, SweepState};
 pub use event::{Event, FailureClass, Outcome};
+pub use freeze::{FreezeLimits, FrozenMemory, Resident};
 pub use machine::Controller;
 pub use record::{Batch, Record};
 pub use restore::RestoreError;
-pub use state::{AttemptState, Incumbent, Losses, Progress, Snapshot};
+pub use state::{AttemptState, Hold, HoldPhase, Incumbent, Losses, Progress, Snapshot};
 pub use stop_when::StopWhen;
 
 use crate::metric::Goal;

@@ -57,6 +57,8 @@ struct Standing {
     /// Slots, taken ones included; `None` = as many as wanted.
     slots: Option<u64>,
     taken: u64,
+    /// Those of the taken whose trials stand still: their slots are free.
+    still: u64,
     /// Milliseconds of the last completed trials.
     times: VecDeque<u64>,
     /// Attempts lost since one last ended by itself.
@@ -67,8 +69,12 @@ struct Standing {
 }
 
 impl Standing {
+    fn used(&self) -> u64 {
+        self.taken.saturating_sub(self.still)
+    }
+
     fn free(&self) -> bool {
-        self.slots.is_none_or(|slots| self.taken < slots)
+        self.slots.is_none_or(|slots| self.used() < slots)
     }
 
     fn benched(&self, now: u64) -> bool {
@@ -102,6 +108,7 @@ impl Placement {
             offer,
             slots: Some(0),
             taken: 0,
+            still: 0,
             times: VecDeque::new(),
             faults: 0,
             benches: 0,
@@ -190,8 +197,23 @@ impl Placement {
             } else {
                 0
             };
-            sum.saturating_add(offered.max(standing.taken))
+            sum.saturating_add(offered.max(standing.used()))
         })
+    }
+
+    /// How many of the attempts on each target stand still, by place in the list; those that are not named have none.
+    pub fn stand_still(&mut self, still: impl IntoIterator<Item = usize>) {
+        self.targets.iter_mut().for_each(|standing| standing.still = 0);
+        for target in still {
+            if let Some(standing) = self.targets.get_mut(target) {
+                standing.still += 1;
+            }
+        }
+    }
+
+    /// Whether a target has a free slot.
+    pub fn room_on(&self, target: usize) -> bool {
+        self.targets.get(target).is_some_and(Standing::free)
     }
 
     /// Whether another target than `target` could take an attempt now.

@@ -1,9 +1,9 @@
 //! What the store must keep: every change of the sweep's state, in order.
 
-use crate::controller::{Action, Limits, Outcome, SweepState};
+use crate::controller::{Action, Limits, Outcome, Resident, SweepState};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
-use crate::policy::Stop;
+use crate::policy::{Stop, Thaw};
 use crate::sampler::Origin;
 use crate::space::Assignment;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,27 @@ pub enum Record {
     },
     /// The policy decided to stop a trial.
     Stopped(Stop),
+    /// The policy decided to freeze a trial.
+    Freeze(Stop),
+    /// The trial stands still; its place is free.
+    Frozen {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+        /// What it holds.
+        #[serde(flatten)]
+        resident: Resident,
+    },
+    /// The policy decided that a frozen trial goes on; its place is taken from here on.
+    Thaw(Thaw),
+    /// It goes on.
+    Thawed {
+        /// Trial.
+        trial: u64,
+        /// Attempt.
+        attempt: u32,
+    },
     /// A trial became the best.
     Incumbent {
         /// Trial.

@@ -1,8 +1,8 @@
 //! Going on after the end of a controller's life: decisions are replayed, never taken again.
 
-use crate::controller::Settings;
 use crate::controller::machine::Controller;
 use crate::controller::state::Snapshot;
+use crate::controller::{FreezeLimits, Settings};
 use crate::history::TrialState;
 use crate::policy::Policy;
 use crate::sampler::Sampler;
@@ -70,6 +70,8 @@ impl Controller {
             slots: 0,
             inherited_fed: 0,
             stop_when: None,
+            freeze_limits: FreezeLimits::NONE,
+            bound: BTreeSet::new(),
             spent: None,
             now: 0,
         };

@@ -1,10 +1,10 @@
 //! What a sweep is at one instant, as plain data: the fold of its records, and all that a controller needs to go on exactly.
 
-use crate::controller::{FailureClass, Limits, Outcome, Settings, SweepState};
+use crate::controller::{FailureClass, Limits, Outcome, Resident, Settings, SweepState};
 use crate::history::{History, TrialState};
 use crate::space::Assignment;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The best trial so far, in the order of arrival: a later equal value does not replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,28 @@ pub struct Incumbent {
     pub value: f64,
     /// The interval (1-based) at which it came.
     pub interval: u64,
+}
+
+/// How far the freezing of a trial, or its end, has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldPhase {
+    /// Decided; it may still run, and has its place.
+    Asked,
+    /// It stands still; its place is free.
+    Frozen,
+    /// It is to go on, and has its place; it may still stand still.
+    Leaving,
+}
+
+/// A trial that is frozen, is about to be, or was a moment ago.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How far that has come.
+    pub phase: HoldPhase,
+    /// What it holds, by its runner.
+    #[serde(flatten)]
+    pub resident: Resident,
 }
 
 /// The facts about a sweep as a whole. Small; a store may keep it as one JSON column and move it on with
@@ -47,6 +69,9 @@ pub struct Progress {
     /// Whether the condition of `stop_when` has held: nothing is started any more.
     #[serde(default)]
     pub stopped: bool,
+    /// Trials that are frozen, about to be, or about to go on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub frozen: BTreeMap<u64, Hold>,
 }
 
 impl Progress {
@@ -64,6 +89,7 @@ impl Progress {
             reported: BTreeSet::new(),
             since_best: 0,
             stopped: false,
+            frozen: BTreeMap::new(),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Controller {
         };
         let open = matches!(
             state,
-            TrialState::Queued | TrialState::Preparing | TrialState::NotResponding | TrialState::Paused
+            TrialState::Queued | TrialState::Preparing | TrialState::NotResponding
         );
         if open && state != next {
             self.move_to(number, next, None, batch);
@@ -54,7 +54,9 @@ impl Controller {
         let accepted = attempts.current() == Some(attempt)
             && !state.is_terminal()
             && state != TrialState::CancelRequested;
-        if accepted && (state != TrialState::Running || phase != TrialState::Running) {
+        // What a frozen trial said before it stood still comes late and does not wake it.
+        let standing = matches!(state, TrialState::Running | TrialState::Paused);
+        if accepted && (!standing || phase != TrialState::Running) {
             self.move_to(number, TrialState::Running, None, batch);
         }
         let intervals = self
@@ -229,7 +231,7 @@ impl Controller {
 
     /// Whether the attempt is the one that lives. One that has ended or was superseded is silently none; one that was never
     /// created is an anomaly.
-    fn is_current(&mut self, number: u64, attempt: u32, what: &str, batch: &mut Batch) -> bool {
+    pub(super) fn is_current(&mut self, number: u64, attempt: u32, what: &str, batch: &mut Batch) -> bool {
         match self.entry(number) {
             None => {
                 self.anomaly(

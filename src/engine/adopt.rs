@@ -19,6 +19,7 @@ impl Driver {
         for attempt in open {
             self.adopt_one(attempt)?;
         }
+        self.adopt_wishes();
         Ok(())
     }
 

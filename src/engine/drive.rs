@@ -1,6 +1,7 @@
 //! The loop: take in, commit, act.
 
 use super::follow::{Follower, Told};
+use super::hold::Wish;
 use super::launch::Launcher;
 use super::submit::Submission;
 use super::{Command, Ending, EngineError, Progress, outcome};
@@ -37,6 +38,8 @@ pub(super) type Key = (u64, u32);
 enum Act {
     Launch { key: Key, assignment: Assignment },
     Cancel { key: Key },
+    Freeze { key: Key },
+    Thaw { key: Key },
     End { state: SweepState, reason: String },
 }
 
@@ -56,6 +59,8 @@ pub(super) struct Driver {
     pub(super) waiting: BTreeMap<Key, Submission>,
     /// Cancels that must be delivered, with the time of the next try.
     pub(super) cancels: BTreeMap<Key, u64>,
+    /// Freezes that are to be renewed, and what else of them is to be delivered.
+    pub(super) wishes: BTreeMap<Key, Wish>,
     /// When the store was last asked for requests.
     pub(super) asked_at: u64,
     /// Requests that were carried out; the store may not know yet.
@@ -112,6 +117,7 @@ impl Driver {
             followers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             cancels: BTreeMap::new(),
+            wishes: BTreeMap::new(),
             asked_at: 0,
             answered: HashSet::new(),
             given_up: Vec::new(),
@@ -155,6 +161,7 @@ impl Driver {
             }
             self.submissions()?;
             self.deliver_cancels();
+            self.deliver_wishes()?;
             for (key, outcome) in std::mem::take(&mut self.given_up) {
                 self.give_up(key, outcome)?;
             }
@@ -205,6 +212,7 @@ impl Driver {
             self.placement.next_change(now),
             self.waiting.values().map(|submission| submission.due).min(),
             self.cancels.values().copied().min(),
+            self.wishes.values().map(|wish| wish.due).min(),
             self.blocked_until,
         ];
         let next = due.into_iter().flatten().map(|due| due.saturating_sub(now)).min();
@@ -236,7 +244,11 @@ impl Driver {
     /// Gives one event to the controller and keeps what follows from it for the next commit.
     pub(super) fn event(&mut self, event: Event) -> Result<(), EngineError> {
         let now = self.now();
+        self.bind();
         let batch = self.controller.handle(now, event);
+        if !self.wishes.is_empty() {
+            self.count_still();
+        }
         for record in batch.records {
             if matches!(&record, Record::SweepState { state, .. } if state.is_terminal()) {
                 self.durability = Durability::Machine;
@@ -259,6 +271,12 @@ impl Driver {
                     });
                 }
                 Action::Cancel { trial, attempt, .. } => self.acts.push(Act::Cancel {
+                    key: (trial, attempt),
+                }),
+                Action::Freeze { trial, attempt } => self.acts.push(Act::Freeze {
+                    key: (trial, attempt),
+                }),
+                Action::Thaw { trial, attempt } => self.acts.push(Act::Thaw {
                     key: (trial, attempt),
                 }),
                 Action::End { state, reason } => self.acts.push(Act::End { state, reason }),
@@ -371,9 +389,12 @@ impl Driver {
                 }
                 Act::Launch { key, assignment } => self.submit(key, Submission::new(assignment))?,
                 Act::Cancel { key } => {
+                    self.wishes.remove(&key);
                     self.cancels.insert(key, 0);
                     self.deliver_cancels();
                 }
+                Act::Freeze { key } => self.hold(key, true)?,
+                Act::Thaw { key } => self.hold(key, false)?,
                 Act::End { state, reason } => self.ended = Some((state, reason)),
             }
         }
@@ -517,7 +538,9 @@ impl Driver {
                 target.forget(&follower.attempt);
             }
             self.cancels.remove(&key);
+            self.wishes.remove(&key);
             self.waiting.remove(&key);
+            self.count_still();
         }
         // Only here, where nothing is half told: what one look at a journal led to and how far it was read stand or fall together.
         if self.changes.len() >= GROUP {

@@ -1,7 +1,7 @@
 //! One attempt as the engine follows it: bytes of its journal in, events for the controller and rows for the store out.
 
 use super::outcome;
-use crate::controller::{Event, Outcome};
+use crate::controller::{Event, Outcome, Resident};
 use crate::journal::{Damage, DamageKind, Decoder, Entry, Exit, Step};
 use crate::metric::Observation;
 use crate::process::Identity;
@@ -297,6 +297,26 @@ impl Follower {
             Entry::Warning { code, message } => told.push(Told::Change(self.warning(&code, message))),
             Entry::NotStarted { class, reason } => self.end(outcome::not_started(&class, &reason), told),
             Entry::Exited(exit) => self.exited(&exit, told),
+            Entry::Frozen {
+                resident,
+                machine,
+                host,
+                ..
+            } => told.push(Told::Event(Event::Frozen {
+                trial,
+                attempt,
+                resident: Resident {
+                    resident,
+                    machine,
+                    host,
+                },
+            })),
+            Entry::Thawed { .. } => told.push(Told::Event(Event::Thawed { trial, attempt })),
+            Entry::NotFrozen { reason } => told.push(Told::Event(Event::NotFrozen {
+                trial,
+                attempt,
+                reason,
+            })),
             Entry::Sealed => {}
         }
     }

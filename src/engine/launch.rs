@@ -3,6 +3,7 @@
 use super::preparation::Preparation;
 use crate::config::launch::{LaunchContext, LaunchError, plan};
 use crate::config::{Dialect, Experiment, Launch};
+use crate::runner::spec::frozen_patience_ms;
 use crate::runner::{AttemptSpec, Group, GroupKind};
 use crate::space::Assignment;
 use crate::target::{AttemptRef, ComputeTarget, Site};
@@ -38,6 +39,12 @@ impl Launcher {
     /// After how many minutes without contact a trial is given up, if ever.
     pub(super) fn lost_contact_minutes(&self) -> Option<u64> {
         self.experiment.extensions.get("lost_contact_minutes")?.as_u64()
+    }
+
+    /// Whether a trial can be frozen, wherever it runs: not where it is more than the processes below its runner, or where several
+    /// wait for each other.
+    pub(super) fn can_freeze(&self) -> bool {
+        can_freeze(&self.experiment) && self.preparation.container.is_none()
     }
 
     /// Run id that scripts see: the sweep's own for single runs.
@@ -104,6 +111,7 @@ impl Launcher {
             outputs: launch.outputs.clone(),
             timeout_ms: launch.trial_timeout_ms,
             grace_ms: self.preparation.grace_ms,
+            frozen_patience_ms: frozen_patience_ms(),
             primary_metric: primary,
             metric_names,
             parameters: plan.parameters,
@@ -133,6 +141,13 @@ impl Launcher {
             data: IndexMap::new(),
         }
     }
+}
+
+/// Whether trials are no more than the processes below their runners, none of which waits for others.
+pub(super) fn can_freeze(experiment: &Experiment) -> bool {
+    let launch = &experiment.launch;
+    let several = group(launch).is_some_and(|group| group.processes() > 1);
+    !several && launch.framework != "pyspark" && launch.communicator != "ray"
 }
 
 /// The processes of a trial, if the files ask for more than one script that knows of no other.

@@ -8,6 +8,7 @@ mod adopt;
 mod drive;
 mod error;
 mod follow;
+mod hold;
 mod launch;
 mod outcome;
 mod preparation;
@@ -21,10 +22,12 @@ pub use preparation::{GRACE_MS, LOG_CAP_BYTES, Preparation, environment_of};
 pub use progress::{Ending, Progress};
 
 use crate::config::Experiment;
+use crate::config::FREEZE_LIMITS;
 use crate::controller::placement::{Offer, Placement};
-use crate::controller::{Controller, Settings, StopWhen};
+use crate::controller::{Controller, FreezeLimits, Settings, StopWhen};
 use crate::history::Trial;
 use crate::metric::Goal;
+use crate::policy::PolicySpec;
 use crate::store::{Store, SweepWriter};
 use crate::target::{Bell, ComputeTarget, LocalOptions, LocalTarget};
 use crate::{policy, sampler};
@@ -216,11 +219,31 @@ fn controller(experiment: &Experiment, setup: &Setup) -> Result<Controller, Engi
     let settings = settings(experiment);
     let space = Arc::new(experiment.space.clone());
     let sampler = sampler::build(&experiment.sampler, space, settings.goal)?;
-    let policy = policy::build(&experiment.policy, settings.goal);
+    let policy = policy::build(&policy_of(experiment, setup), settings.goal);
     let mut controller = Controller::new(settings, sampler, policy, experiment.enqueue.clone());
     controller.inherit(setup.inherited.clone());
     controller.stop_when(stop_when(experiment)?);
+    controller.freeze_within(freeze_limits(experiment));
     Ok(controller)
+}
+
+/// The policy of the files; where no trial can be frozen it stops them, as it would without `freeze`.
+fn policy_of(experiment: &Experiment, setup: &Setup) -> PolicySpec {
+    let mut policy = experiment.policy.clone();
+    let local = setup.local.iter().chain(&setup.pools);
+    let somewhere = local.clone().any(|options| options.spark.is_none())
+        || setup.targets.iter().any(|target| target.can_freeze());
+    if !(somewhere && launch::can_freeze(experiment)) {
+        policy.set_freeze(false);
+    }
+    policy
+}
+
+/// How much may be frozen: what the files say, as they were understood.
+fn freeze_limits(experiment: &Experiment) -> FreezeLimits {
+    let said = experiment.extensions.get(FREEZE_LIMITS);
+    said.and_then(|said| serde_json::from_value(said.clone()).ok())
+        .unwrap_or(FreezeLimits::USUAL)
 }
 
 /// The controller of a sweep that has records.
@@ -232,7 +255,7 @@ fn restored(experiment: &Experiment, setup: &Setup, writer: &SweepWriter) -> Res
     let settings = settings(experiment);
     let space = Arc::new(experiment.space.clone());
     let sampler = sampler::build(&experiment.sampler, space, settings.goal)?;
-    let policy = policy::build(&experiment.policy, settings.goal);
+    let policy = policy::build(&policy_of(experiment, setup), settings.goal);
     snapshot.history.inherited.clone_from(&setup.inherited);
     let mut controller =
         Controller::restore(settings, sampler, policy, snapshot).map_err(|source| EngineError::Restore {
@@ -240,6 +263,7 @@ fn restored(experiment: &Experiment, setup: &Setup, writer: &SweepWriter) -> Res
             source,
         })?;
     controller.stop_when(stop_when(experiment)?);
+    controller.freeze_within(freeze_limits(experiment));
     Ok(controller)
 }
 

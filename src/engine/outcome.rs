@@ -16,7 +16,7 @@ pub(super) fn of(exit: &Exit) -> Outcome {
         message,
     };
     match (exit.ended_by.as_deref(), exit.code) {
-        (Some("cancel"), _) => Outcome::Canceled,
+        (Some("cancel" | "abandoned"), _) => Outcome::Canceled,
         // By somebody else: a scheduler that takes its place away, a machine that goes down.
         (Some("terminated"), _) => failed(
             FailureClass::Preempted,

@@ -397,8 +397,16 @@ impl Run<'_> {
         self.done_steps.insert(due.trial, due.step);
         self.see(value, &configuration);
         let report = json!({"type": "report", "trial": due.trial, "step": due.step, "value": value});
-        let stop = matches!(self.send(&report)?, Answer::Decision { action } if action == "stop");
-        if stop || due.step >= until {
+        let action = match self.send(&report)? {
+            Answer::Decision { action } => action,
+            _ => String::new(),
+        };
+        let stop = action == "stop";
+        if action == "freeze" && due.step < until {
+            // Its worker is free; it goes on when it is asked for again.
+            self.live.remove(&due.trial);
+            self.free += 1;
+        } else if stop || due.step >= until {
             self.live.remove(&due.trial);
             self.finished += 1;
             self.free += 1;

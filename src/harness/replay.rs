@@ -303,6 +303,7 @@ mod tests {
         let asha = PolicySpec::Asha {
             min_resource: 1,
             reduction_factor: 3,
+            freeze: false,
         };
         let outcome = replay.run(&curves, &asha).unwrap();
         assert_eq!(outcome.saved.mean, 3.0 / 8.0);
@@ -325,6 +326,7 @@ mod tests {
         let asha = PolicySpec::Asha {
             min_resource: 1,
             reduction_factor: 3,
+            freeze: false,
         };
         let outcome = replay().run(&curves, &asha).unwrap();
         assert!(outcome.saved.low < outcome.saved.mean && outcome.saved.mean < outcome.saved.high);

@@ -33,10 +33,10 @@ pub struct Exit {
     /// Signal, if one ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// `cancel` if a cancel request ended it, `terminated` if TERM or INT to the runner did, `timeout` if its time limit did, `oom` if the kernel's memory killer did, `runner_lost` never (that is proof by others).
+    /// `cancel` if a cancel request ended it, `terminated` if TERM or INT to the runner did, `timeout` if its time limit did, `abandoned` if it was frozen and nobody asked for it any more, `oom` if the kernel's memory killer did, `runner_lost` never (that is proof by others).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,
-    /// Milliseconds from `Started` to the end.
+    /// Milliseconds from `Started` to the end, without those that it was frozen.
     pub duration_ms: u64,
     /// Peak resident memory of the tree in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +127,29 @@ pub enum Entry {
     NotStarted {
         /// `setup` (the user's files) or `infrastructure`.
         class: String,
+        /// One sentence.
+        reason: String,
+    },
+    /// The script's whole tree is stopped (SIGSTOP), as was asked for. What it reported before may still follow.
+    Frozen {
+        /// Milliseconds since `Started`, without those that it was frozen.
+        at_ms: u64,
+        /// Memory that the tree holds, in bytes.
+        resident: u64,
+        /// Memory of the machine, in bytes; 0 if that is not known.
+        machine: u64,
+        /// Host name.
+        host: String,
+    },
+    /// The tree goes on.
+    Thawed {
+        /// Milliseconds since `Started`, without those that it was frozen.
+        at_ms: u64,
+        /// How long it was frozen, milliseconds.
+        frozen_ms: u64,
+    },
+    /// It was asked for and cannot be.
+    NotFrozen {
         /// One sentence.
         reason: String,
     },

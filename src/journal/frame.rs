@@ -141,5 +141,8 @@ pub(super) fn kind(entry: &Entry) -> u8 {
         Entry::NotStarted { .. } => 7,
         Entry::Exited(_) => 8,
         Entry::Sealed => 9,
+        Entry::Frozen { .. } => 10,
+        Entry::Thawed { .. } => 11,
+        Entry::NotFrozen { .. } => 12,
     }
 }

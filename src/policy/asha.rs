@@ -4,13 +4,18 @@
 //! of the n that have reached it, itself included, are better, each taken with its best up to there; trials without a value rank last.
 //! After Li et al., "A System for Massively Parallel Hyperparameter Tuning" (2020), algorithm 2, in the form that stops instead of
 //! pausing: a trial is judged once, when it reaches the rung, and nobody who was stopped is promoted later.
+//!
+//! With `freeze` it is the paper's own form, promotion: who is not among the best `floor(n / reduction_factor)` when it reaches a rung is
+//! frozen there, and goes on as soon as it is, in the next place that is free, those of higher rungs first. Once no new trial will begin,
+//! one of each rung may go on however few have reached it, as without `freeze`.
 
 use super::inequality::inequality;
 use super::ranks::{Ranks, select};
-use super::{Policy, Stop};
+use super::{Policy, Stop, Thaw};
 use crate::history::TrialState;
 use crate::metric::Goal;
 use indexmap::IndexMap;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A trial that may still be stopped; values times the goal's sign.
@@ -28,6 +33,7 @@ pub(super) struct Asha {
     goal: Goal,
     min_resource: u64,
     reduction_factor: u64,
+    freeze: bool,
     live: BTreeMap<u64, Live>,
     ended: HashSet<u64>,
     rungs: Vec<Ranks>,
@@ -41,11 +47,22 @@ impl Asha {
             goal,
             min_resource: min_resource.max(1),
             reduction_factor: reduction_factor.max(2),
+            freeze: false,
             live: BTreeMap::new(),
             ended: HashSet::new(),
             rungs: Vec::new(),
             pending: BTreeSet::new(),
         }
+    }
+
+    /// The same, which freezes instead of stopping.
+    pub(super) fn freezing(self, freeze: bool) -> Self {
+        Self { freeze, ..self }
+    }
+
+    /// Reports at the highest rung that a trial has reached; 0 = none.
+    pub(super) fn reached(&self, trial: u64) -> u64 {
+        self.standing(trial).map_or(0, |(index, _, _)| self.level(index))
     }
 
     /// Reports at which rung `index` lies.
@@ -61,14 +78,17 @@ impl Asha {
         (count, (count / self.reduction_factor).max(1))
     }
 
-    /// The worst value that would be kept at the rung now, times the sign.
-    fn cut(&self, rung: &Ranks) -> Option<f64> {
-        let (_, kept) = self.sizes(rung);
+    /// The worst of the `kept` best values at the rung, times the sign.
+    fn cut(&self, rung: &Ranks, kept: u64) -> Option<f64> {
+        if kept == 0 {
+            return None;
+        }
         let index = rung.len().saturating_sub(usize::try_from(kept).ok()?);
         select(&[rung], index)
     }
 
-    fn judge(&self, number: u64) -> Option<Stop> {
+    /// Where a trial stands at the highest rung that it has reached: the rung, its value there, how many are better.
+    fn standing(&self, number: u64) -> Option<(usize, Option<f64>, u64)> {
         let trial = self.live.get(&number)?;
         let index = trial.entered.len().checked_sub(1)?;
         let rung = self.rungs.get(index)?;
@@ -77,13 +97,22 @@ impl Asha {
             Some(value) => rung.len() - rung.partition_point(|other| !Goal::Maximize.worse(value, other)),
             None => rung.len(),
         } as u64;
-        let (count, kept) = self.sizes(rung);
+        Some((index, value, better))
+    }
+
+    fn judge(&self, number: u64) -> Option<Stop> {
+        let (index, value, better) = self.standing(number)?;
+        let rung = self.rungs.get(index)?;
+        let (count, mut kept) = self.sizes(rung);
+        if self.freeze {
+            kept = count / self.reduction_factor;
+        }
         if better < kept {
             return None;
         }
         let sign = self.goal.sign();
         let value = value.map(|value| sign * value);
-        let threshold = self.cut(rung).map(|cut| sign * cut);
+        let threshold = self.cut(rung, kept).map(|cut| sign * cut);
         let because = format!("{better} of {count} at this rung are better, {kept} go on");
         Some(Stop {
             trial: number,
@@ -152,11 +181,57 @@ impl Policy for Asha {
     fn margin(&self, trial: u64) -> Option<f64> {
         let entry = self.live.get(&trial)?;
         let rung = self.rungs.get(entry.entered.len().checked_sub(1)?)?;
-        let margin = (*entry.entered.last()?)? - self.cut(rung)?;
+        let (_, kept) = self.sizes(rung);
+        let margin = (*entry.entered.last()?)? - self.cut(rung, kept)?;
         margin.is_finite().then_some(margin)
     }
 
+    fn freezes(&mut self) -> Vec<Stop> {
+        if !self.freeze {
+            return Vec::new();
+        }
+        let pending = std::mem::take(&mut self.pending);
+        pending
+            .into_iter()
+            .filter_map(|trial| self.judge(trial))
+            .collect()
+    }
+
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
+        // The highest rung first, there the best, among equals the older one.
+        let standing = |number: &u64| self.standing(*number).map(|standing| (*number, standing));
+        let mut standings: Vec<_> = frozen.iter().filter_map(standing).collect();
+        standings.sort_by_key(|(number, (index, _, better))| (Reverse(*index), *better, *number));
+        standings.into_iter().find_map(|(number, (index, _, better))| {
+            let (count, least) = self.sizes(self.rungs.get(index)?);
+            let kept = if last {
+                least
+            } else {
+                count / self.reduction_factor
+            };
+            let interval = self.level(index);
+            (better < kept).then(|| Thaw {
+                trial: number,
+                policy: "ASHA".into(),
+                reason: format!("{better} of {count} at interval {interval} are better, {kept} go on"),
+            })
+        })
+    }
+
+    fn promise(&mut self, trial: u64) -> f64 {
+        let Some((index, _, better)) = self.standing(trial) else {
+            return f64::INFINITY;
+        };
+        // Its share of the whole field, if those who fell at lower rungs are worse.
+        let count = self.rungs.get(index).map_or(1, |rung| self.sizes(rung).0.max(1));
+        let exponent = i32::try_from(index).unwrap_or(i32::MAX);
+        -((better + 1) as f64 / count as f64) * (self.reduction_factor as f64).powi(-exponent)
+    }
+
     fn stops(&mut self) -> Vec<Stop> {
+        if self.freeze {
+            return Vec::new();
+        }
         let stops: Vec<Stop> = std::mem::take(&mut self.pending)
             .into_iter()
             .filter_map(|trial| self.judge(trial))

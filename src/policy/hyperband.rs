@@ -5,9 +5,12 @@
 //! `ceil(B / (B - s) * reduction_factor^(B - 1 - s))` of each round (Li et al., "Hyperband" (2018), algorithm 1, in asynchronous form).
 
 use super::asha::Asha;
-use super::{Policy, Stop};
+use super::{Policy, Stop, Thaw};
 use crate::history::TrialState;
 use crate::metric::Goal;
+
+/// Wire name.
+const NAME: &str = "Hyperband";
 
 /// See the module documentation.
 #[derive(Debug)]
@@ -31,6 +34,32 @@ impl Hyperband {
                 .map(|s| power(count - 1 - s).saturating_mul(count).div_ceil(count - s))
                 .collect(),
         }
+    }
+
+    /// The same, which freezes instead of stopping.
+    pub(super) fn freezing(self, freeze: bool) -> Self {
+        let brackets = self.brackets.into_iter();
+        Self {
+            brackets: brackets.map(|bracket| bracket.freezing(freeze)).collect(),
+            ..self
+        }
+    }
+
+    /// What all brackets want of trials, in this policy's name.
+    fn collect(&mut self, decide: impl Fn(&mut Asha) -> Vec<Stop>) -> Vec<Stop> {
+        let mut stops = Vec::new();
+        for (index, bracket) in (0_u32..).zip(&mut self.brackets) {
+            stops.extend(decide(bracket).into_iter().map(|mut stop| {
+                stop.policy = NAME.into();
+                stop.operands.insert("bracket".into(), f64::from(index + 1));
+                let last = stop.operands.len() - 1;
+                // `sign` stays last.
+                stop.operands.swap_indices(last, last.saturating_sub(1));
+                stop
+            }));
+        }
+        stops.sort_by_key(|stop| stop.trial);
+        stops
     }
 
     fn index(&self, trial: u64) -> usize {
@@ -83,19 +112,41 @@ impl Policy for Hyperband {
     }
 
     fn stops(&mut self) -> Vec<Stop> {
-        let mut stops = Vec::new();
-        for (index, bracket) in (0_u32..).zip(&mut self.brackets) {
-            stops.extend(bracket.stops().into_iter().map(|mut stop| {
-                stop.policy = "Hyperband".into();
-                stop.operands.insert("bracket".into(), f64::from(index + 1));
-                let last = stop.operands.len() - 1;
-                // `sign` stays last.
-                stop.operands.swap_indices(last, last.saturating_sub(1));
-                stop
-            }));
+        self.collect(Asha::stops)
+    }
+
+    fn freezes(&mut self) -> Vec<Stop> {
+        self.collect(Asha::freezes)
+    }
+
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
+        // Each bracket is a field of its own; the one whose candidate has come farthest goes first.
+        let mut best: Option<(u64, Thaw)> = None;
+        for index in 0..self.brackets.len() {
+            let own: Vec<u64> = frozen
+                .iter()
+                .copied()
+                .filter(|trial| self.index(*trial) == index)
+                .collect();
+            let Some(bracket) = self.brackets.get_mut(index) else {
+                continue;
+            };
+            let Some(mut thaw) = bracket.thaw(&own, last) else {
+                continue;
+            };
+            thaw.policy = NAME.into();
+            thaw.reason = format!("{} in bracket {}", thaw.reason, index + 1);
+            let reached = bracket.reached(thaw.trial);
+            // Of equals the first.
+            if best.as_ref().is_none_or(|(most, _)| reached > *most) {
+                best = Some((reached, thaw));
+            }
         }
-        stops.sort_by_key(|stop| stop.trial);
-        stops
+        best.map(|(_, thaw)| thaw)
+    }
+
+    fn promise(&mut self, trial: u64) -> f64 {
+        self.of(trial).map_or(0.0, |bracket| bracket.promise(trial))
     }
 }
 

@@ -62,6 +62,27 @@ impl Schedule {
 }
 
 impl PolicySpec {
+    /// Whether trials may be frozen.
+    pub fn freezes(&self) -> bool {
+        matches!(
+            self,
+            Self::Asha { freeze: true, .. }
+                | Self::Hyperband { freeze: true, .. }
+                | Self::Predictive { freeze: true, .. }
+        )
+    }
+
+    /// Has trials frozen or not, for policies that can; `false` if this one cannot.
+    pub fn set_freeze(&mut self, on: bool) -> bool {
+        match self {
+            Self::Asha { freeze, .. } | Self::Hyperband { freeze, .. } | Self::Predictive { freeze, .. } => {
+                *freeze = on;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The first interval at which a trial is looked at; `None` for a policy that never looks.
     pub fn first_due(&self) -> Option<u64> {
         let schedule = match self {
@@ -159,6 +180,9 @@ pub enum PolicySpec {
         min_resource: u64,
         /// One in so many goes on, and the next rung lies so many times as far; >= 2.
         reduction_factor: u64,
+        /// Freeze who does not go on, and let go on later who is among the best by then, instead of stopping.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        freeze: bool,
     },
     /// ASHA in brackets that begin later and later; not one of HyperDrive's.
     Hyperband {
@@ -168,6 +192,9 @@ pub enum PolicySpec {
         reduction_factor: u64,
         /// Number of brackets, 1 to 20.
         brackets: u64,
+        /// As for ASHA.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        freeze: bool,
     },
     /// Stops whoever will hardly become one of the best, by a model of learning curves; not one of HyperDrive's.
     Predictive {
@@ -184,6 +211,9 @@ pub enum PolicySpec {
         /// Reports of a whole trial; learned from those that complete unless given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_resource: Option<u64>,
+        /// Freeze instead of stopping, and let go on whose chances are better than those of a new trial by then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        freeze: bool,
     },
 }
 
@@ -206,6 +236,18 @@ pub struct Stop {
     pub operands: indexmap::IndexMap<String, f64>,
     /// The inequality with its numbers in words: `Accuracy 0.6120 < 0.8474 (best 0.9321 / 1.1)` without the metric's name.
     pub inequality: String,
+}
+
+/// A decision to let a frozen trial go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub struct Thaw {
+    /// The trial.
+    pub trial: u64,
+    /// The policy by its wire name.
+    pub policy: String,
+    /// Why, in words with the numbers: `2 of 9 at interval 3 are better, 3 go on`.
+    pub reason: String,
 }
 
 /// Decides whom to stop.
@@ -233,6 +275,26 @@ pub trait Policy: Send {
 
     /// Whom to stop now, judged on everything fed so far; ascending by trial. A trial is named at most once over the policy's life.
     fn stops(&mut self) -> Vec<Stop>;
+
+    /// Whom to freeze now, as [`Policy::stops`]. A frozen trial is one of those that run, as far as the policy is concerned: it may be
+    /// thawed and is judged again at what it reaches then.
+    fn freezes(&mut self) -> Vec<Stop> {
+        Vec::new()
+    }
+
+    /// Which of the `frozen` trials (ascending) is to go on in a place that is free, rather than a new trial beginning there. `last` =
+    /// no new trial will begin: the place is for one of them or for nobody. A function of all that was fed so far.
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
+        let _ = (frozen, last);
+        None
+    }
+
+    /// How promising a trial is that is frozen or about to be: where there is no room for all, the least promising is stopped. Only
+    /// comparisons mean something.
+    fn promise(&mut self, trial: u64) -> f64 {
+        let _ = trial;
+        0.0
+    }
 }
 
 /// Builds the policy that `spec` describes.
@@ -265,18 +327,21 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
         PolicySpec::Asha {
             min_resource,
             reduction_factor,
-        } => Box::new(Asha::new(goal, min_resource, reduction_factor)),
+            freeze,
+        } => Box::new(Asha::new(goal, min_resource, reduction_factor).freezing(freeze)),
         PolicySpec::Hyperband {
             min_resource,
             reduction_factor,
             brackets,
-        } => Box::new(Hyperband::new(goal, min_resource, reduction_factor, brackets)),
+            freeze,
+        } => Box::new(Hyperband::new(goal, min_resource, reduction_factor, brackets).freezing(freeze)),
         PolicySpec::Predictive {
             false_stops,
             top_k,
             eager,
             delay_evaluation,
             max_resource,
+            freeze,
         } => Box::new(Predictive::new(predictive::Settings {
             goal,
             false_stops,
@@ -284,6 +349,7 @@ pub fn build(spec: &PolicySpec, goal: Goal) -> Box<dyn Policy> {
             eager,
             delay_evaluation,
             max_resource,
+            freeze,
         })),
     }
 }

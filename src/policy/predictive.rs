@@ -6,18 +6,24 @@
 //! `P / rest < (k / (n + 1)) / cost`, with `rest` the reports that the trial still needs, `cost` the mean reports of the `n` trials so far,
 //! and `k / (n + 1)` the chance of a new one to be among the best if all were alike.
 //!
+//! With `freeze` who would go is frozen, and goes on in the next free place if by then P is not below `false_stops` any more and promises no
+//! less than a new trial, as above; of several the one with the highest P. Once no new trial will begin, P decides alone.
+//!
 //! Nobody is judged before the length of a whole trial is known: from `max_resource`, or as the longest of at least three trials that
 //! completed. Nor is a trial that stands among the best k itself, or while fewer than three others have a value.
 
 use super::inequality::inequality;
-use super::{Policy, Stop};
+use super::{Policy, Stop, Thaw};
 use crate::history::TrialState;
 use crate::metric::Goal;
 use crate::surrogate::CurveModel;
 use crate::surrogate::curve::{grid, rungs_before};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+/// Wire name.
+const NAME: &str = "Predictive";
 /// Simulated ends per judgement.
 const PATHS: usize = 200;
 /// Trials that must have completed before their length counts, and that must have a value to be compared with.
@@ -34,6 +40,7 @@ pub(super) struct Settings {
     pub(super) eager: bool,
     pub(super) delay_evaluation: u64,
     pub(super) max_resource: Option<u64>,
+    pub(super) freeze: bool,
 }
 
 /// One trial; losses, so that smaller is better.
@@ -59,6 +66,8 @@ pub(super) struct Predictive {
     longest: u64,
     /// Reports of all trials.
     reports: u64,
+    /// The model of all that was fed, until more is.
+    fitted: Option<(u64, Arc<CurveModel>)>,
 }
 
 impl Predictive {
@@ -71,6 +80,19 @@ impl Predictive {
             completed: 0,
             longest: 0,
             reports: 0,
+            fitted: None,
+        }
+    }
+
+    /// The model of what was fed so far.
+    fn model(&mut self, last: u64) -> Arc<CurveModel> {
+        match &self.fitted {
+            Some((known, model)) if *known == last => Arc::clone(model),
+            _ => {
+                let model = Arc::new(self.fit(last));
+                self.fitted = Some((last, Arc::clone(&model)));
+                model
+            }
         }
     }
 
@@ -131,7 +153,8 @@ impl Predictive {
         Some((rung, now, before))
     }
 
-    fn judge(&self, number: u64, last: u64, model: &CurveModel) -> Option<Stop> {
+    /// Probability that a trial ends among the best, and the value that it has to beat; `None` where nobody is judged.
+    fn probability(&self, number: u64, last: u64, model: &CurveModel) -> Option<(f64, f64)> {
         let curve = self.curves.get(&number)?;
         let (rung, now, before) = self.standing(curve)?;
         if curve.reports < self.settings.delay_evaluation || rung >= rungs_before(&self.grid, last) {
@@ -143,11 +166,29 @@ impl Predictive {
         }
         let ends = model.ends(rung, now, before, PATHS, number);
         let better = ends.iter().filter(|end| **end < rival).count();
-        let probability = (better as f64 + 0.5) / (PATHS as f64 + 1.0);
+        Some(((better as f64 + 0.5) / (PATHS as f64 + 1.0), rival))
+    }
+
+    /// What a trial still needs, what a new one promises, and what trials cost on average.
+    fn prospects(&self, reports: u64, last: u64) -> (f64, f64, f64) {
         let trials = self.curves.len() as f64;
         let cost = (self.reports as f64 / trials).max(1.0);
         let fresh = self.settings.top_k.max(1) as f64 / (trials + 1.0);
-        let rest = last.saturating_sub(curve.reports).max(1) as f64;
+        let rest = last.saturating_sub(reports).max(1) as f64;
+        (rest, fresh, cost)
+    }
+
+    /// As [`Self::probability`], of a trial that is frozen: 1 for one that is among the best or cannot be judged any more.
+    fn chance(&self, number: u64, last: u64, model: &CurveModel) -> f64 {
+        self.probability(number, last, model)
+            .map_or(1.0, |(probability, _)| probability)
+    }
+
+    fn judge(&self, number: u64, last: u64, model: &CurveModel) -> Option<Stop> {
+        let (probability, rival) = self.probability(number, last, model)?;
+        let curve = self.curves.get(&number)?;
+        let trials = self.curves.len() as f64;
+        let (rest, fresh, cost) = self.prospects(curve.reports, last);
         let bound = self.settings.false_stops;
         let outdone =
             self.settings.eager && probability < bound * STRETCH && probability / rest < fresh / cost;
@@ -170,7 +211,7 @@ impl Predictive {
         Some(Stop {
             trial: number,
             interval: curve.reports,
-            policy: "Predictive".into(),
+            policy: NAME.into(),
             value,
             threshold,
             operands: IndexMap::from([
@@ -187,6 +228,21 @@ impl Predictive {
     }
 }
 
+impl Predictive {
+    /// Who goes, of those that have reached a rung since the last question.
+    fn decide(&mut self) -> Vec<Stop> {
+        let pending = std::mem::take(&mut self.pending);
+        let Some(last) = self.last().filter(|_| !pending.is_empty()) else {
+            return Vec::new();
+        };
+        let model = self.model(last);
+        pending
+            .into_iter()
+            .filter_map(|trial| self.judge(trial, last, &model))
+            .collect()
+    }
+}
+
 impl Policy for Predictive {
     fn report(&mut self, trial: u64, value: f64) {
         let curve = self.curves.entry(trial).or_insert(Curve {
@@ -200,6 +256,14 @@ impl Policy for Predictive {
         }
         curve.reports += 1;
         self.reports += 1;
+        // Between rungs only the end of a whole curve is news.
+        if self
+            .fitted
+            .as_ref()
+            .is_some_and(|(last, _)| curve.reports >= *last)
+        {
+            self.fitted = None;
+        }
         if value.is_finite() {
             curve.best = curve.best.min(-self.settings.goal.sign() * value);
         }
@@ -207,6 +271,7 @@ impl Policy for Predictive {
             return;
         }
         curve.rungs.push(curve.best);
+        self.fitted = None;
         self.pending.insert(trial);
     }
 
@@ -215,6 +280,7 @@ impl Policy for Predictive {
         let Some(curve) = self.curves.get_mut(&trial).filter(|curve| curve.live) else {
             return;
         };
+        self.fitted = None;
         curve.live = false;
         if state == TrialState::Completed {
             self.completed += 1;
@@ -224,6 +290,7 @@ impl Policy for Predictive {
 
     fn restart(&mut self, trial: u64) {
         self.pending.remove(&trial);
+        self.fitted = None;
         if let Some(curve) = self.curves.remove(&trial) {
             self.reports = self.reports.saturating_sub(curve.reports);
         }
@@ -233,16 +300,60 @@ impl Policy for Predictive {
         self.pending.clear();
     }
 
-    fn stops(&mut self) -> Vec<Stop> {
-        let pending = std::mem::take(&mut self.pending);
-        let Some(last) = self.last().filter(|_| !pending.is_empty()) else {
-            return Vec::new();
+    fn freezes(&mut self) -> Vec<Stop> {
+        if self.settings.freeze {
+            self.decide()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn thaw(&mut self, frozen: &[u64], last: bool) -> Option<Thaw> {
+        let end = self.last().filter(|_| !frozen.is_empty())?;
+        let model = self.model(end);
+        let worth = |number: &u64| {
+            let chance = self.chance(*number, end, &model);
+            let (rest, fresh, cost) = self.prospects(self.curves.get(number)?.reports, end);
+            let wanted = chance >= self.settings.false_stops && (last || chance / rest >= fresh / cost);
+            wanted.then_some((*number, chance, fresh))
         };
-        let model = self.fit(last);
-        let stops: Vec<Stop> = pending
-            .into_iter()
-            .filter_map(|trial| self.judge(trial, last, &model))
-            .collect();
+        // Of equals the older one.
+        let best = frozen
+            .iter()
+            .filter_map(worth)
+            .reduce(|best, other| if other.1 > best.1 { other } else { best });
+        best.map(|(trial, chance, fresh)| {
+            let percent = 100.0 * chance;
+            let than = if last {
+                "no new trial will begin".to_owned()
+            } else {
+                format!("a new trial has {:.1} %", 100.0 * fresh)
+            };
+            Thaw {
+                trial,
+                policy: NAME.into(),
+                reason: format!(
+                    "by its curve {percent:.1} % to become one of the best by interval {end}; {than}"
+                ),
+            }
+        })
+    }
+
+    fn promise(&mut self, trial: u64) -> f64 {
+        match self.last() {
+            Some(last) => {
+                let model = self.model(last);
+                self.chance(trial, last, &model)
+            }
+            None => 1.0,
+        }
+    }
+
+    fn stops(&mut self) -> Vec<Stop> {
+        if self.settings.freeze {
+            return Vec::new();
+        }
+        let stops = self.decide();
         for stop in &stops {
             self.end(stop.trial, TrialState::Canceled);
         }
@@ -262,6 +373,7 @@ mod tests {
             eager: false,
             delay_evaluation: 0,
             max_resource,
+            freeze: false,
         })
     }
 

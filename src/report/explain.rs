@@ -23,7 +23,27 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], tail: &[
         Span::plain(format!("  {}", text::short_arguments(&row.parameters))),
     ])];
     match (&row.stop, row.state) {
-        (Some(stop), _) => out.extend(stopped(stop, &metric)),
+        (Some(stop), TrialState::Paused) => {
+            out.push(Line(vec![Span::new(
+                "frozen: it goes on when it is one of the best again, or ends with the sweep",
+                Look::Bold,
+            )]));
+            out.extend(stopped(stop, &metric, "frozen"));
+        }
+        (Some(stop), _) => {
+            out.extend(stopped(stop, &metric, "stopped"));
+            // The decision of the policy was to freeze it.
+            let later = row
+                .reason
+                .as_deref()
+                .filter(|reason| row.cause == Some(CancelCause::Policy) && !reason.starts_with("by "));
+            if let Some(reason) = later {
+                out.push(Line::plain(format!(
+                    "it was frozen then, and stopped later: {}",
+                    text::printable(reason)
+                )));
+            }
+        }
         (None, TrialState::Failed) => {
             out.push(Line::plain(format!(
                 "failed: {}",
@@ -56,13 +76,18 @@ pub fn story(sweep: &SweepRow, row: &TrialRow, attempts: &[AttemptRow], tail: &[
             }
         }
         (None, TrialState::Completed) => out.extend(completed(sweep, row, &metric, goal)),
-        (None, _) => out.push(Line::plain(format!(
-            "not ended; {} reports so far{}",
-            row.reports,
-            row.best
-                .map(|best| format!(", best {}", number::real(best)))
-                .unwrap_or_default()
-        ))),
+        (None, _) => {
+            out.push(Line::plain(format!(
+                "not ended; {} reports so far{}",
+                row.reports,
+                row.best
+                    .map(|best| format!(", best {}", number::real(best)))
+                    .unwrap_or_default()
+            )));
+            if let Some(reason) = row.reason.as_deref().filter(|_| row.state == TrialState::Running) {
+                out.push(Line::plain(text::printable(reason)));
+            }
+        }
     }
     out.extend(places(sweep, attempts));
     out.push(Line::plain(""));
@@ -90,9 +115,9 @@ fn places(sweep: &SweepRow, attempts: &[AttemptRow]) -> Vec<Line> {
         .collect()
 }
 
-fn stopped(stop: &Stop, metric: &str) -> Vec<Line> {
+fn stopped(stop: &Stop, metric: &str, how: &str) -> Vec<Line> {
     let mut out = vec![Line::plain(format!(
-        "stopped by {} at interval {}: {metric} {}",
+        "{how} by {} at interval {}: {metric} {}",
         stop.policy,
         stop.interval,
         text::printable(&stop.inequality)

@@ -284,6 +284,7 @@ pub fn trial(
 /// A policy in words: `Bandit(slack_factor 0.1)`; empty for none.
 pub fn policy(policy: &crate::policy::PolicySpec) -> String {
     use crate::policy::{PolicySpec, Slack};
+    let freezing = |freeze| if freeze { ", freezes" } else { "" };
     let (name, first, schedule) = match policy {
         PolicySpec::Bandit { schedule, slack, .. } => {
             let slack = match slack {
@@ -299,20 +300,34 @@ pub fn policy(policy: &crate::policy::PolicySpec) -> String {
         PolicySpec::Asha {
             min_resource,
             reduction_factor,
-        } => return format!("ASHA(from {min_resource}, one in {reduction_factor})"),
+            freeze,
+        } => {
+            return format!(
+                "ASHA(from {min_resource}, one in {reduction_factor}{})",
+                freezing(*freeze)
+            );
+        }
         PolicySpec::Hyperband {
             min_resource,
             reduction_factor,
             brackets,
+            freeze,
         } => {
-            return format!("Hyperband(from {min_resource}, one in {reduction_factor}, {brackets} brackets)");
+            let freezing = freezing(*freeze);
+            return format!(
+                "Hyperband(from {min_resource}, one in {reduction_factor}, {brackets} brackets{freezing})"
+            );
         }
         PolicySpec::Predictive {
-            false_stops, top_k, ..
+            false_stops,
+            top_k,
+            freeze,
+            ..
         } => {
+            let freezing = freezing(*freeze);
             return match top_k {
-                1 => format!("Predictive({false_stops})"),
-                _ => format!("Predictive({false_stops}, best {top_k})"),
+                1 => format!("Predictive({false_stops}{freezing})"),
+                _ => format!("Predictive({false_stops}, best {top_k}{freezing})"),
             };
         }
         _ => return String::new(),

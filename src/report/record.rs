@@ -259,15 +259,17 @@ pub(super) fn policy(policy: &PolicySpec) -> Value {
         PolicySpec::Asha {
             min_resource,
             reduction_factor,
+            freeze,
         } => json!({"name": "ASHA", "properties": {
-            "min_resource": min_resource, "reduction_factor": reduction_factor,
+            "min_resource": min_resource, "reduction_factor": reduction_factor, "freeze": freeze,
         }}),
         PolicySpec::Hyperband {
             min_resource,
             reduction_factor,
             brackets,
+            freeze,
         } => json!({"name": "Hyperband", "properties": {
-            "min_resource": min_resource, "reduction_factor": reduction_factor, "brackets": brackets,
+            "min_resource": min_resource, "reduction_factor": reduction_factor, "brackets": brackets, "freeze": freeze,
         }}),
         PolicySpec::Predictive {
             false_stops,
@@ -275,8 +277,9 @@ pub(super) fn policy(policy: &PolicySpec) -> Value {
             eager,
             delay_evaluation,
             max_resource,
+            freeze,
         } => json!({"name": "Predictive", "properties": {
-            "false_stops": false_stops, "top_k": top_k, "eager": eager, "delay_evaluation": delay_evaluation, "max_resource": max_resource,
+            "false_stops": false_stops, "top_k": top_k, "eager": eager, "delay_evaluation": delay_evaluation, "max_resource": max_resource, "freeze": freeze,
         }}),
         _ => json!({"name": "Default"}),
     }

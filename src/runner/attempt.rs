@@ -5,6 +5,7 @@ use super::boxed::Boxed;
 use super::channels::Channels;
 use super::claim::Claim;
 use super::command::{NotStarted, Places, spawn};
+use super::freeze::Freezer;
 use super::ledger::Ledger;
 use super::log::Log;
 use super::output::Output;
@@ -151,6 +152,7 @@ fn start<'a>(
         boxed,
         timeout_ms: spec.timeout_ms,
         grace_ms: spec.grace_ms,
+        freezer: Freezer::new(spec, folder),
         ledger: Arc::clone(ledger),
     });
     Ok(Some(Trial {

@@ -46,6 +46,9 @@ struct Inner {
     merge: Merge,
     claimed_ms: u64,
     started_ms: Option<u64>,
+    /// How long the script was frozen before now, and since when it is.
+    frozen_ms: u64,
+    frozen_since: Option<u64>,
     dropped: u64,
     warned: BTreeMap<String, u32>,
     closed: bool,
@@ -70,6 +73,8 @@ impl Ledger {
                 merge: Merge::new(primary),
                 claimed_ms: boot_ms(),
                 started_ms: None,
+                frozen_ms: 0,
+                frozen_since: None,
                 dropped: 0,
                 warned: BTreeMap::new(),
                 closed: false,
@@ -138,12 +143,47 @@ impl Ledger {
         self.hushed.store(true, Ordering::Relaxed);
     }
 
-    /// Milliseconds since `Started` (0 before).
+    /// Milliseconds since `Started` (0 before), without those that the script was frozen.
     pub(super) fn elapsed_ms(&self) -> u64 {
         let inner = self.lock();
-        inner
-            .started_ms
-            .map_or(0, |started| inner.now().saturating_sub(started))
+        inner.elapsed_at(inner.now())
+    }
+
+    /// Appends that the tree is stopped; its time stands still from here on.
+    pub(super) fn frozen(&self, resident: u64, machine: u64, host: String) {
+        let mut inner = self.lock();
+        let now = inner.now();
+        let since = *inner.frozen_since.get_or_insert(now);
+        let at_ms = inner.elapsed_at(since);
+        inner.write(&Entry::Frozen {
+            at_ms,
+            resident,
+            machine,
+            host,
+        });
+        drop(inner);
+        self.ring();
+    }
+
+    /// Appends that the tree goes on.
+    pub(super) fn thawed(&self) {
+        let mut inner = self.lock();
+        let now = inner.now();
+        let Some(since) = inner.frozen_since.take() else {
+            return;
+        };
+        let frozen_ms = now.saturating_sub(since);
+        inner.frozen_ms = inner.frozen_ms.saturating_add(frozen_ms);
+        let at_ms = inner.elapsed_at(now);
+        inner.write(&Entry::Thawed { at_ms, frozen_ms });
+        drop(inner);
+        self.ring();
+    }
+
+    /// Appends that the tree was not stopped.
+    pub(super) fn not_frozen(&self, reason: String) {
+        self.lock().write(&Entry::NotFrozen { reason: cut(reason) });
+        self.ring();
     }
 
     /// Tells something to people; of each kind only the first few.
@@ -295,6 +335,14 @@ impl Sink for Ledger {
 }
 
 impl Inner {
+    /// Milliseconds from `Started` to `now`, without those that the script was frozen.
+    fn elapsed_at(&self, now: u64) -> u64 {
+        let until = self.frozen_since.map_or(now, |since| since.min(now));
+        self.started_ms.map_or(0, |started| {
+            until.saturating_sub(started).saturating_sub(self.frozen_ms)
+        })
+    }
+
     fn now(&self) -> u64 {
         self.told_ms.unwrap_or_else(boot_ms)
     }
@@ -320,7 +368,7 @@ impl Inner {
                     Verdict::DropWith(notice) => return self.warning(notice.code, notice.message),
                     Verdict::Keep => {}
                 }
-                let at_ms = self.started_ms.map_or(0, |started| now.saturating_sub(started));
+                let at_ms = self.elapsed_at(now);
                 Entry::Metric {
                     name,
                     value,

@@ -12,6 +12,7 @@ mod clock;
 mod command;
 mod foreign;
 pub mod fork_server;
+mod freeze;
 mod group;
 mod ledger;
 mod log;

@@ -71,6 +71,32 @@ pub(super) fn children(pid: i32) -> Vec<i32> {
     found
 }
 
+/// Memory that a process holds, in bytes: its share of what it has in common with others, or all of it where the kernel does not say;
+/// 0 if there is no such process.
+pub(super) fn resident(pid: i32) -> u64 {
+    let shared = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .ok()
+        .and_then(|text| kilobytes(&text, "Pss:"));
+    shared
+        .or_else(|| kilobytes(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:"))
+        .map_or(0, |kilobytes| kilobytes.saturating_mul(1024))
+}
+
+/// Memory of this machine, or of the group that bounds this process, in bytes; `None` if the kernel does not say.
+pub(super) fn memory_of_machine() -> Option<u64> {
+    let total = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?.saturating_mul(1024);
+    let bound = fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    Some(bound.map_or(total, |bound| bound.min(total)))
+}
+
+/// The number behind `key` in a file of lines such as `Pss:   123 kB`.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Ids of all processes that this one may see.
 pub(super) fn all() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc")

@@ -1,6 +1,7 @@
 //! `spec.json`: everything a runner needs, written (tmp + rename) before it is started.
 //!
-//! Layout of an attempt's folder: `spec.json`, `claim`, `journal`, `cancel` (exists = cancel was asked), `wd/` (working folder
+//! Layout of an attempt's folder: `spec.json`, `claim`, `journal`, `cancel` (exists = cancel was asked),
+//! `freeze` (exists = it is to be frozen; written anew now and then as long as somebody wants it), `wd/` (working folder
 //! with `outputs/` and `logs/`), `azureml-logs/70_driver_log.txt` (captured output), `user_logs/std_log.txt` (link to it),
 //! `artifacts/`, `report.jsonl`, `named_outputs/`.
 
@@ -10,6 +11,14 @@ use std::path::PathBuf;
 
 /// What a runner rings the doorbell with: its journal has grown. Whoever wants something else rings with another byte.
 pub const TOLD: u8 = 1;
+
+/// Name of the file in an attempt's folder by which a freeze is asked for.
+pub const FREEZE: &str = "freeze";
+
+/// How long a frozen script waits for a word of whoever froze it, in milliseconds: a day.
+pub fn frozen_patience_ms() -> u64 {
+    24 * 3_600_000
+}
 
 /// How the processes of one trial find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +104,9 @@ pub struct AttemptSpec {
     pub timeout_ms: Option<u64>,
     /// From TERM to KILL.
     pub grace_ms: u64,
+    /// How long the script stays frozen while nobody renews that, in milliseconds; then it is ended.
+    #[serde(default = "frozen_patience_ms")]
+    pub frozen_patience_ms: u64,
     /// Primary metric, if any.
     #[serde(default)]
     pub primary_metric: Option<String>,

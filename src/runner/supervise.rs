@@ -3,6 +3,7 @@
 use super::boxed::{Boxed, Word};
 use super::channels::Channels;
 use super::command::NotStarted;
+use super::freeze::{Freezer, Wish};
 use super::group::Group;
 use super::ledger::Ledger;
 use super::log::Log;
@@ -51,6 +52,7 @@ pub(super) struct Supervision {
     pub(super) boxed: Option<Boxed>,
     pub(super) timeout_ms: Option<u64>,
     pub(super) grace_ms: u64,
+    pub(super) freezer: Freezer,
     pub(super) ledger: Arc<Ledger>,
 }
 
@@ -133,7 +135,7 @@ impl Supervisor {
             if self
                 .it
                 .timeout_ms
-                .is_some_and(|limit| now.duration_since(self.began) >= Duration::from_millis(limit))
+                .is_some_and(|limit| self.ran(now) >= Duration::from_millis(limit))
             {
                 self.ask_to_end("timeout");
             }
@@ -242,8 +244,8 @@ impl Supervisor {
             if self.ended.is_some() {
                 patience = patience.min(LOOK);
             }
-        } else if let Some(limit) = self.it.timeout_ms {
-            let left = Duration::from_millis(limit).saturating_sub(now.duration_since(self.began));
+        } else if let Some(limit) = self.it.timeout_ms.filter(|_| !self.it.freezer.is_frozen()) {
+            let left = Duration::from_millis(limit).saturating_sub(self.ran(now));
             patience = patience.min(left + Duration::from_millis(1));
         }
         patience
@@ -256,11 +258,27 @@ impl Supervisor {
         if self.ending.is_none() && self.cancel.exists() {
             self.ask_to_end("cancel");
         }
+        if self.ending.is_none() && self.ended.is_none() {
+            match self.it.freezer.look(self.it.main, &self.it.ledger) {
+                Wish::None => {}
+                // What it told before it stopped is known by the time that its slot is given away.
+                Wish::Told => self.capture(),
+                Wish::Abandoned => self.ask_to_end("abandoned"),
+            }
+        }
+    }
+
+    /// How long the script has run, without the time that it was frozen.
+    fn ran(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+            .saturating_sub(self.it.freezer.frozen_for(now))
     }
 
     fn ask_to_end(&mut self, by: &'static str) {
         if self.ending.is_none() && self.ended.is_none() {
+            // Those that got it while stopped see it as soon as they go on.
             tree::terminate(self.it.main);
+            self.it.freezer.thaw(self.it.main, &self.it.ledger);
             let kill_at = Instant::now() + Duration::from_millis(self.it.grace_ms);
             self.ending = Some(Ending {
                 by,

@@ -5,11 +5,12 @@
 //! signalled.
 
 use super::group::Group;
-use super::process::{all, children, stat};
+use super::process::{all, children, resident, stat};
 use super::sys::{self, Whom};
 use rustix::process::{
     Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
 };
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub const COOKIE: &str = "OVERDRIVE_COOKIE";
 #[derive(Clone, Copy, Debug)]
 struct Member {
     pid: i32,
+    parent: i32,
+    state: u8,
     group: i32,
     session: i32,
     start_ticks: u64,
@@ -47,6 +50,8 @@ fn living(main: Pid) -> Vec<Member> {
             }
             found.push(Member {
                 pid,
+                parent,
+                state: stat.state,
                 group: stat.group,
                 session: stat.session,
                 start_ticks: stat.start_ticks,
@@ -90,15 +95,93 @@ pub(super) fn kill_all(main: Pid, patience: Duration) -> Vec<i32> {
             let _ = kill_process_group(group, Signal::KILL);
         }
         for member in &members {
-            kill_if_same(member.pid, member.start_ticks);
+            signal_if_same(member, Signal::KILL);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
-/// KILL to a process if it is still the one that was seen.
-fn kill_if_same(pid: i32, start_ticks: u64) {
+/// A tree that is stopped.
+#[derive(Debug, Default)]
+pub(super) struct Stopped {
+    /// Memory that it holds, in bytes; what processes share is counted once.
+    pub(super) resident: u64,
+    /// Processes (id, start time) that had stopped themselves before: they are not continued.
+    before: HashSet<(i32, u64)>,
+}
+
+/// Stops everything below this process (SIGSTOP), parents before children, in rounds until two looks in a row found nobody running and
+/// the same processes: a fork that was under way is found by the next round.
+///
+/// # Errors
+/// Those that did not stop within `patience`; everybody was continued then.
+pub(super) fn stop_all(main: Pid, patience: Duration) -> Result<Stopped, Vec<i32>> {
+    let deadline = Instant::now() + patience;
+    let mut stopped = Stopped::default();
+    let mut signalled: HashSet<(i32, u64)> = HashSet::new();
+    let mut quiet: Option<Vec<i32>> = None;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        let members = living(main);
+        for member in &members {
+            let same = (member.pid, member.start_ticks);
+            if !signalled.contains(&same) && is_stopped(member.state) {
+                stopped.before.insert(same);
+            }
+            // Again to those that somebody else continued.
+            if !is_stopped(member.state) {
+                signal_if_same(member, Signal::STOP);
+            }
+            signalled.insert(same);
+        }
+        // Who waits for a child between vfork and exec cannot run before that child does.
+        let waits = |member: &Member| {
+            member.state == b'D'
+                && members
+                    .iter()
+                    .any(|child| child.parent == member.pid && is_stopped(child.state))
+        };
+        let running: Vec<i32> = members
+            .iter()
+            .filter(|member| !is_stopped(member.state) && !waits(member))
+            .map(|member| member.pid)
+            .collect();
+        if running.is_empty() {
+            let now: Vec<i32> = members.iter().map(|member| member.pid).collect();
+            if quiet.as_ref() == Some(&now) {
+                stopped.resident = now.iter().map(|pid| resident(*pid)).sum();
+                return Ok(stopped);
+            }
+            quiet = Some(now);
+        } else {
+            quiet = None;
+            if Instant::now() >= deadline {
+                continue_all(main, &stopped);
+                return Err(running);
+            }
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Lets a stopped tree go on, children before parents.
+pub(super) fn continue_all(main: Pid, stopped: &Stopped) {
+    for member in living(main).iter().rev() {
+        if !stopped.before.contains(&(member.pid, member.start_ticks)) {
+            signal_if_same(member, Signal::CONT);
+        }
+    }
+}
+
+fn is_stopped(state: u8) -> bool {
+    state == b'T' || state == b't'
+}
+
+/// A signal to a process if it is still the one that was seen.
+fn signal_if_same(member: &Member, signal: Signal) {
+    let (pid, start_ticks) = (member.pid, member.start_ticks);
     let Some(id) = Pid::from_raw(pid) else { return };
     let handle = pidfd_open(id, PidfdFlags::empty());
     if stat(pid).is_none_or(|stat| stat.start_ticks != start_ticks) {
@@ -106,8 +189,8 @@ fn kill_if_same(pid: i32, start_ticks: u64) {
     }
     // Errors mean that it is gone.
     let _ = match handle {
-        Ok(handle) => pidfd_send_signal(&handle, Signal::KILL),
-        Err(rustix::io::Errno::NOSYS) => kill_process(id, Signal::KILL),
+        Ok(handle) => pidfd_send_signal(&handle, signal),
+        Err(rustix::io::Errno::NOSYS) => kill_process(id, signal),
         Err(_) => Ok(()),
     };
 }

@@ -14,6 +14,11 @@ const SHORT: Duration = Duration::from_millis(4);
 /// readers), which would be most of the life of a short trial.
 const WORTH_IT: Duration = Duration::from_millis(100);
 
+/// New files, and those that go: a freeze is taken back by removing its file.
+const FOLDER: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE);
+
 /// A watch on an attempt's folder.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -82,6 +87,6 @@ impl Watch {
 
 fn begin(folder: &Path) -> Option<OwnedFd> {
     let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-    inotify::add_watch(&queue, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO).ok()?;
+    inotify::add_watch(&queue, folder, FOLDER).ok()?;
     Some(queue)
 }

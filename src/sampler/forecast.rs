@@ -95,7 +95,8 @@ impl Forecast {
     /// Expected final loss of an unfinished trial, no better than the best seen, and its variance in units of that of whole trials.
     /// `None` if its curve is too short to say anything, or whole.
     pub(super) fn end(&self, trial: &Trial) -> Option<(f64, f64)> {
-        if !trial.state.is_terminal() && trial.series.intervals() < RUNNING {
+        let open = !trial.state.is_terminal() && trial.state != TrialState::Paused;
+        if open && trial.series.intervals() < RUNNING {
             return None;
         }
         let losses = self.losses(trial);

@@ -4,10 +4,10 @@
 
 use super::rows::{Encoded, Lesson, Point, lesson};
 use super::seen::Seen;
-use crate::history::{History, Trial};
+use crate::history::{History, Trial, TrialState};
 use crate::sampler::rng::absorb;
 use crate::space::encode::Encoder;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Finished trials kept as a pseudo-random sample of all.
 const SAMPLE: usize = 1_000;
@@ -46,6 +46,8 @@ pub(super) struct Ledger {
     encoded: Encoded,
     /// Trials that had not ended when last seen.
     open: Vec<usize>,
+    /// Those of them that are frozen, and how they are filed meanwhile.
+    frozen: BTreeMap<usize, Entry>,
     known: usize,
     inherited: usize,
     ranked: Vec<Entry>,
@@ -76,20 +78,47 @@ impl Ledger {
             let Some(trial) = history.trials.get(*index) else {
                 return false;
             };
+            // What a frozen trial taught holds until it goes on.
+            if let Some(entry) = self.frozen.get(index).copied() {
+                if trial.state == TrialState::Paused && trial.score() == Some(sign * entry.value) {
+                    return true;
+                }
+                self.frozen.remove(index);
+                self.take_out(&entry);
+            }
             let ended = trial.state.is_terminal();
             if ended {
                 self.file(trial, *index, false, sign);
+            } else if trial.state == TrialState::Paused
+                && let Some(entry) = self.file(trial, *index, false, sign)
+            {
+                self.frozen.insert(*index, entry);
             }
             !ended
         });
         self.open = open;
     }
 
-    fn file(&mut self, trial: &Trial, index: usize, inherited: bool, sign: f64) {
+    /// Undoes [`Self::file`].
+    fn take_out(&mut self, entry: &Entry) {
+        let at = self.ranked.partition_point(|other| other.order(entry).is_lt());
+        if self.ranked.get(at) == Some(entry) {
+            self.ranked.remove(at);
+        }
+        // Another one may belong into the sample now.
+        if self.sample.remove(&entry.key()) && self.ranked.len() >= SAMPLE {
+            self.sample = self.ranked.iter().map(Entry::key).collect();
+            while self.sample.len() > SAMPLE {
+                self.sample.pop_last();
+            }
+        }
+    }
+
+    fn file(&mut self, trial: &Trial, index: usize, inherited: bool, sign: f64) -> Option<Entry> {
         let value = match lesson(trial) {
             Lesson::Value(value) | Lesson::Partial(value) => sign * value,
             Lesson::Failure => f64::INFINITY,
-            Lesson::Pending | Lesson::Nothing => return,
+            Lesson::Pending | Lesson::Nothing => return None,
         };
         let entry = Entry {
             value,
@@ -102,6 +131,7 @@ impl Ledger {
         if self.sample.len() > SAMPLE {
             self.sample.pop_last();
         }
+        Some(entry)
     }
 
     /// Every finished trial, best first, failures last.
@@ -116,7 +146,8 @@ impl Ledger {
 
     /// Points of trials that have not ended.
     pub(super) fn pending(&self) -> impl Iterator<Item = &Point> {
-        self.open.iter().filter_map(|index| self.encoded.own(*index))
+        let open = self.open.iter().filter(|index| !self.frozen.contains_key(index));
+        open.filter_map(|index| self.encoded.own(*index))
     }
 
     /// Number of trials of this sweep.
@@ -126,7 +157,7 @@ impl Ledger {
 
     /// Number of trials that have not ended.
     pub(super) fn open(&self) -> usize {
-        self.open.len()
+        self.open.len() - self.frozen.len()
     }
 
     /// The point of a finished trial.

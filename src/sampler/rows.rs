@@ -144,7 +144,7 @@ impl Encoded {
 pub(crate) enum Lesson {
     /// It ran to its end with this best value.
     Value(f64),
-    /// It was ended early with this best value.
+    /// It was ended early, or is frozen, with this best value.
     Partial(f64),
     /// Its configuration does not work: a crash, a time-out, or an end without any finite report.
     Failure,
@@ -162,7 +162,9 @@ pub(crate) fn lesson(trial: &Trial) -> Lesson {
         (TrialState::Completed, _, None) => Lesson::Failure,
         // What it reported was reached with memory that is not there.
         (TrialState::Failed, Some(CancelCause::OutOfMemory), _) => Lesson::Failure,
-        (TrialState::Failed | TrialState::Canceled, _, Some(value)) => Lesson::Partial(value),
+        (TrialState::Failed | TrialState::Canceled | TrialState::Paused, _, Some(value)) => {
+            Lesson::Partial(value)
+        }
         (TrialState::Failed, _, None) => Lesson::Failure,
         (TrialState::Canceled, Some(CancelCause::TrialTimeout), None) => Lesson::Failure,
         (TrialState::Canceled, _, None) => Lesson::Nothing,

@@ -1,10 +1,12 @@
 //! The promises, checked after every batch by a model of its own that shares no code with the controller.
 
-use crate::controller::{Action, Batch, FailureClass, Limits, Outcome, Record, Settings, SweepState};
+use crate::controller::{
+    Action, Batch, FailureClass, FreezeLimits, FrozenMemory, Limits, Outcome, Record, Settings, SweepState,
+};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
 use crate::policy::{Schedule, Stop};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,11 @@ pub struct Checker {
     /// Attempts that were launched and have not ended.
     occupied: u64,
     best: Option<(u64, f64)>,
+    freeze: FreezeLimits,
+    /// Trials that are to be frozen, that stand still, and that are to go on.
+    asked: BTreeSet<u64>,
+    still: BTreeMap<u64, u64>,
+    leaving: BTreeSet<u64>,
 }
 
 impl Checker {
@@ -62,7 +69,17 @@ impl Checker {
             live: 0,
             occupied: 0,
             best: None,
+            freeze: FreezeLimits::NONE,
+            asked: BTreeSet::new(),
+            still: BTreeMap::new(),
+            leaving: BTreeSet::new(),
         }
+    }
+
+    /// The same of a sweep in which so much may be frozen.
+    #[must_use]
+    pub fn freezing(self, freeze: FreezeLimits) -> Self {
+        Self { freeze, ..self }
     }
 
     /// Takes in the next durable batch; `slots` is what the targets hold at most.
@@ -72,6 +89,7 @@ impl Checker {
     pub fn batch(&mut self, slots: u64, batch: &Batch) -> Result<(), Violation> {
         let mut created = BTreeSet::new();
         let mut cancels = BTreeSet::new();
+        let (mut freezes, mut thaws) = (BTreeSet::new(), BTreeSet::new());
         let mut ended = false;
         for record in &batch.records {
             match record {
@@ -109,6 +127,51 @@ impl Checker {
                     accepted,
                 } => self.observed(*trial, *attempt, *interval, *observation, *accepted)?,
                 Record::Stopped(stop) => self.stopped(stop)?,
+                Record::Freeze(stop) => {
+                    self.decided(stop)?;
+                    ensure!(
+                        self.asked.insert(stop.trial),
+                        "trial {} is to be frozen twice",
+                        stop.trial
+                    );
+                    self.leaving.remove(&stop.trial);
+                    freezes.insert(stop.trial);
+                }
+                Record::Frozen { trial, resident, .. } => {
+                    ensure!(
+                        self.asked.remove(trial) || self.still.contains_key(trial),
+                        "trial {trial} stands still, which nobody asked for"
+                    );
+                    self.still.insert(*trial, resident.resident);
+                }
+                Record::Thaw(thaw) => {
+                    ensure!(
+                        self.still.remove(&thaw.trial).is_some(),
+                        "trial {} is thawed and does not stand still",
+                        thaw.trial
+                    );
+                    let room = slots.min(self.limits.max_concurrent);
+                    ensure!(
+                        self.running() <= room,
+                        "trial {} goes on as one of {} with {room} slots",
+                        thaw.trial,
+                        self.running()
+                    );
+                    ensure!(
+                        self.sweep == SweepState::Running,
+                        "trial {} goes on while the sweep is {}",
+                        thaw.trial,
+                        self.sweep.word()
+                    );
+                    self.leaving.insert(thaw.trial);
+                    thaws.insert(thaw.trial);
+                }
+                Record::Thawed { trial, .. } => {
+                    ensure!(
+                        self.leaving.remove(trial),
+                        "trial {trial} goes on, which nobody asked for"
+                    );
+                }
                 Record::Incumbent { trial, value, .. } => self.incumbent(*trial, *value)?,
                 Record::LimitsChanged(limits) => self.limits = *limits,
                 Record::SweepState { state, .. } => {
@@ -129,13 +192,35 @@ impl Checker {
                 Action::Cancel { trial, .. } => {
                     ensure!(cancels.remove(trial), "cancel of trial {trial} without record");
                 }
+                Action::Freeze { trial, .. } => {
+                    ensure!(freezes.remove(trial), "freeze of trial {trial} without record");
+                }
+                Action::Thaw { trial, .. } => {
+                    // Once more to one that was frozen by what was asked before it was thawed.
+                    thaws.remove(trial);
+                    ensure!(
+                        !self.still.contains_key(trial) && !self.asked.contains(trial),
+                        "thaw of trial {trial} without record"
+                    );
+                }
                 Action::End { .. } => ensure!(ended, "end without record"),
             }
         }
         ensure!(
-            created.is_empty() && cancels.is_empty(),
-            "records without actions: {created:?} {cancels:?}"
+            created.is_empty() && cancels.is_empty() && freezes.is_empty() && thaws.is_empty(),
+            "records without actions: {created:?} {cancels:?} {freezes:?} {thaws:?}"
         );
+        let held = (self.asked.len() + self.still.len()) as u64;
+        let max = self.freeze.max_frozen;
+        ensure!(held <= max, "{held} trials are frozen or about to be, {max} may");
+        if let Some(FrozenMemory::Share(share)) = self.freeze.memory {
+            // Each holds a sixteenth of the machine.
+            let used = self.still.len() as f64 / 16.0;
+            ensure!(
+                used <= share,
+                "frozen trials hold {used} of the memory, {share} may be"
+            );
+        }
         Ok(())
     }
 
@@ -177,6 +262,18 @@ impl Checker {
         Ok(())
     }
 
+    /// Attempts that take a place.
+    fn running(&self) -> u64 {
+        self.occupied.saturating_sub(self.still.len() as u64)
+    }
+
+    /// Nobody wants anything of its freezing any more.
+    fn let_go(&mut self, trial: u64) {
+        self.asked.remove(&trial);
+        self.still.remove(&trial);
+        self.leaving.remove(&trial);
+    }
+
     /// Trials created so far.
     pub fn created(&self) -> u64 {
         self.trials.len() as u64
@@ -197,7 +294,7 @@ impl Checker {
         );
         ensure!(trial < self.limits.max_total, "trial {trial} is beyond max_total");
         ensure!(
-            self.live < self.limits.max_concurrent,
+            self.live - (self.still.len() as u64) < self.limits.max_concurrent,
             "more than max_concurrent trials live"
         );
         ensure!(
@@ -219,9 +316,9 @@ impl Checker {
         let (sweep, retries) = (self.sweep, self.settings.max_retries);
         let room = slots.min(self.limits.max_concurrent);
         ensure!(
-            self.occupied < room,
+            self.running() < room,
             "{} attempts and {room} slots",
-            self.occupied + 1
+            self.running() + 1
         );
         ensure!(
             sweep == SweepState::Running,
@@ -274,6 +371,7 @@ impl Checker {
         superseded: bool,
     ) -> Result<(), Violation> {
         self.occupied = self.occupied.saturating_sub(1);
+        self.let_go(trial);
         let entry = self.find(trial)?;
         ensure!(
             attempt as usize + 1 == entry.attempts.len(),
@@ -307,15 +405,21 @@ impl Checker {
 
     fn trial_state(&mut self, trial: u64, state: TrialState) -> Result<(), Violation> {
         use TrialState::{CancelRequested, Canceled, NotResponding, Preparing, Queued, Running};
+        let (leaving, asked) = (self.leaving.contains(&trial), self.asked.contains(&trial));
+        if state == CancelRequested {
+            self.let_go(trial);
+        }
         let entry = self.find(trial)?;
         let from = entry.state;
         let legal = match state {
             Queued => !from.is_terminal() && from != CancelRequested,
             Preparing => matches!(from, Queued | NotResponding),
-            Running => matches!(from, Queued | Preparing | NotResponding),
+            Running => {
+                matches!(from, Queued | Preparing | NotResponding) || (from == TrialState::Paused && leaving)
+            }
             NotResponding => matches!(from, Queued | Preparing | Running),
             CancelRequested => !from.is_terminal() && from != CancelRequested,
-            TrialState::Paused => false,
+            TrialState::Paused => matches!(from, Queued | Preparing | Running) && asked,
             TrialState::Completed | TrialState::Failed | Canceled => !from.is_terminal(),
         };
         ensure!(
@@ -351,7 +455,8 @@ impl Checker {
             return Err(Violation(format!("report of unknown attempt {trial}.{attempt}")));
         };
         place.observed.push(observation);
-        let open = attempt as usize + 1 == latest && place.alive && state == TrialState::Running;
+        let going = matches!(state, TrialState::Running | TrialState::Paused);
+        let open = attempt as usize + 1 == latest && place.alive && going;
         ensure!(
             accepted == open,
             "report of {trial}.{attempt} accepted: {accepted}, while {}",
@@ -369,11 +474,17 @@ impl Checker {
     }
 
     fn stopped(&mut self, stop: &Stop) -> Result<(), Violation> {
+        let entry = self.find(stop.trial)?;
+        ensure!(!entry.stopped, "trial {} stopped twice", stop.trial);
+        entry.stopped = true;
+        self.decided(stop)
+    }
+
+    /// A decision to stop or to freeze.
+    fn decided(&mut self, stop: &Stop) -> Result<(), Violation> {
         let (goal, schedule) = (self.settings.goal, self.schedule);
         let entry = self.find(stop.trial)?;
         let trial = stop.trial;
-        ensure!(!entry.stopped, "trial {trial} stopped twice");
-        entry.stopped = true;
         let asked = entry.state == TrialState::CancelRequested || entry.state.is_terminal();
         ensure!(!asked, "trial {trial} stopped while {}", entry.state.word());
         let due = schedule.latest_due(entry.series.len() as u64);

@@ -6,7 +6,9 @@ use super::fault::Faults;
 use super::store::MemoryStore;
 use super::target::SimTarget;
 use super::workload::LearningCurves;
-use crate::controller::{Action, Controller, Event, Limits, Outcome, Record, Settings, SweepState};
+use crate::controller::{
+    Action, Controller, Event, FreezeLimits, FrozenMemory, Limits, Outcome, Record, Settings, SweepState,
+};
 use crate::metric::{Goal, Observation};
 use crate::policy::{self, PolicySpec, Schedule, Slack, Trigger};
 use crate::sampler::rng::{Stream, stream};
@@ -28,6 +30,8 @@ pub struct Scenario {
     pub sampler: SamplerSpec,
     /// Policy.
     pub policy: PolicySpec,
+    /// How much may be frozen.
+    pub freeze: FreezeLimits,
     /// Slots of the target at the start.
     pub slots: u64,
     /// Configurations to try first.
@@ -60,6 +64,15 @@ pub struct Trace {
 impl Scenario {
     /// The scenario of `seed`.
     pub fn draw(seed: u64) -> Self {
+        Self::draw_with(seed, false)
+    }
+
+    /// The scenario of `seed` under a policy that freezes.
+    pub fn draw_freezing(seed: u64) -> Self {
+        Self::draw_with(seed, true)
+    }
+
+    fn draw_with(seed: u64, freeze: bool) -> Self {
         let mut source = stream(seed, "scenario", 0);
         let goal = if source.unit() < 0.5 {
             Goal::Maximize
@@ -112,7 +125,8 @@ impl Scenario {
                 allow_duplicates: false,
                 options: serde_json::Map::new(),
             },
-            policy: policy(&mut source),
+            policy: policy(&mut source, freeze, steps),
+            freeze: freeze_limits(&mut source, freeze),
             slots,
             enqueue,
             steps,
@@ -195,7 +209,7 @@ impl<'a> World<'a> {
         Ok(Self {
             controller: fresh(scenario)?,
             store: MemoryStore::new(scenario.settings),
-            checker: Checker::new(scenario.settings, schedule(&scenario.policy)),
+            checker: Checker::new(scenario.settings, schedule(&scenario.policy)).freezing(scenario.freeze),
             target: SimTarget::new(Box::new(workload), Some(scenario.faults)),
             agenda: Agenda::default(),
             slots: 0,
@@ -291,6 +305,16 @@ impl<'a> World<'a> {
                         self.agenda.enter(at, Due::Wake { trial, attempt });
                     }
                 }
+                Action::Freeze { trial, attempt } => {
+                    if let Some(at) = self.target.freeze(now, trial, attempt) {
+                        self.agenda.enter(at, Due::Wake { trial, attempt });
+                    }
+                }
+                Action::Thaw { trial, attempt } => {
+                    if let Some(at) = self.target.thaw(now, trial, attempt) {
+                        self.agenda.enter(at, Due::Wake { trial, attempt });
+                    }
+                }
                 Action::End { .. } => {}
             }
         }
@@ -322,6 +346,7 @@ impl<'a> World<'a> {
         let (sampler, policy) = parts(self.scenario)?;
         self.controller = Controller::restore(self.scenario.settings, sampler, policy, snapshot)
             .map_err(|error| broken(&error))?;
+        self.controller.freeze_within(self.scenario.freeze);
         let slots = Event::SlotsChanged { slots: self.slots };
         let batch = self.controller.handle(self.written, slots);
         self.checker.batch(self.slots, &batch)?;
@@ -343,12 +368,9 @@ fn parts(scenario: &Scenario) -> Result<Parts, Violation> {
 
 fn fresh(scenario: &Scenario) -> Result<Controller, Violation> {
     let (sampler, policy) = parts(scenario)?;
-    Ok(Controller::new(
-        scenario.settings,
-        sampler,
-        policy,
-        scenario.enqueue.clone(),
-    ))
+    let mut controller = Controller::new(scenario.settings, sampler, policy, scenario.enqueue.clone());
+    controller.freeze_within(scenario.freeze);
+    Ok(controller)
 }
 
 fn space(small: bool) -> SearchSpace {
@@ -429,7 +451,7 @@ fn command(at: u64, total: u64, small: bool, source: &mut Stream, commands: &mut
     commands.push((at, event));
 }
 
-fn policy(source: &mut Stream) -> PolicySpec {
+fn policy(source: &mut Stream, freeze: bool, steps: u64) -> PolicySpec {
     let schedule = Schedule {
         evaluation_interval: 1 + source.below(3),
         delay_evaluation: source.below(5),
@@ -439,6 +461,30 @@ fn policy(source: &mut Stream) -> PolicySpec {
     } else {
         Trigger::Reporter
     };
+    if freeze {
+        let (min_resource, reduction_factor) = (1 + source.below(3), 2 + source.below(3));
+        return match source.below(3) {
+            0 => PolicySpec::Asha {
+                min_resource,
+                reduction_factor,
+                freeze,
+            },
+            1 => PolicySpec::Hyperband {
+                min_resource,
+                reduction_factor,
+                brackets: 1 + source.below(3),
+                freeze,
+            },
+            _ => PolicySpec::Predictive {
+                false_stops: 0.01 + 0.4 * source.unit(),
+                top_k: 1 + source.below(2),
+                eager: source.unit() < 0.5,
+                delay_evaluation: source.below(3),
+                max_resource: (source.unit() < 0.7).then_some(steps.max(2)),
+                freeze,
+            },
+        };
+    }
     match source.below(5) {
         0 => PolicySpec::NoTermination,
         1 => PolicySpec::Bandit {
@@ -460,6 +506,17 @@ fn policy(source: &mut Stream) -> PolicySpec {
             exclude_finished_jobs: source.unit() < 0.3,
             trigger,
         },
+    }
+}
+
+fn freeze_limits(source: &mut Stream, freeze: bool) -> FreezeLimits {
+    if !freeze {
+        return FreezeLimits::NONE;
+    }
+    FreezeLimits {
+        max_frozen: [0, 1, 2, 5, 20, u64::MAX][source.index(6)],
+        // Each trial holds a sixteenth of the machine.
+        memory: (source.unit() < 0.5).then(|| FrozenMemory::Share(source.unit().max(0.01))),
     }
 }
 

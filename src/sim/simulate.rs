@@ -208,6 +208,8 @@ fn perform(target: &mut SimTarget, agenda: &mut Agenda<Option<(u64, u32)>>, acti
                 assignment,
             } => ((trial, attempt), target.launch(now, trial, attempt, &assignment)),
             Action::Cancel { trial, attempt, .. } => ((trial, attempt), target.cancel(now, trial, attempt)),
+            Action::Freeze { trial, attempt } => ((trial, attempt), target.freeze(now, trial, attempt)),
+            Action::Thaw { trial, attempt } => ((trial, attempt), target.thaw(now, trial, attempt)),
             Action::End { .. } => continue,
         };
         if let Some(at) = at {

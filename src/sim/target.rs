@@ -5,7 +5,7 @@
 
 use super::fault::Faults;
 use super::workload::Workload;
-use crate::controller::{Event, Outcome};
+use crate::controller::{Event, Outcome, Resident};
 use crate::metric::Observation;
 use crate::space::Assignment;
 use std::collections::BTreeMap;
@@ -36,6 +36,10 @@ pub enum FactKind {
         /// Lost.
         lost: bool,
     },
+    /// The processes stand still.
+    Frozen,
+    /// They go on.
+    Thawed,
     /// The end, or what was taken for it.
     Exited(Outcome),
 }
@@ -68,6 +72,16 @@ impl Fact {
                 attempt,
                 lost_contact: *lost,
             },
+            FactKind::Frozen => Event::Frozen {
+                trial,
+                attempt,
+                resident: Resident {
+                    resident: MEMORY,
+                    machine: 16 * MEMORY,
+                    host: "sim".into(),
+                },
+            },
+            FactKind::Thawed => Event::Thawed { trial, attempt },
             FactKind::Exited(outcome) => Event::Exited {
                 trial,
                 attempt,
@@ -77,6 +91,9 @@ impl Fact {
     }
 }
 
+/// Memory that each trial holds, in bytes, of a machine with sixteen times as much.
+const MEMORY: u64 = 1 << 30;
+
 #[derive(Debug)]
 struct Journal {
     facts: Vec<Fact>,
@@ -84,6 +101,16 @@ struct Journal {
     taken: usize,
     /// From a cancel to the end of the process tree.
     grace_ms: u64,
+    /// It stands still from that time on: only so many facts happen.
+    hold: Option<(u64, usize)>,
+}
+
+impl Journal {
+    /// The next fact, if it happens.
+    fn next(&self) -> Option<&Fact> {
+        let held = self.hold.is_some_and(|(_, facts)| self.taken >= facts);
+        self.facts.get(self.taken).filter(|_| !held)
+    }
 }
 
 /// See the module documentation.
@@ -126,6 +153,7 @@ impl SimTarget {
             facts,
             taken: 0,
             grace_ms,
+            hold: None,
         });
         first
     }
@@ -133,7 +161,14 @@ impl SimTarget {
     /// Ends an attempt; returns when its end is due, or `None` if it has ended or ends before.
     pub fn cancel(&mut self, now: u64, trial: u64, attempt: u32) -> Option<u64> {
         let journal = self.journals.get_mut(&(trial, attempt))?;
-        let cut = now + journal.grace_ms;
+        let mut cut = now + journal.grace_ms;
+        if let Some((since, facts)) = journal.hold.take() {
+            // Nothing of what it would have done happens any more.
+            journal.facts.truncate(facts);
+            cut = cut.max(since);
+            journal.facts.push(Fact::exit(cut, Outcome::Canceled));
+            return Some(journal.facts.get(journal.taken).map_or(cut, |fact| fact.at));
+        }
         let open =
             journal.facts.len() > journal.taken && journal.facts.last().is_some_and(|last| last.at > cut);
         if !open {
@@ -149,18 +184,47 @@ impl SimTarget {
         Some(cut)
     }
 
+    /// Stops an attempt a moment later; returns when that is a fact, or `None` if it stands still already or ends before.
+    pub fn freeze(&mut self, now: u64, trial: u64, attempt: u32) -> Option<u64> {
+        let journal = self.journals.get_mut(&(trial, attempt))?;
+        let at = now + journal.grace_ms.min(200);
+        let last = journal.facts.last().is_some_and(|last| last.at > at);
+        if journal.hold.is_some() || !last || journal.taken >= journal.facts.len() {
+            return None;
+        }
+        let place = journal
+            .facts
+            .partition_point(|fact| fact.at <= at)
+            .max(journal.taken);
+        journal.facts.insert(place, Fact::new(at, FactKind::Frozen));
+        journal.hold = Some((at, place + 1));
+        Some(at)
+    }
+
+    /// Lets an attempt go on; returns when its next fact is due, or `None` if it does not stand still.
+    pub fn thaw(&mut self, now: u64, trial: u64, attempt: u32) -> Option<u64> {
+        let journal = self.journals.get_mut(&(trial, attempt))?;
+        let (since, place) = journal.hold.take()?;
+        let now = now.max(since);
+        for fact in journal.facts.iter_mut().skip(place) {
+            fact.at += now - since;
+        }
+        journal.facts.insert(place, Fact::new(now, FactKind::Thawed));
+        journal.facts.get(journal.taken).map(|fact| fact.at)
+    }
+
     /// The next fact of an attempt, if it has happened by `now`. It stays the next until [`SimTarget::taken`].
     pub fn next(&self, now: u64, trial: u64, attempt: u32) -> Option<&Fact> {
         let journal = self.journals.get(&(trial, attempt))?;
-        journal.facts.get(journal.taken).filter(|fact| fact.at <= now)
+        journal.next().filter(|fact| fact.at <= now)
     }
 
     /// The next fact has been made durable; returns when the one after it is due.
     pub fn taken(&mut self, trial: u64, attempt: u32) -> Option<u64> {
         let journal = self.journals.get_mut(&(trial, attempt))?;
         journal.taken += 1;
-        let next = journal.facts.get(journal.taken).map(|fact| fact.at);
-        if next.is_none() && !self.keep {
+        let next = journal.next().map(|fact| fact.at);
+        if journal.taken >= journal.facts.len() && !self.keep {
             journal.facts = Vec::new();
             journal.taken = 0;
         }

@@ -225,12 +225,23 @@ impl Fold<'_> {
                     params![self.sweep, signed(stop.trial), document(&stop, "stop")?],
                 )?;
             }
+            Record::Freeze(stop) => {
+                let mut stop = stop.clone();
+                stop.operands.retain(|_, value| value.is_finite());
+                self.run(
+                    "UPDATE trial SET stop = ?3 WHERE sweep = ?1 AND number = ?2",
+                    params![self.sweep, signed(stop.trial), document(&stop, "stop")?],
+                )?;
+            }
             Record::Enqueued { assignment } => self.run(
                 "INSERT INTO enqueued (sweep, assignment) VALUES (?1, ?2)",
                 params![self.sweep, write_assignment(assignment)?],
             )?,
             // Facts about the sweep as a whole: the progress tells.
-            Record::Incumbent { .. }
+            Record::Frozen { .. }
+            | Record::Thaw(_)
+            | Record::Thawed { .. }
+            | Record::Incumbent { .. }
             | Record::LimitsChanged(_)
             | Record::Exhausted { .. }
             | Record::Observed { .. }
@@ -333,6 +344,14 @@ impl Fold<'_> {
                 phase
             ],
         )?;
+        let by_policy = cause == Some(&CancelCause::Policy);
+        if before == TrialState::Paused && state != TrialState::Paused && !by_policy {
+            // The decision to freeze it is not what became of it.
+            self.run(
+                "UPDATE trial SET stop = NULL WHERE sweep = ?1 AND number = ?2",
+                params![self.sweep, signed(trial)],
+            )?;
+        }
         self.count(before, -1)?;
         self.count(state, 1)?;
         if state == TrialState::Canceled && cause == Some(&CancelCause::Policy) {
@@ -380,6 +399,10 @@ fn label(record: &Record) -> (&'static str, Option<u64>, Option<u32>) {
         Record::TrialState { trial, .. } => ("trial_state", Some(*trial), None),
         Record::Observed { trial, attempt, .. } => ("observed", Some(*trial), Some(*attempt)),
         Record::Stopped(stop) => ("stopped", Some(stop.trial), None),
+        Record::Freeze(stop) => ("freeze", Some(stop.trial), None),
+        Record::Frozen { trial, attempt, .. } => ("frozen", Some(*trial), Some(*attempt)),
+        Record::Thaw(thaw) => ("thaw", Some(thaw.trial), None),
+        Record::Thawed { trial, attempt } => ("thawed", Some(*trial), Some(*attempt)),
         Record::Incumbent { trial, .. } => ("incumbent", Some(*trial), None),
         Record::Enqueued { .. } => ("enqueued", None, None),
         Record::LimitsChanged(_) => ("limits_changed", None, None),

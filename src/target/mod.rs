@@ -240,6 +240,35 @@ pub trait ComputeTarget: Send + Sync {
         let _ = attempt;
     }
 
+    /// Whether a script that runs here can be stopped for a while and go on later ([`ComputeTarget::freeze`]), so that another one may
+    /// have its place meanwhile.
+    fn can_freeze(&self) -> bool {
+        false
+    }
+
+    /// Asks the runner to stop its script's whole process tree; the answer comes in the journal: that it is frozen, or why not.
+    /// `request` tells one wish from the next: said again with the same text it only says that somebody still wants it, which a runner
+    /// must hear once a day at least.
+    ///
+    /// # Errors
+    /// [`TargetError`] if the request could not be delivered; it is repeated.
+    fn freeze(&self, attempt: &AttemptRef, request: &str) -> Result<(), TargetError> {
+        let _ = (attempt, request);
+        Err(TargetError::Refused {
+            target: self.name().to_owned(),
+            reason: "trials cannot be frozen there".to_owned(),
+        })
+    }
+
+    /// Asks the runner to let its script go on; does nothing if it is not frozen.
+    ///
+    /// # Errors
+    /// [`TargetError`] if the request could not be delivered; it is repeated.
+    fn thaw(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        let _ = attempt;
+        Ok(())
+    }
+
     /// Blocks until something may have happened (a doorbell, a poll interval), at most `timeout`.
     fn wait(&self, timeout: Duration);
 

@@ -1,5 +1,6 @@
 //! The section put into an experiment; what depends on the space is checked here.
 
+use super::freeze::Freeze;
 use super::{Deferred, Placed, Section, enqueue};
 use crate::config::Experiment;
 use crate::config::expression::clip;
@@ -41,6 +42,9 @@ impl Section {
         }
         add_constraints(experiment, self.constraints.unwrap_or_default(), &mut diagnostics);
         set(&mut experiment.policy, self.policy);
+        if let Some(freeze) = &self.freeze {
+            set_freeze(experiment, freeze, &mut diagnostics);
+        }
         set_policy(
             &mut experiment.policy,
             self.trigger,
@@ -109,6 +113,23 @@ fn set_priors(experiment: &mut Experiment, priors: &Deferred, diagnostics: &mut 
                 .label(reason);
             diagnostics.extend(found.sorted());
         }
+    }
+}
+
+/// Trials are frozen or not, for policies that can.
+fn set_freeze(experiment: &mut Experiment, freeze: &Freeze, diagnostics: &mut Vec<Diagnostic>) {
+    if !experiment.policy.set_freeze(freeze.on) && freeze.on {
+        let mut found = Diagnostics::new(&freeze.source);
+        found
+            .error("freeze", freeze.span, "the policy of this sweep freezes nobody")
+            .label("nothing to freeze")
+            .help("policies that do: ASHA, Hyperband, Predictive; write  policy: {name: ASHA}");
+        diagnostics.extend(found.sorted());
+    }
+    if let Ok(limits) = serde_json::to_value(freeze.limits) {
+        experiment
+            .extensions
+            .insert(crate::config::FREEZE_LIMITS.to_owned(), limits);
     }
 }
 

@@ -125,6 +125,10 @@ fn policy() -> Json {
                 "description": "Predictive: stop also where a new trial promises more for its reports", "type": "boolean",
                 "default": false,
             },
+            "freeze": {
+                "description": "ASHA, Hyperband, Predictive: freeze instead of stopping, and go on later", "type": "boolean",
+                "default": false,
+            },
             "max_resource": {
                 "description": "Predictive: reports of a whole trial; learned unless given", "type": "integer", "minimum": 2,
             },

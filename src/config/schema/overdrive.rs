@@ -107,6 +107,18 @@ fn running() -> Json {
             "description": "what an MLflow run without a parent is: the trial itself, or a child of it",
             "enum": ["trial", "child"],
         },
+        "freeze": {
+            "description": "freeze trials instead of stopping them (ASHA, Hyperband, Predictive), and how much may be frozen",
+            "anyOf": [
+                {"type": "boolean"},
+                closed("how much may be frozen", &[], json!({
+                    "max_frozen": {
+                        "description": "trials", "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 32,
+                    },
+                    "memory": described(scalar(), "memory of them on one machine: 4GiB, 500MB, 50%"),
+                })),
+            ],
+        },
         "lost_contact_minutes": {
             "description": "a trial of which nobody has heard for so long is given up and tried again; never by default",
             "type": "integer", "minimum": 1, "maximum": 525_600,

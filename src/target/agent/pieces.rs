@@ -14,7 +14,16 @@ use std::path::{Path, PathBuf};
 pub(in crate::target) const LOG: &str = "azureml-logs/70_driver_log.txt";
 
 /// What stays where it is: the journal is followed, the rest is of use there only.
-const STAYS: [&str; 6] = ["journal", "spec.json", "spec.json.tmp", "cancel", "boot", "shim"];
+const STAYS: [&str; 8] = [
+    "journal",
+    "spec.json",
+    "spec.json.tmp",
+    "cancel",
+    "freeze",
+    "freeze.tmp",
+    "boot",
+    "shim",
+];
 
 /// Of the working folder, what the old service kept.
 const OF_WORKING_FOLDER: [&str; 2] = ["outputs", "logs"];

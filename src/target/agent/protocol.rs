@@ -112,6 +112,18 @@ pub enum Request {
         /// Attempt.
         run: String,
     },
+    /// Stop an attempt's processes, for now.
+    Freeze {
+        /// Attempt.
+        run: String,
+        /// Tells one wish from the next.
+        request: String,
+    },
+    /// Let them go on.
+    Thaw {
+        /// Attempt.
+        run: String,
+    },
     /// Take a cancel back, as far as that is possible.
     Withdraw {
         /// Attempt.

@@ -5,6 +5,7 @@ use super::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starte
 use super::stock::{Built, Stock};
 use super::{folder_of, protocol::Found};
 use crate::runner::AttemptSpec;
+use crate::target::local::hold;
 use crate::target::{
     AttemptRef, Bell, ComputeTarget, Fate, Liveness, LocalOptions, LocalTarget, Luggage, TargetError,
 };
@@ -29,6 +30,9 @@ const LOG_ROUND: usize = 256 << 10;
 
 /// Pieces sent before journals are looked at again.
 const PIECES_ROUND: usize = 64;
+
+/// What a runner is told that cannot make room by stopping.
+const NO_PLACE: &str = "!its place cannot be given to another trial";
 
 enum Incoming {
     Request(Box<Request>, Vec<u8>),
@@ -56,6 +60,8 @@ struct Agent<W> {
     of_this_boot: bool,
     /// Cancels that could not be delivered.
     cancels: Vec<String>,
+    /// What is to be frozen (with its request) or thawed, by run.
+    holds: BTreeMap<String, Option<String>>,
 }
 
 /// Serves the controller at the other end of the standard streams; the whole life of an agent process. Returns its exit code.
@@ -131,6 +137,7 @@ fn serve(root: &Path, input: impl Read + Send + 'static, mut out: impl Write) ->
         sending: VecDeque::new(),
         built: channel(),
         cancels: Vec::new(),
+        holds: BTreeMap::new(),
     };
     agent.run(listen(input, bell)?)
 }
@@ -183,6 +190,7 @@ impl<W: Write> Agent<W> {
             for run in std::mem::take(&mut self.cancels) {
                 self.cancel(&run);
             }
+            self.hold();
             let more = self.follow()? | self.send()?;
             if !more {
                 self.bell.wait(LOOK);
@@ -239,6 +247,16 @@ impl<W: Write> Agent<W> {
             }
             Request::Cancel { run } => {
                 self.cancel(&run);
+                Ok(())
+            }
+            Request::Freeze { run, request } => {
+                self.holds.insert(run, Some(request));
+                self.hold();
+                Ok(())
+            }
+            Request::Thaw { run } => {
+                self.holds.insert(run, None);
+                self.hold();
                 Ok(())
             }
             Request::Withdraw { run } => {
@@ -320,6 +338,24 @@ impl<W: Write> Agent<W> {
             }
         };
         self.tell(&Answer::Life { run, life }, &[])
+    }
+
+    /// Delivers wishes to freeze and to thaw; what could not be delivered (a full disk, for instance) stays for the next turn.
+    fn hold(&mut self) {
+        for (run, wish) in std::mem::take(&mut self.holds) {
+            let Some(reference) = self.reference(&run) else {
+                continue;
+            };
+            let done = match &wish {
+                Some(request) if self.target.can_freeze() => self.target.freeze(&reference, request).is_ok(),
+                // The runner says no; nobody else can, since the answer stands in the journal.
+                Some(_) => hold::ask(&reference.folder, NO_PLACE).is_ok(),
+                None => self.target.thaw(&reference).is_ok(),
+            };
+            if !done && reference.folder.is_dir() {
+                self.holds.insert(run, wish);
+            }
+        }
     }
 
     /// Ends what runs; keeps what nobody has claimed from ever starting.

@@ -6,6 +6,7 @@
 pub(super) mod bell;
 mod forks;
 mod gpu;
+pub(super) mod hold;
 mod liveness;
 pub(super) mod reader;
 
@@ -21,7 +22,7 @@ use forks::Forks;
 use liveness::Started;
 use reader::Readers;
 use rustix::io::Errno;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -87,6 +88,8 @@ struct State {
     readers: Readers,
     claims: HashMap<PathBuf, Option<Identity>>,
     devices: HashMap<PathBuf, usize>,
+    /// Attempts that do not use their device now.
+    frozen: HashSet<PathBuf>,
 }
 
 impl LocalTarget {
@@ -153,7 +156,15 @@ impl LocalTarget {
     /// The least used device, taken for the attempt.
     fn device(&self, state: &mut State, folder: &std::path::Path) -> Option<String> {
         let devices = &self.options.devices;
-        let used = |index: usize| state.devices.values().filter(|taken| **taken == index).count();
+        let used = |index: usize| {
+            let on_it = state.devices.iter().filter(|(_, taken)| **taken == index);
+            let (mut busy, mut holding) = (0, 0);
+            for (folder, _) in on_it {
+                holding += 1;
+                busy += usize::from(!state.frozen.contains(folder));
+            }
+            (busy, holding)
+        };
         let index = (0..devices.len()).min_by_key(|index| (used(*index), *index))?;
         state.devices.insert(folder.to_owned(), index);
         devices.get(index).cloned()
@@ -255,6 +266,23 @@ impl ComputeTarget for LocalTarget {
         let _ = std::fs::remove_file(attempt.folder.join("cancel"));
     }
 
+    fn can_freeze(&self) -> bool {
+        self.options.spark.is_none()
+    }
+
+    fn freeze(&self, attempt: &AttemptRef, request: &str) -> Result<(), TargetError> {
+        hold::ask(&attempt.folder, request)
+            .map_err(|error| self.failed(&attempt.folder.display().to_string(), &error))?;
+        self.state().frozen.insert(attempt.folder.clone());
+        Ok(())
+    }
+
+    fn thaw(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        self.state().frozen.remove(&attempt.folder);
+        hold::take_back(&attempt.folder)
+            .map_err(|error| self.failed(&attempt.folder.display().to_string(), &error))
+    }
+
     fn wait(&self, timeout: Duration) {
         self.bell.wait(timeout);
     }
@@ -265,6 +293,7 @@ impl ComputeTarget for LocalTarget {
         state.readers.forget(&attempt.folder);
         state.claims.remove(&attempt.folder);
         state.devices.remove(&attempt.folder);
+        state.frozen.remove(&attempt.folder);
         if let Some(Started::Child(child)) = state.started.remove(&attempt.folder) {
             state.ended.push(child);
         }

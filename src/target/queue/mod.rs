@@ -18,7 +18,7 @@ pub(in crate::target) use login::{connect, probe};
 pub(in crate::target) use tray::{ENDED, Tray, unsortable};
 
 use super::errand::Errand;
-use super::local::bell;
+use super::local::{bell, hold};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Fate, Luggage, Notice, TargetError};
 use crate::runner::{AttemptSpec, Claim};
 use clerk::Clerk;
@@ -266,6 +266,19 @@ impl<C: Cluster> ComputeTarget for QueueTarget<C> {
         if let Some(entry) = self.desk.state().entries.get_mut(&attempt.folder) {
             entry.canceled = None;
         }
+    }
+
+    fn can_freeze(&self) -> bool {
+        // A job that takes one trial after the other takes the next one only when this one has ended.
+        C::KIND == "slurm" && !self.desk.terms.workers
+    }
+
+    fn freeze(&self, attempt: &AttemptRef, request: &str) -> Result<(), TargetError> {
+        hold::ask(&attempt.folder, request).map_err(|error| self.unreachable(&attempt.folder, &error))
+    }
+
+    fn thaw(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        hold::take_back(&attempt.folder).map_err(|error| self.unreachable(&attempt.folder, &error))
     }
 
     fn wait(&self, timeout: Duration) {

@@ -466,6 +466,16 @@ fn wanted(tracked: &mut super::mirror::Tracked, here: bool, requests: &mut Vec<R
             home: here.then(|| tracked.folder.clone()),
         });
     }
+    if let Some(hold) = tracked.hold.clone()
+        && !std::mem::replace(&mut tracked.hold_sent, true)
+        && tracked.home == Home::Not
+    {
+        let run = tracked.run.clone();
+        requests.push(match hold {
+            Some(request) => Request::Freeze { run, request },
+            None => Request::Thaw { run },
+        });
+    }
     if tracked.cancel && !tracked.cancel_sent && tracked.home == Home::Not {
         tracked.cancel_sent = true;
         requests.push(Request::Cancel {

@@ -55,6 +55,9 @@ pub(in crate::target) struct Tracked {
     pub(in crate::target) followed: bool,
     pub(in crate::target) cancel: bool,
     pub(in crate::target) cancel_sent: bool,
+    /// Whether it is to be frozen (with the request) or thawed, if either was ever asked for.
+    pub(in crate::target) hold: Option<Option<String>>,
+    pub(in crate::target) hold_sent: bool,
     /// What the agent says of its runner; `None` = nothing yet on this line.
     pub(in crate::target) life: Option<Liveness>,
     pub(in crate::target) home: Home,
@@ -89,6 +92,8 @@ impl Tracked {
             followed: false,
             cancel: false,
             cancel_sent: false,
+            hold: None,
+            hold_sent: false,
             life: None,
             home: if folder.join(HOME_MARK).exists() {
                 Home::Done
@@ -308,6 +313,7 @@ impl Tracked {
         self.followed = false;
         self.submitted = false;
         self.cancel_sent = false;
+        self.hold_sent = false;
         self.life = None;
         self.open = None;
         if self.home == Home::Coming {

@@ -179,6 +179,17 @@ impl RemoteTarget {
         }
     }
 
+    fn hold(&self, attempt: &AttemptRef, wish: Option<String>) {
+        let mut state = self.shared.state();
+        let tracked = state
+            .attempts
+            .entry(attempt.folder.clone())
+            .or_insert_with(|| Tracked::new(attempt));
+        tracked.hold = Some(wish);
+        tracked.hold_sent = false;
+        state.wake();
+    }
+
     /// Starts the thread that owns the line, once.
     fn begin(&self, state: &mut State) {
         if state.errand.is_some() {
@@ -368,6 +379,21 @@ impl ComputeTarget for RemoteTarget {
         tracked.cancel = true;
         tracked.cancel_sent = false;
         state.wake();
+        Ok(())
+    }
+
+    fn can_freeze(&self) -> bool {
+        // The shell runner knows nothing of it.
+        ["remote", "slurm"].contains(&self.shared.options.kind) && !self.shared.transport.agent_is_here()
+    }
+
+    fn freeze(&self, attempt: &AttemptRef, request: &str) -> Result<(), TargetError> {
+        self.hold(attempt, Some(request.to_owned()));
+        Ok(())
+    }
+
+    fn thaw(&self, attempt: &AttemptRef) -> Result<(), TargetError> {
+        self.hold(attempt, None);
         Ok(())
     }
 

@@ -265,6 +265,8 @@ impl<W: Write> Agent<W> {
                 home,
             } => self.follow(run, (journal, log), home),
             Request::Cancel { run } => self.cancel(&run),
+            // Not asked of a machine that its shell drives: see `RemoteTarget::can_freeze`.
+            Request::Freeze { .. } | Request::Thaw { .. } => Ok(()),
             Request::Withdraw { run } => match place(&self.reach.root, &run) {
                 Some(place) => self.ask(&format!("rm -f '{place}/cancel'")).map(drop),
                 None => Ok(()),

@@ -271,6 +271,7 @@ fn a_policy_of_our_own_replaces_the_files() {
         eager: false,
         delay_evaluation: 0,
         max_resource: None,
+        freeze: false,
     };
     assert_eq!(experiment.policy, usual);
     let (section, found) = set("policy={type: Hyperband, brackets: 4}");
@@ -280,6 +281,7 @@ fn a_policy_of_our_own_replaces_the_files() {
         min_resource: 1,
         reduction_factor: 3,
         brackets: 4,
+        freeze: false,
     };
     assert_eq!(experiment.policy, brackets);
     let (_, found) = set("policy=predictiv");

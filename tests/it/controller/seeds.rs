@@ -17,7 +17,10 @@ fn text(trace: &Trace) -> Vec<String> {
 
 /// Runs a seed undisturbed and with kills, and compares the two.
 fn check(seed: u64) -> Trace {
-    let scenario = Scenario::draw(seed);
+    check_one(&Scenario::draw(seed), seed)
+}
+
+fn check_one(scenario: &Scenario, seed: u64) -> Trace {
     let calm = scenario
         .run(None)
         .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
@@ -118,4 +121,56 @@ fn every_promise_holds_in_seeded_sweeps() {
         assert!(seen.contains_key(key), "nothing was {key}");
     }
     assert!(lives > 2 * sweeps, "hardly any kill");
+}
+
+/// Under policies that freeze: never more trials that run than there are slots, nor more frozen ones than may be, every trial ends, and a
+/// controller that is killed and restored decides the same.
+#[test]
+fn every_promise_holds_where_trials_are_frozen() {
+    if let Some(seed) = number("OVERDRIVE_SIM_FREEZING_SEED") {
+        for record in check_one(&Scenario::draw_freezing(seed), seed).records {
+            println!("{}", serde_json::to_string(&record).unwrap());
+        }
+        return;
+    }
+    let sweeps = number("OVERDRIVE_SIM_SWEEPS").unwrap_or(150);
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 0..sweeps {
+        let trace = check_one(&Scenario::draw_freezing(seed), seed);
+        for record in &trace.records {
+            let key = match record {
+                Record::Freeze(stop) => format!("frozen by {}", stop.policy),
+                Record::Thaw(thaw) => format!("thawed by {}", thaw.policy),
+                Record::Thawed { .. } => "thawed".into(),
+                Record::Stopped(stop) => format!("no room: stopped by {}", stop.policy),
+                Record::TrialState {
+                    state: TrialState::CancelRequested,
+                    reason: Some(reason),
+                    ..
+                } if reason.contains("hold") => "no memory".into(),
+                Record::TrialState {
+                    state: TrialState::CancelRequested,
+                    reason: Some(reason),
+                    ..
+                } if reason.contains("promises more") => "made room".into(),
+                Record::TrialState {
+                    state: TrialState::CancelRequested,
+                    reason: Some(reason),
+                    ..
+                } if reason.contains("made it one of the best") => "stopped at the end".into(),
+                Record::Anomaly { message } if message.contains("would stop") => panic!("{seed}: {message}"),
+                _ => continue,
+            };
+            *seen.entry(key).or_default() += 1;
+        }
+    }
+    for policy in ["ASHA", "Hyperband", "Predictive"] {
+        for what in ["frozen by", "thawed by", "no room: stopped by"] {
+            let key = format!("{what} {policy}");
+            assert!(seen.contains_key(&key), "never {key}: {seen:?}");
+        }
+    }
+    for key in ["thawed", "no memory", "made room", "stopped at the end"] {
+        assert!(seen.contains_key(key), "never {key}: {seen:?}");
+    }
 }

@@ -2,6 +2,7 @@
 //! nothing unless it is told of a project.
 
 use super::Project;
+use overdrive::config::Experiment;
 use overdrive::engine::Engine;
 use overdrive::store::Store;
 use std::path::Path;
@@ -10,9 +11,13 @@ use std::sync::Arc;
 
 /// Starts a process that leads the sweep `HD_child` of a project: creates it if it is not there, else resumes it.
 pub fn controller(project: &Project, trials: u64, concurrent: u64) -> Child {
-    let experiment = project.experiment(trials, concurrent);
+    controller_of(project, &project.experiment(trials, concurrent))
+}
+
+/// The same of another experiment.
+pub fn controller_of(project: &Project, experiment: &Experiment) -> Child {
     let file = project.state().with_file_name("experiment.json");
-    std::fs::write(&file, serde_json::to_vec(&experiment).unwrap()).unwrap();
+    std::fs::write(&file, serde_json::to_vec(experiment).unwrap()).unwrap();
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",

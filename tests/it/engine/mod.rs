@@ -3,6 +3,7 @@
 mod child;
 mod clocks;
 mod faults;
+mod freeze;
 mod kill;
 mod requests;
 mod sweep;

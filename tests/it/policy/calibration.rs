@@ -37,6 +37,7 @@ fn false_stops_stay_below_what_was_asked() {
                 eager: false,
                 delay_evaluation: 0,
                 max_resource: None,
+                freeze: false,
             };
             let outcome = replay.run(&curves, &policy).unwrap();
             assert!(outcome.false_stops <= asked, "{name}, {asked}: {outcome:?}");

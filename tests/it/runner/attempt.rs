@@ -32,6 +32,7 @@ impl Attempt {
             outputs: vec![],
             timeout_ms: None,
             grace_ms: 2_000,
+            frozen_patience_ms: 3_600_000,
             primary_metric: None,
             metric_names: vec![],
             parameters: IndexMap::new(),

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod end;
+mod freeze;
 mod metrics;
 mod output;
 mod tree;

@@ -9,12 +9,14 @@ pub(super) fn read(name: &str, fields: &mut Fields<'_>, found: &mut Diagnostics)
     if name != ASHA && name != HYPERBAND {
         return predictive(fields, found);
     }
+    let freeze = flag(fields, "freeze", found);
     let min_resource = at_least(fields, "min_resource", 1, 1, found);
     let reduction_factor = at_least(fields, "reduction_factor", 2, 3, found);
     if name == ASHA {
         return Some(PolicySpec::Asha {
             min_resource: min_resource?,
             reduction_factor: reduction_factor?,
+            freeze: freeze?,
         });
     }
     let brackets = at_least(fields, "brackets", 1, 3, found);
@@ -22,6 +24,7 @@ pub(super) fn read(name: &str, fields: &mut Fields<'_>, found: &mut Diagnostics)
         min_resource: min_resource?,
         reduction_factor: reduction_factor?,
         brackets: brackets?.min(20),
+        freeze: freeze?,
     })
 }
 
@@ -43,10 +46,8 @@ fn predictive(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<Policy
             fits.then_some(value)
         }
     };
-    let eager = match fields.given("eager") {
-        None => Some(false),
-        Some(entry) => found.boolean(entry),
-    };
+    let eager = flag(fields, "eager", found);
+    let freeze = flag(fields, "freeze", found);
     let top_k = at_least(fields, "top_k", 1, 1, found);
     let delay_evaluation = at_least(fields, "delay_evaluation", 0, 0, found);
     let max_resource = match fields.given("max_resource") {
@@ -59,7 +60,16 @@ fn predictive(fields: &mut Fields<'_>, found: &mut Diagnostics) -> Option<Policy
         eager: eager?,
         delay_evaluation: delay_evaluation?,
         max_resource: max_resource?,
+        freeze: freeze?,
     })
+}
+
+/// `true` or `false`, which it is unless given.
+fn flag(fields: &mut Fields<'_>, key: &'static str, found: &mut Diagnostics) -> Option<bool> {
+    match fields.given(key) {
+        None => Some(false),
+        Some(entry) => found.boolean(entry),
+    }
 }
 
 /// A whole number, not below `least`.
