@@ -32,6 +32,8 @@ pub struct Controller {
     pub(super) inherited_fed: u64,
     /// Condition that ends the sweep early.
     pub(super) stop_when: Option<StopWhen>,
+    /// What the attempts that have ended cost.
+    pub(super) spent: Option<f64>,
     pub(super) now: u64,
 }
 
@@ -55,6 +57,7 @@ impl Controller {
             slots: 0,
             inherited_fed: 0,
             stop_when: None,
+            spent: None,
             now: 0,
         }
     }
@@ -73,6 +76,12 @@ impl Controller {
     /// the first event, after a restore too; whether it has held is part of the records.
     pub fn stop_when(&mut self, condition: Option<StopWhen>) {
         self.stop_when = condition;
+    }
+
+    /// What the attempts that have ended cost, counted by the driver, which knows where they ran (`None`: nowhere is there a price). To be
+    /// called before the event of their end, and after a restore.
+    pub fn spent(&mut self, cost: Option<f64>) {
+        self.spent = cost;
     }
 
     /// Takes one event in. `now_ms` is milliseconds since the sweep was created; a smaller one than before counts as the same.
@@ -420,6 +429,7 @@ impl Controller {
             no_improvement: progress.since_best,
             trials: (self.state.history.trials.len() - self.live.len()) as u64,
             elapsed_ms: self.now,
+            cost: self.spent,
         };
         if let Some(held) = condition.met(&standing) {
             self.record(

@@ -25,6 +25,9 @@ pub const BENCH_MS: u64 = 120_000;
 /// Longest bench of a target, milliseconds.
 pub const BENCH_LAST_MS: u64 = 3_600_000;
 
+/// Milliseconds of an hour.
+const HOUR_MS: f64 = 3_600_000.0;
+
 /// Completed trials whose mean time says how fast a target is.
 pub const MEASURED: usize = 16;
 
@@ -88,6 +91,8 @@ impl Standing {
 #[derive(Clone, Debug)]
 pub struct Placement {
     targets: Vec<Standing>,
+    /// What the attempts that have ended cost.
+    spent: f64,
 }
 
 impl Placement {
@@ -104,7 +109,14 @@ impl Placement {
         };
         Self {
             targets: offers.into_iter().map(standing).collect(),
+            spent: 0.0,
         }
+    }
+
+    /// What the attempts that have ended cost, from placement to end, in the unit of `cost_per_hour`; `None` where no target has a price.
+    pub fn spent(&self) -> Option<f64> {
+        let priced = |standing: &Standing| standing.offer.cost_per_hour.is_some();
+        self.targets.iter().any(priced).then_some(self.spent)
     }
 
     /// How many attempts a target can hold at once, taken slots included.
@@ -130,6 +142,7 @@ impl Placement {
             .any(|(index, standing)| index != target && standing.serves(now));
         let standing = self.targets.get_mut(target)?;
         standing.taken = standing.taken.saturating_sub(1);
+        self.spent += standing.offer.cost_per_hour.unwrap_or(0.0) * ms as f64 / HOUR_MS;
         match outcome {
             Outcome::Failed {
                 class: FailureClass::Infrastructure,
@@ -275,6 +288,24 @@ mod tests {
             signal: None,
             message: "gone".into(),
         }
+    }
+
+    #[test]
+    fn what_ended_is_paid_for_whatever_came_of_it() {
+        let hour = 3_600_000;
+        let mut placement = offers(&[Some(0.5), None]);
+        assert_eq!(placement.spent(), Some(0.0));
+        for (target, ms, outcome) in [
+            (0, 2 * hour, Outcome::Completed),
+            (1, hour, Outcome::Completed),
+            (0, hour / 2, Outcome::Canceled),
+            (0, hour, lost()),
+        ] {
+            placement.placed(target);
+            placement.ended(ms, target, ms, &outcome);
+        }
+        assert_eq!(placement.spent(), Some(1.75));
+        assert_eq!(offers(&[None, None]).spent(), None);
     }
 
     fn fill(placement: &mut Placement, attempts: usize) -> Vec<usize> {

@@ -70,6 +70,7 @@ impl Controller {
             slots: 0,
             inherited_fed: 0,
             stop_when: None,
+            spent: None,
             now: 0,
         };
         for (trial, attempts) in controller

@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// What a condition can ask for, with what it means.
-pub const TERMS: [(&str, &str); 6] = [
+pub const TERMS: [(&str, &str); 8] = [
     ("best", "best value of the primary metric so far"),
     (
         "no_improvement",
@@ -16,12 +16,20 @@ pub const TERMS: [(&str, &str); 6] = [
     ("trials", "trials that have ended"),
     ("minutes", "minutes since the sweep was created"),
     (
+        "cost",
+        "what the attempts that have ended cost, in the unit of the targets' `cost_per_hour`",
+    ),
+    (
         "expected_gain",
         "improvement of the best value that the sampler expects of the next trial, in units of the primary metric",
     ),
     (
         "expected_gain_per_hour",
         "the same times the trials that have ended per hour so far: what the next hour of the sweep is worth",
+    ),
+    (
+        "expected_gain_per_cost",
+        "the same times the trials that have ended per unit of cost so far: what the next unit of money is worth",
     ),
 ];
 
@@ -39,6 +47,8 @@ pub struct Standing {
     pub trials: u64,
     /// Milliseconds since the sweep was created.
     pub elapsed_ms: u64,
+    /// What the attempts that have ended cost; no comparison with it holds where no target has a price.
+    pub cost: Option<f64>,
     /// What the sampler expects of the trial that is about to be started; no comparison with it holds at another time, or where the
     /// sampler expects nothing.
     pub expected_gain: Option<f64>,
@@ -81,8 +91,10 @@ enum Term {
     NoImprovement,
     Trials,
     Minutes,
+    Cost,
     ExpectedGain,
     ExpectedGainPerHour,
+    ExpectedGainPerCost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +112,10 @@ impl Term {
             Self::NoImprovement,
             Self::Trials,
             Self::Minutes,
+            Self::Cost,
             Self::ExpectedGain,
             Self::ExpectedGainPerHour,
+            Self::ExpectedGainPerCost,
         ];
         all.into_iter().find(|term| term.name() == word)
     }
@@ -112,9 +126,18 @@ impl Term {
             Self::NoImprovement => "no_improvement",
             Self::Trials => "trials",
             Self::Minutes => "minutes",
+            Self::Cost => "cost",
             Self::ExpectedGain => "expected_gain",
             Self::ExpectedGainPerHour => "expected_gain_per_hour",
+            Self::ExpectedGainPerCost => "expected_gain_per_cost",
         }
+    }
+
+    fn is_gain(self) -> bool {
+        matches!(
+            self,
+            Self::ExpectedGain | Self::ExpectedGainPerHour | Self::ExpectedGainPerCost
+        )
     }
 
     fn of(self, standing: &Standing) -> Option<f64> {
@@ -123,12 +146,18 @@ impl Term {
             Self::NoImprovement => Some(standing.no_improvement as f64),
             Self::Trials => Some(standing.trials as f64),
             Self::Minutes => Some(standing.elapsed_ms as f64 / 60_000.0),
+            Self::Cost => standing.cost,
             Self::ExpectedGain => standing.expected_gain,
             Self::ExpectedGainPerHour => {
                 // Before the first trial has ended, nothing is known of how many an hour holds.
                 let hours = standing.elapsed_ms as f64 / 3_600_000.0;
                 let pace = (standing.trials > 0 && hours > 0.0).then(|| standing.trials as f64 / hours)?;
                 Some(standing.expected_gain? * pace)
+            }
+            Self::ExpectedGainPerCost => {
+                // Nor what a trial costs; where nothing was paid for, there is nothing to save.
+                let cost = standing.cost.filter(|cost| standing.trials > 0 && *cost > 0.0)?;
+                Some(standing.expected_gain? * standing.trials as f64 / cost)
             }
         }
     }
@@ -211,7 +240,8 @@ impl Node {
                     let sign = comparison.sign();
                     held.push(match term {
                         Term::Minutes => format!("minutes {value:.1} {sign} {limit}"),
-                        Term::ExpectedGain | Term::ExpectedGainPerHour => {
+                        Term::Cost => format!("cost {value:.2} {sign} {limit}"),
+                        term if term.is_gain() => {
                             format!("{} {value:.3e} {sign} {limit}", term.name())
                         }
                         _ => format!("{} {value} {sign} {limit}", term.name()),
@@ -233,7 +263,7 @@ impl Node {
 
     fn asks_for_gain(&self) -> bool {
         match self {
-            Self::Compare { term, .. } => matches!(term, Term::ExpectedGain | Term::ExpectedGainPerHour),
+            Self::Compare { term, .. } => term.is_gain(),
             Self::And(left, right) | Self::Or(left, right) => left.asks_for_gain() || right.asks_for_gain(),
         }
     }
@@ -427,6 +457,7 @@ mod tests {
         no_improvement: 4,
         trials: 9,
         elapsed_ms: 90_000,
+        cost: None,
         expected_gain: None,
     };
 
@@ -483,6 +514,33 @@ mod tests {
             ..with(0.0)
         };
         assert_eq!(hourly.met(&at_once), None, "no pace is known yet");
+    }
+
+    #[test]
+    fn money_counts_where_targets_have_a_price() {
+        let with = |cost| Standing {
+            cost,
+            expected_gain: Some(0.001),
+            ..STANDING
+        };
+        let met = |text: &str, cost| StopWhen::parse(text).unwrap().met(&with(cost));
+        assert_eq!(met("cost >= 4.5", Some(4.5)).as_deref(), Some("cost 4.50 >= 4.5"));
+        assert_eq!(met("cost < 1e9", None), None, "no target has a price");
+        // Nine trials for 4.5: two for 1.
+        let text = "expected_gain_per_cost < 0.003";
+        assert!(StopWhen::parse(text).unwrap().asks_for_gain());
+        assert_eq!(
+            met(text, Some(4.5)).as_deref(),
+            Some("expected_gain_per_cost 2.000e-3 < 0.003")
+        );
+        assert_eq!(met(text, Some(1.5)), None);
+        assert_eq!(met(text, None), None);
+        assert_eq!(met(text, Some(0.0)), None, "what is free is worth its price");
+        let at_once = Standing {
+            trials: 0,
+            ..with(Some(4.5))
+        };
+        assert_eq!(StopWhen::parse(text).unwrap().met(&at_once), None);
     }
 
     #[test]

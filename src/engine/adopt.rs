@@ -24,7 +24,7 @@ impl Driver {
 
     /// What earlier controllers learned about the targets, from the same facts.
     fn learn(&mut self) -> Result<(), EngineError> {
-        if self.targets.len() < 2 {
+        if self.targets.len() < 2 && self.placement.spent().is_none() {
             return Ok(());
         }
         for ended in self.writer.store().ended_attempts(self.writer.sweep())? {
@@ -39,6 +39,7 @@ impl Driver {
                 self.lost_on.insert(ended.trial, index);
             }
         }
+        self.controller.spent(self.placement.spent());
         Ok(())
     }
 

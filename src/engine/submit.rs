@@ -189,7 +189,9 @@ impl Driver {
         {
             self.squeeze(key, message);
         }
-        if let Some(benched) = self.placement.ended(now, index, took, outcome) {
+        let benched = self.placement.ended(now, index, took, outcome);
+        self.controller.spent(self.placement.spent());
+        if let Some(benched) = benched {
             self.change(Change::Warning {
                 trial: None,
                 attempt: None,

@@ -16,6 +16,7 @@ mod queue;
 pub mod ray;
 pub mod registry;
 pub mod remote;
+pub mod shell;
 pub mod slurm;
 pub mod spark;
 pub mod ssh;

@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-BV7F_tPo.js",
+        path: "assets/index-Ce5VpHp2.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-BV7F_tPo.js"),
-        br: include_bytes!("../packed/assets/index-BV7F_tPo.js.br"),
-        gz: include_bytes!("../packed/assets/index-BV7F_tPo.js.gz"),
+        plain: include_bytes!("assets/index-Ce5VpHp2.js"),
+        br: include_bytes!("../packed/assets/index-Ce5VpHp2.js.br"),
+        gz: include_bytes!("../packed/assets/index-Ce5VpHp2.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-C64DCkq1.js",

@@ -220,7 +220,9 @@ impl<W: Write> Agent<W> {
                 Ok(())
             }
             Request::Submit { run, spec } => self.submit(run, &spec),
-            Request::Follow { run, journal, log } => {
+            Request::Follow {
+                run, journal, log, ..
+            } => {
                 if let Some(reference) = self.reference(&run) {
                     self.target.reopen(&reference);
                     self.followed.insert(

@@ -59,7 +59,7 @@ fn an_unknown_term_is_an_error_with_the_known_ones() {
     for part in [
         "error[stop-when]",
         "`bst` is not known",
-        "= expected: best, no_improvement, trials, minutes",
+        "= expected: best, no_improvement, trials, minutes, cost",
         "did you mean `best`?",
     ] {
         assert!(err.contains(part), "{part}: {err}");
@@ -137,4 +137,102 @@ fn a_simulation_ends_by_the_condition_too() {
     assert_eq!(trials("minutes > 1000"), 3);
     // 20 steps of 10 virtual seconds each: the first trial ends after more than three minutes.
     assert_eq!(trials("minutes > 1"), 1);
+}
+
+#[test]
+fn what_was_paid_ends_the_sweep_and_only_where_there_is_a_price() {
+    let sweep = Sweep {
+        total: 6,
+        concurrent: 1,
+        ..Sweep::default()
+    };
+    let project = Project::new("echo \"score=$2\"", &sweep);
+    for (name, price) in [("paid", Some("3600000")), ("free", None)] {
+        let mut words = vec![
+            "target",
+            "create",
+            "amlcompute",
+            "-n",
+            name,
+            "-s",
+            "STANDARD_D1_V2",
+        ];
+        words.extend(["--max-nodes", "1"]);
+        words.extend(
+            price
+                .map(|price| ["--cost-per-hour", price])
+                .into_iter()
+                .flatten(),
+        );
+        let made = project.run(&words);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+    let run = |target: &str, condition: &str| {
+        let setting = format!("stop_when={condition}");
+        let output = project.run(&[
+            "run",
+            "hdconfig.yml",
+            "--json",
+            "--target",
+            target,
+            "--set",
+            &setting,
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        json(&output)
+    };
+    // A thousand a second: no trial is as short as a millisecond.
+    let paid = run("paid", "cost > 1");
+    assert_eq!(paid["trials"]["Completed"], 1, "{paid}");
+    let reason = paid["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("stop_when: cost ") && reason.ends_with(" > 1"),
+        "{reason}"
+    );
+    assert_eq!(run("free", "cost >= 0")["trials"]["Completed"], 6);
+}
+
+#[test]
+fn a_gain_that_is_not_worth_its_price_is_not_bought() {
+    let sweep = Sweep {
+        sampler: "bayesian",
+        total: 12,
+        concurrent: 1,
+        ..Sweep::default()
+    };
+    let project = Project::new("echo \"score=$2\"", &sweep);
+    let made = project.run(&[
+        "target",
+        "create",
+        "amlcompute",
+        "-n",
+        "paid",
+        "-s",
+        "STANDARD_D1_V2",
+        "--max-nodes",
+        "1",
+        "--cost-per-hour",
+        "3600000",
+    ]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let output = project.run(&[
+        "run",
+        "hdconfig.yml",
+        "--json",
+        "--seed",
+        "3",
+        "--target",
+        "paid",
+        "--set",
+        "stop_when=expected_gain_per_cost < 1000",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let result = json(&output);
+    let reason = result["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("stop_when: expected_gain_per_cost "),
+        "{result}"
+    );
+    // The first trial whose value was foreseen was weighed: the design of five is made without a price.
+    assert_eq!(result["trials"]["Completed"], 5, "{result}");
 }
