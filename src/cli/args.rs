@@ -20,7 +20,7 @@ pub use ml::{
     ModelName, OutputFormat, RegisterModel, RunCommand, RunReference, Scope, SubmitHyperdrive, SubmitScript,
 };
 pub use target::{
-    AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, Ground, IgnoredPool, Jobs, ProjectFolder,
+    AttachCommand, AttachTarget, CreateCommand, CreatePool, Filing, IgnoredPool, Jobs, ProjectFolder,
     PruneTarget, Reach, RemoveTarget, Target, TargetCommand, TargetName, TestTarget, UpdateCommand,
     UpdatePool, VmPriority,
 };

@@ -87,16 +87,6 @@ pub enum VmPriority {
     LowPriority,
 }
 
-/// Where the nodes of a pool are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Ground {
-    /// Slots of this computer.
-    #[default]
-    Local,
-    /// Jobs of a Slurm cluster.
-    Slurm,
-}
-
 /// Arguments of `create amlcompute`.
 #[derive(Debug, Clone, Args)]
 pub struct CreatePool {
@@ -134,9 +124,9 @@ pub struct CreatePool {
     /// GPUs of a node, for a size that is not known.
     #[arg(long, value_name = "N")]
     pub gpus: Option<u32>,
-    /// Where its nodes are: this computer, or a Slurm cluster.
-    #[arg(long, value_enum, value_name = "PLACE", default_value_t)]
-    pub on: Ground,
+    /// Where its nodes are: `local` (this computer), `slurm`, `kubernetes` (kubectl's context), or a cluster that was attached.
+    #[arg(long, value_name = "PLACE", default_value = "local")]
+    pub on: String,
     /// How jobs are submitted, on Slurm.
     #[command(flatten)]
     pub jobs: Jobs,

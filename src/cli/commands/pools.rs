@@ -7,6 +7,7 @@ use crate::cli::settings;
 use crate::config::Experiment;
 use crate::report::text;
 use crate::target::kind::{Connection, Settings, SettingsError, Surroundings, Wanted};
+use crate::target::kubernetes::KubernetesOptions;
 use crate::target::pool::{Machine, Pool, PoolError, Priority};
 use crate::target::registry::{Registry, RegistryError};
 use crate::target::slurm::SlurmOptions;
@@ -242,6 +243,30 @@ pub(super) fn to_end(experiment: &Experiment, home: &Path) -> Targets {
     targets
 }
 
+/// Options of an attached cluster of which a pool may be made; `key` is where it was named.
+///
+/// # Errors
+/// It is not known, or no such cluster.
+pub(super) fn cluster(name: &str, registry: &Registry, key: &str) -> Result<Cluster, CliError> {
+    let definition = registry.get(bare(name))?.definition;
+    let (slurm, kubernetes) = (
+        definition.of::<SlurmOptions>().cloned(),
+        definition.of::<KubernetesOptions>().cloned(),
+    );
+    if slurm.is_none() && kubernetes.is_none() {
+        let kind = definition.kind.word;
+        return Err(CliError::usage(
+            "pool-cluster",
+            format!("`{key}` names `{name}`, which is of type `{kind}`: a pool is made of a cluster's nodes"),
+        )
+        .help("`overdrive target attach slurm -n NAME` or `attach kubernetes` makes one known"));
+    }
+    Ok((slurm, kubernetes))
+}
+
+/// One of both.
+type Cluster = (Option<SlurmOptions>, Option<KubernetesOptions>);
+
 /// `target: amlcompute`: a pool for this sweep alone, as large as the sweep can use. On this computer there is nothing to give back; on
 /// the cluster that `amlcompute_on` names its nodes are jobs that take one trial after the other and end when there are none.
 fn throw_away(experiment: &Experiment, registry: &Registry) -> Result<Pool, CliError> {
@@ -263,23 +288,14 @@ fn throw_away(experiment: &Experiment, registry: &Registry) -> Result<Pool, CliE
         .extensions
         .get("amlcompute_on")
         .and_then(serde_json::Value::as_str);
-    let slurm = match on {
-        None => None,
-        Some(name) => {
-            let definition = registry.get(bare(name))?.definition;
-            let Some(cluster) = definition.of::<SlurmOptions>() else {
-                return Err(CliError::usage(
-                    "amlcompute-on",
-                    format!("`amlcompute_on` names `{name}`, which is no Slurm cluster"),
-                )
-                .help("`overdrive target attach slurm -n NAME` makes one known"));
-            };
-            Some(SlurmOptions {
-                workers: true,
-                ..cluster.clone()
-            })
-        }
+    let (slurm, kubernetes) = match on {
+        None => (None, None),
+        Some(name) => cluster(name, registry, "amlcompute_on")?,
     };
+    let slurm = slurm.map(|cluster| SlurmOptions {
+        workers: true,
+        ..cluster
+    });
     let pool = Pool {
         vm_size: size.to_owned(),
         min_nodes: 0,
@@ -292,6 +308,7 @@ fn throw_away(experiment: &Experiment, registry: &Registry) -> Result<Pool, CliE
         memory_gib: None,
         gpus: None,
         slurm,
+        kubernetes,
         admin_username: None,
     };
     pool.check()?;

@@ -5,8 +5,8 @@ mod pruning;
 
 use super::{pools, steer};
 use crate::cli::args::{
-    Cancel, CreateCommand, CreatePool, Globals, Ground, RemoveTarget, Target, TargetCommand, TargetName,
-    TestTarget, UpdateCommand, UpdatePool, VmPriority,
+    Cancel, CreateCommand, CreatePool, Globals, RemoveTarget, Target, TargetCommand, TargetName, TestTarget,
+    UpdateCommand, UpdatePool, VmPriority,
 };
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, Progress};
@@ -20,6 +20,7 @@ use crate::report::{document, text};
 use crate::store::row::SweepRow;
 use crate::store::{FILE, Store, SweepFilter};
 use crate::target::kind::KINDS;
+use crate::target::kubernetes::KubernetesOptions;
 use crate::target::pool::{Machine, Pool, Priority};
 use crate::target::probe;
 use crate::target::registry::{Definition, Found, Level, Listed, Registry, RegistryError};
@@ -106,6 +107,16 @@ fn now() -> String {
 /// Creates a pool. One of that name and size is brought to the new numbers, so that a script can be run again.
 pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output) -> Result<Found, CliError> {
     ignored(arguments, output)?;
+    let home = home(&arguments.folder.path, globals)?;
+    let (slurm, kubernetes) = match arguments.on.as_str() {
+        "local" => (None, None),
+        "slurm" => (Some(attaching::jobs(&arguments.jobs)), None),
+        "kubernetes" => (None, Some(KubernetesOptions::default())),
+        name => pools::cluster(name, &pools::registry(&home), "--on")?,
+    };
+    if arguments.min_nodes > 0 && (slurm.is_some() || kubernetes.is_some()) {
+        output.note("note: nodes of a cluster are its own to keep: `--min-nodes` has no effect there, and nodes come when trials do");
+    }
     let pool = Pool {
         vm_size: arguments.vm_size.clone(),
         min_nodes: arguments.min_nodes,
@@ -118,16 +129,13 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
         cpus: arguments.cpus,
         memory_gib: arguments.memory_gib,
         gpus: arguments.gpus,
-        slurm: match arguments.on {
-            Ground::Local => None,
-            Ground::Slurm => Some(attaching::jobs(&arguments.jobs)),
-        },
+        slurm,
+        kubernetes,
         admin_username: arguments.ignored.admin_username.clone(),
     };
     let tags = super::run::tags(&arguments.tag)?;
     crate::target::registry::check_name(&arguments.name)?;
     pool.check()?;
-    let home = home(&arguments.folder.path, globals)?;
     let level = if arguments.user {
         Level::User
     } else {
@@ -145,6 +153,7 @@ pub(super) fn create(arguments: &CreatePool, globals: &Globals, output: &Output)
                     old.node()? == pool.node()?
                         && old.vm_priority == pool.vm_priority
                         && old.slurm == pool.slurm
+                        && old.kubernetes == pool.kubernetes
                 }
                 None => false,
             };

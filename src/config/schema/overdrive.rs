@@ -123,7 +123,7 @@ fn running() -> Json {
             "description": "a trial of which nobody has heard for so long is given up and tried again; never by default",
             "type": "integer", "minimum": 1, "maximum": 525_600,
         },
-        "amlcompute_on": described(scalar(), "the Slurm cluster on which `target: amlcompute` makes its nodes"),
+        "amlcompute_on": described(scalar(), "the cluster (Slurm, Kubernetes) on which `target: amlcompute` makes its nodes"),
         "display_name": described(scalar(), "name for people"),
         "description": described(scalar(), "free text"),
         "tags": table("tags", scalar()),

@@ -10,6 +10,8 @@ pub use settings::KIND;
 pub use vm_size::{Node, all as sizes, near as nearest_size, node as size};
 
 use crate::target::LocalOptions;
+use crate::target::kind::Settings;
+use crate::target::kubernetes::{KubernetesOptions, KubernetesProblem};
 use crate::target::slurm::{SlurmOptions, SlurmProblem};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,9 @@ pub struct Pool {
     /// The cluster whose nodes it is made of; this computer otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slurm: Option<SlurmOptions>,
+    /// The same on Kubernetes: its nodes are pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesOptions>,
     /// Administrator's name of the old file; kept, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_username: Option<String>,
@@ -91,6 +96,12 @@ pub enum PoolError {
     /// The cluster cannot be worked with.
     #[error(transparent)]
     Slurm(#[from] SlurmProblem),
+    /// The same on Kubernetes.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesProblem),
+    /// Nodes of two clusters at once.
+    #[error("a pool is on `slurm` or on `kubernetes`, not on both")]
+    TwoClusters,
     /// A node that nothing fits on.
     #[error("a node needs one core or more, and more than 0 GiB")]
     EmptyNode,
@@ -156,6 +167,12 @@ impl Pool {
         if let Some(options) = &self.slurm {
             options.check()?;
         }
+        if let Some(options) = &self.kubernetes {
+            options.check()?;
+            if self.slurm.is_some() {
+                return Err(PoolError::TwoClusters);
+            }
+        }
         if node.cpus == 0 || !node.memory_gib.is_finite() || node.memory_gib <= 0.0 {
             return Err(PoolError::EmptyNode);
         }
@@ -178,14 +195,49 @@ impl Pool {
         Ok(self.max_nodes.min(by_cores).min(by_devices).max(1))
     }
 
-    /// The pool on a cluster, if it is on one: a job per trial, with what a node of the size has, never more than there are nodes.
+    /// The pool on a cluster, if it is on one, for trials of `node_count` nodes: never more nodes than it may have.
     ///
     /// # Errors
     /// As [`Self::node`].
-    pub fn on_cluster(&self) -> Result<Option<SlurmOptions>, PoolError> {
-        let Some(options) = &self.slurm else {
-            return Ok(None);
+    pub fn on_cluster(&self, node_count: u32) -> Result<Option<Box<dyn Settings>>, PoolError> {
+        let trials = |options: Option<u64>| {
+            let nodes = self.max_nodes.min(options.unwrap_or(u64::MAX));
+            Some((nodes / u64::from(node_count.max(1))).max(1))
         };
+        Ok(match (&self.slurm, &self.kubernetes) {
+            (Some(options), _) => {
+                let mut options = self.as_jobs(options)?;
+                options.slots = trials(options.slots);
+                Some(Box::new(options))
+            }
+            (None, Some(options)) => {
+                let mut options = self.as_pods(options)?;
+                options.slots = trials(options.slots);
+                Some(Box::new(options))
+            }
+            (None, None) => None,
+        })
+    }
+
+    /// Pods with what a node of the size has, which take one trial after the other and wait for the next as long as a node does.
+    fn as_pods(&self, options: &KubernetesOptions) -> Result<KubernetesOptions, PoolError> {
+        let node = self.node()?;
+        let mut options = options.clone();
+        options.cpus.get_or_insert_with(|| node.cpus.to_string());
+        let mebibytes = (node.memory_gib * 1024.0).round();
+        options.memory.get_or_insert_with(|| format!("{mebibytes:.0}Mi"));
+        if node.gpus > 0 {
+            options.gpus.get_or_insert(u64::from(node.gpus));
+        }
+        options.workers = true;
+        options
+            .idle_seconds
+            .get_or_insert(self.idle_seconds_before_scaledown);
+        Ok(options)
+    }
+
+    /// A job per trial, with what a node of the size has.
+    fn as_jobs(&self, options: &SlurmOptions) -> Result<SlurmOptions, PoolError> {
         let node = self.node()?;
         let mut options = options.clone();
         options.cpus_per_task.get_or_insert(node.cpus);
@@ -199,8 +251,7 @@ impl Pool {
                 .idle_seconds
                 .get_or_insert(self.idle_seconds_before_scaledown);
         }
-        options.slots = Some(self.max_nodes.min(options.slots.unwrap_or(u64::MAX)));
-        Ok(Some(options))
+        Ok(options)
     }
 
     /// The local back-end: a slot per trial of `node_count` nodes. Each trial sees the GPUs of its nodes; a size without GPUs gives
@@ -245,6 +296,7 @@ mod tests {
             memory_gib: None,
             gpus: None,
             slurm: None,
+            kubernetes: None,
             admin_username: None,
         }
     }
@@ -290,13 +342,36 @@ mod tests {
             }),
             ..pool("NC6", 4)
         };
-        let options = on.on_cluster().unwrap().unwrap();
+        let of = |pool: &Pool, node_count| pool.on_cluster(node_count).unwrap();
+        let settings = of(&on, 1).unwrap();
+        let options = settings.of::<SlurmOptions>().unwrap();
         assert_eq!(
             (options.cpus_per_task, options.memory.as_deref()),
             (Some(6), Some("57344M"))
         );
         assert_eq!((options.gres.as_deref(), options.slots), (Some("gpu:1"), Some(4)));
-        assert_eq!(pool("NC6", 4).on_cluster(), Ok(None));
+        assert_eq!(of(&on, 2).unwrap().summary(&machine(1, 0)).slots, Some(2));
+        assert!(of(&pool("NC6", 4), 1).is_none());
+        let pods = Pool {
+            kubernetes: Some(KubernetesOptions::default()),
+            slurm: None,
+            ..on
+        };
+        let settings = of(&pods, 1).unwrap();
+        let options = settings.of::<KubernetesOptions>().unwrap();
+        assert_eq!(
+            (options.cpus.as_deref(), options.memory.as_deref(), options.gpus),
+            (Some("6"), Some("57344Mi"), Some(1))
+        );
+        assert_eq!(
+            (options.workers, options.idle_seconds, options.slots),
+            (true, Some(120), Some(4))
+        );
+        let both = Pool {
+            slurm: Some(SlurmOptions::default()),
+            ..pods
+        };
+        assert_eq!(both.check(), Err(PoolError::TwoClusters));
     }
 
     #[test]

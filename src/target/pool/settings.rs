@@ -32,6 +32,7 @@ impl From<PoolError> for SettingsError {
                 }
             }
             PoolError::Slurm(problem) => problem.into(),
+            PoolError::Kubernetes(problem) => problem.into(),
             _ => Self::new("pool", message),
         }
     }
@@ -69,11 +70,17 @@ impl Pool {
         )))
     }
 
+    /// Whether its nodes are a cluster's.
+    pub fn is_on_cluster(&self) -> bool {
+        self.slurm.is_some() || self.kubernetes.is_some()
+    }
+
     /// Nodes that can be had.
     fn available(&self, machine: &Machine) -> Result<u64, PoolError> {
-        match self.slurm {
-            Some(_) => Ok(self.max_nodes),
-            None => self.nodes(machine),
+        if self.is_on_cluster() {
+            Ok(self.max_nodes)
+        } else {
+            self.nodes(machine)
         }
     }
 }
@@ -84,9 +91,7 @@ impl Settings for Pool {
     }
 
     fn connect(&self, wanted: Wanted<'_>, surroundings: &Surroundings) -> Result<Connection, SettingsError> {
-        if let Some(mut cluster) = self.on_cluster()? {
-            let nodes = u64::from(wanted.node_count.max(1));
-            cluster.slots = cluster.slots.map(|slots| (slots / nodes).max(1));
+        if let Some(cluster) = self.on_cluster(wanted.node_count)? {
             return cluster.connect(wanted, surroundings);
         }
         let machine = &surroundings.machine;
@@ -99,7 +104,7 @@ impl Settings for Pool {
     }
 
     fn probe(&self, surroundings: &Surroundings) -> Vec<Step> {
-        if let Ok(Some(cluster)) = self.on_cluster() {
+        if let Ok(Some(cluster)) = self.on_cluster(1) {
             return cluster.probe(surroundings);
         }
         // Without a store nothing is left behind: the folder that the state folder would be made in is probed.
@@ -110,7 +115,7 @@ impl Settings for Pool {
 
     fn summary(&self, machine: &Machine) -> Summary {
         let available = self.available(machine).unwrap_or(self.max_nodes);
-        let place = if self.slurm.is_some() {
+        let place = if self.is_on_cluster() {
             "the cluster"
         } else {
             "this computer"

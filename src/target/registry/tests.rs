@@ -22,6 +22,7 @@ fn definition(name: &str) -> Definition {
             memory_gib: None,
             gpus: None,
             slurm: None,
+            kubernetes: None,
             admin_username: None,
         }),
     }

@@ -69,6 +69,7 @@ fn a_cluster_passes_the_suite_and_what_kubernetes_adds() {
     });
     workers(&cluster, &facts);
     pods::what_pods_ask_for(&cluster, &facts);
+    pods::a_pool_of_pods(&cluster, &facts);
     pods::taken_away(&cluster, &facts);
     rights(&cluster, &facts);
     // Nothing is left when nobody leads a sweep.

@@ -28,6 +28,8 @@ else:
             time.sleep(0.2)
     line.sendall(str(rank).encode())
     print(f"score={1000 + rank}")
+    from azureml.core import Run
+    Run.get_context().log("score", 2000 + rank)
 END"#;
 
 /// Two nodes with two processes each, two trials at once. `nodes` is what the machines are called there.
@@ -56,6 +58,14 @@ pub(super) fn torch(place: &Place, nodes: &[&str]) {
         assert_eq!(ranks, expected);
         let machines: BTreeSet<&str> = seen.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
         assert_eq!(machines, nodes.iter().copied().collect::<BTreeSet<_>>());
+        let shown = text(&project.run(&["export", "--what", "metrics"]).stdout);
+        let of_rank = |rank| {
+            let row = format!(",score/rank_{rank},");
+            shown
+                .lines()
+                .any(|line| line.starts_with(&format!("{trial},")) && line.contains(&row))
+        };
+        assert!((1..4).all(of_rank), "{shown}");
         let log = project.folder_of(trial).join("azureml-logs/70_driver_log_3.txt");
         assert_eq!(fs::read_to_string(log).unwrap(), "score=1003\n");
     }

@@ -71,7 +71,7 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
     let by_job = place(&cluster, &[]);
     suite::all(&by_job);
     let by_worker = place(&cluster, &["--workers", "--slots", "2"]);
-    let parts: [&(dyn Fn() + Sync); 11] = [
+    let parts: [&(dyn Fn() + Sync); 12] = [
         &|| a_pool_for_one_sweep_is_gone_even_if_its_controller_died(&cluster),
         &|| a_pool_grows_and_is_gone_again(&cluster),
         &|| processes::torch(&by_job, &["n1", "n2"]),
@@ -82,6 +82,7 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
         &|| requeued_jobs_do_not_run_twice(&cluster),
         &|| ended_by_the_cluster(&cluster),
         &|| submitted_and_not_confirmed(&cluster),
+        &|| killed_while_it_submitted(&cluster),
         &|| by_a_login_node(&cluster),
     ];
     for pair in parts.chunks(2) {
@@ -305,6 +306,62 @@ fn submitted_and_not_confirmed(cluster: &Service) {
         assert_eq!(jobs(cluster, &project, trial).len(), 1);
     }
     project.nothing_was_lost(3);
+}
+
+/// A controller is killed while `sbatch` is on its way, and that job comes after the next controller's: it finds the attempt claimed and
+/// leaves, and its end says nothing of the one that runs.
+fn killed_while_it_submitted(cluster: &Service) {
+    let mut place = place(cluster, &[]);
+    let tools = tempfile::tempdir().unwrap();
+    let known = Command::new("sh")
+        .args(["-c", "command -v sbatch"])
+        .output()
+        .unwrap();
+    let wrapper = tools.path().join("sbatch");
+    let folder = tools.path().display();
+    // Waits with what the controller has said, and submits it after `go`, whoever is alive by then.
+    fs::write(
+        &wrapper,
+        format!(
+            "#!/bin/sh\ncase \" $* \" in *\" --job-name=\"*) ;; *) exec {sbatch} \"$@\";; esac\ncat > {folder}/script\ntouch {folder}/held\n\
+             while [ ! -e {folder}/go ]; do sleep 0.1; done\n{sbatch} \"$@\" < {folder}/script > {folder}/number; touch {folder}/late\n",
+            sbatch = text(&known.stdout).trim(),
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    place.variables.push(("PATH".into(), format!("{folder}:{path}")));
+    let body = r#"echo "score=1"; echo $$ >> "$SEEN/ran"
+while [ ! -e "$SEEN/go" ]; do sleep 0.1; done
+echo "score=2""#;
+    let project = Project::new(&place, body, &one());
+    let mut child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("a submission on its way", || tools.path().join("held").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::rename(&wrapper, tools.path().join("aside")).unwrap();
+    let child = project.start(&["resume", "--json"]);
+    project.until("the script", || project.seen().join("ran").exists());
+    fs::write(tools.path().join("go"), "").unwrap();
+    project.until("the late submission", || tools.path().join("late").exists());
+    let late = fs::read_to_string(tools.path().join("number")).unwrap();
+    project.until("the end of the second job", || {
+        let words = ["--noheader", "--states=all", "--format=%T", "--jobs", late.trim()];
+        slurm(cluster, "squeue", &words).trim() == "COMPLETED"
+    });
+    // Longer than the controller looks at the queue.
+    let looked = std::time::Instant::now();
+    project.until("some looks at the queue", || {
+        assert_eq!(project.trials()[0]["attempts"], 1);
+        looked.elapsed() > Duration::from_secs(6)
+    });
+    fs::write(project.seen().join("go"), "").unwrap();
+    let result = project.ends(child);
+    assert_eq!(result["trials"]["Completed"], 1, "{result}");
+    assert_eq!(project.trials()[0]["attempts"], 1);
+    let ran = fs::read_to_string(project.seen().join("ran")).unwrap();
+    assert_eq!(ran.lines().count(), 1, "{ran}");
 }
 
 /// Jobs are submitted on another machine that is reached by SSH; its folder is what the nodes see.

@@ -18,7 +18,7 @@ const HOSTILE: [&str; 6] = [
 
 /// Runs the whole suite, its parts side by side.
 pub(super) fn all(place: &Place) {
-    let parts: [(&str, fn(&Place)); 7] = [
+    let parts: [(&str, fn(&Place)); 9] = [
         ("whole", whole),
         ("live", live),
         ("time_limit", time_limit),
@@ -26,6 +26,8 @@ pub(super) fn all(place: &Place) {
         ("controller_death", controller_death),
         ("two_at_once", two_at_once),
         ("python_and_data", python_and_data),
+        ("big_log", big_log),
+        ("queued", queued),
     ];
     // Two at a time: each is a controller with trials of its own.
     for pair in parts.chunks(2) {
@@ -221,6 +223,72 @@ echo "score=2""#;
     assert_eq!(attempts[0]["superseded"], true, "{shown}");
     assert_eq!(attempts[0]["outcome"]["class"], "infrastructure", "{shown}");
     assert_eq!(shown["reports"], 2, "those of the lost attempt do not count");
+}
+
+/// A script that prints 100 MB: what is kept stays within its bounds, with its first and its last line; the numbers around it are there.
+pub(super) fn big_log(place: &Place) {
+    let body = r#"echo "score=1"
+head -c 100000000 /dev/zero | tr '\0' 'x' | fold -w 999; echo
+echo "score=2""#;
+    let project = Project::new(
+        place,
+        body,
+        &Sweep {
+            values: vec![json!(1)],
+            ..Sweep::default()
+        },
+    );
+    let words = ["run", "hdconfig.yml", "--json", "--set", "log_cap_mib=4"];
+    let result = project.ends(project.start(&words));
+    assert_eq!(result["trials"]["Completed"], 1, "{result}");
+    assert_eq!(result["best"]["value"], 2.0, "{result}");
+    assert_eq!(project.trials()[0]["reports"], 2);
+    let log = fs::read(project.folder_of(0).join("wd/../azureml-logs/70_driver_log.txt")).unwrap();
+    assert!(
+        (3 << 20..=(4 << 20) + 4096).contains(&log.len()),
+        "{} bytes are kept",
+        log.len()
+    );
+    assert!(log.starts_with(b"score=1\nxxx") && log.ends_with(b"xxx\nscore=2\n"));
+}
+
+/// A thousand trials that could all run at once, on two slots: two at a time are begun, those that end make room, and a cancel
+/// leaves nothing behind.
+pub(super) fn queued(place: &Place) {
+    let Some(kind) = place.attach.get(1) else {
+        // This computer takes as many as it is told.
+        return;
+    };
+    let sweep = Sweep {
+        values: (0..1000).map(|x| json!(x)).collect(),
+        concurrent: 1000,
+        ..Sweep::default()
+    };
+    let project = Project::new(place, "echo \"score=$2\"; : > \"$SEEN/$2\"", &sweep);
+    let update = project.run(&["target", "update", kind, "-n", "place", "--slots", "2"]);
+    assert_eq!(update.status.code(), Some(0), "{}", text(&update.stderr));
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    let most = std::cell::Cell::new(0);
+    project.until("the first six trials", || {
+        let trials = project.trials();
+        let open = |trial: &&serde_json::Value| {
+            !["Completed", "Failed", "Canceled"].contains(&trial["state"].as_str().unwrap())
+        };
+        most.set(most.get().max(trials.iter().filter(open).count()));
+        project.names_seen().len() >= 6
+    });
+    // What ended keeps its slot with the engine until it is home, but not the target's.
+    assert!(most.get() <= 8, "{} at once", most.get());
+    let output = project.run(&["cancel"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = wait(child);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let trials = project.trials();
+    assert!(trials.len() < 200, "{} were begun", trials.len());
+    for trial in &trials {
+        assert_ne!(trial["state"], "Failed", "{trial}");
+        assert_eq!(trial["attempts"], 1, "{trial}");
+    }
 }
 
 /// A controller that is killed costs nothing: trials go on, the next one catches up.

@@ -1,6 +1,6 @@
 //! What pods may ask a cluster for, and how a cluster takes them away.
 
-use super::super::project::{Place, Project, text};
+use super::super::project::{Place, Project, Sweep, text};
 use super::super::services::Service;
 use super::{kubectl, one, place};
 use serde_json::{Value, json};
@@ -165,6 +165,52 @@ while [ ! -e "$SEEN/go" ]; do sleep 0.1; done"#;
         "from the pod\n"
     );
     kubectl(facts, &["taint", "nodes", &name, "overdrive-test-"]);
+}
+
+/// A pool of the cloud is one of pods: never more than its nodes, each for one trial after the other.
+pub(super) fn a_pool_of_pods(cluster: &Service, facts: &HashMap<String, String>) {
+    let place = place(cluster, facts, &[]);
+    let sweep = Sweep {
+        values: (0..6).map(|x| json!(x)).collect(),
+        concurrent: 6,
+        ..Sweep::default()
+    };
+    let project = Project::new(&place, "hostname > \"$SEEN/$2\"; echo score=$2", &sweep);
+    let create = |on: &str| {
+        let mut words = vec!["target", "create", "amlcompute", "-n", "pool", "-s", "ours"];
+        words.extend([
+            "--cpus",
+            "1",
+            "--memory",
+            "0.1",
+            "--max-nodes",
+            "2",
+            "--min-nodes",
+            "1",
+        ]);
+        words.extend(["--idle-seconds-before-scaledown", "3", "--on", on]);
+        let output = project.run(&words);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, told) = create("nowhere");
+    assert_eq!(code, Some(3), "{told}");
+    let (code, told) = create("place");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("`--min-nodes` has no effect"), "{told}");
+    let shown = project.json(&["target", "show", "pool", "--json"]);
+    assert_eq!(shown["slots"], 2, "{shown}");
+    let words = ["run", "hdconfig.yml", "--json", "--target", "pool"];
+    let result = project.ends(project.start(&words));
+    assert_eq!(result["trials"]["Completed"], 6, "{result}");
+    let pods: std::collections::BTreeSet<String> = project
+        .names_seen()
+        .iter()
+        .map(|name| fs::read_to_string(project.seen().join(name)).unwrap())
+        .collect();
+    assert!((1..=3).contains(&pods.len()), "{pods:?}");
+    project.until("the end of the pool's pods", || {
+        kubectl(facts, &["get", "jobs", "-o", "name"]).is_empty()
+    });
 }
 
 /// A pod that is evicted by the API, and one whose node is drained by a taint, are preempted: tried again, and neither takes anything

@@ -63,6 +63,14 @@ def _artifacts():
     return os.path.abspath(known or os.path.join(os.path.dirname(_main_ledger().path), "artifacts"))
 
 
+def of_rank(name):
+    """The name under which a process of a trial of several logs: only what the first one logs counts as `name`."""
+    rank, world = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    if rank.isdigit() and world.isdigit() and int(world) > 1 and int(rank) > 0:
+        return "{}/rank_{}".format(name, int(rank))
+    return name
+
+
 class Trial(Artifacts):
     """Everything that an online run of azureml-core offers to a training script."""
 
@@ -174,16 +182,17 @@ class Trial(Artifacts):
 
     def _point(self, name, value, step=None):
         value = scalar(name, value)
-        record = {"name": str(name), "value": value, "channel": CHANNEL}
+        name = of_rank(str(name))
+        record = {"name": name, "value": value, "channel": CHANNEL}
         if isinstance(value, bool):
             record.update(value=int(value), kind="bool")
         elif isinstance(value, str):
             try:
                 record.update(value=float(value), text=value)
             except ValueError:
-                return {"fact": "value", "key": str(name), "value": value, "channel": CHANNEL}
+                return {"fact": "value", "key": name, "value": value, "channel": CHANNEL}
         elif value is None:
-            return {"fact": "value", "key": str(name), "value": "None", "kind": "none", "channel": CHANNEL}
+            return {"fact": "value", "key": name, "value": "None", "kind": "none", "channel": CHANNEL}
         if step is not None:
             try:
                 record["step"] = int(step)
