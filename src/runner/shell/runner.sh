@@ -7,7 +7,7 @@
 #   sh runner.sh take FILE SIZE MODE  makes a file of the standard input
 #   set -- lib; . runner.sh         makes what the controller's side asks for known to a shell that it talks to
 #
-# Facts go to FOLDER/account, a line each: NUMBER WORD ... CHECKSUM, where the checksum is `cksum` of the checksum before and the
+# Facts go to FOLDER/account, a line each: NUMBER WORD ... CHECKSUM, where the checksum is that of `cksum` over the checksum before and the
 # rest of the line, so that a torn or foreign line is known. What the numbers on the output mean is told by whoever reads it.
 # Needs /proc. See docs/design/shell-runner.md.
 
@@ -38,11 +38,35 @@ look() {
     ticks=$1
 }
 
-# Appends a fact; false if the disk does not take it.
+# shellcheck disable=SC2016
+ascii=' !"#$%&'\''()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghijklmnopqrstuvwxyz{|}~'
+
+# What POSIX `cksum` says of text $1, which is printable ASCII, in `sum`; small machines have no `cksum`.
+checksum() {
+    unread=$1 sum=0 length=${#1}
+    while [ -n "$unread" ]; do
+        later=${unread#?}
+        before=${ascii%%"${unread%"$later"}"*}
+        unread=$later
+        sum=$((sum ^ ((${#before} + 32) << 24)))
+        for bit in 1 2 3 4 5 6 7 8; do
+            sum=$(((sum << 1 ^ (sum >> 31 & 1) * 0x04c11db7) & 0xffffffff))
+        done
+    done
+    while [ "$length" -gt 0 ]; do
+        sum=$((sum ^ (length & 255) << 24))
+        for bit in 1 2 3 4 5 6 7 8; do
+            sum=$(((sum << 1 ^ (sum >> 31 & 1) * 0x04c11db7) & 0xffffffff))
+        done
+        length=$((length >> 8))
+    done
+    sum=$((sum ^ 0xffffffff))
+}
+
+# Appends a fact, a line of printable ASCII; false if the disk does not take it.
 say() {
     fact="$seq $*"
-    sum=$(printf '%s %s' "$crc" "$fact" | cksum) || return 1
-    sum=${sum%% *}
+    checksum "$crc $fact"
     if [ -n "$torn" ]; then fact_line="
 $fact $sum"; else fact_line="$fact $sum"; fi
     if printf '%s\n' "$fact_line" 2>/dev/null >>account; then
@@ -67,7 +91,7 @@ say_last() {
 
 # It cannot be started: class, reason.
 refuse() {
-    say_last refused "$1" "$(printf '%s' "$2" | tr '\n' ' ' | cut -c 1-500)"
+    say_last refused "$1" "$(printf '%s' "$2" | LC_ALL=C tr '\n' ' ' | LC_ALL=C tr -c ' -~' '?' | cut -c 1-500)"
     say_last sealed
     exit 0
 }
@@ -233,7 +257,7 @@ run() {
     read -r boot </proc/sys/kernel/random/boot_id
     look $$ || exit 70
     own_ticks=$ticks
-    host=$(uname -n)
+    host=$(uname -n | LC_ALL=C tr -c '\n!-~' '?')
     # Whoever makes this link executes the attempt; it appears with all that it says.
     printf '{"host":"%s","boot_id":"%s","pid":%s,"start_ticks":%s,"nonce":"%s"}' \
         "$host" "$boot" $$ "$own_ticks" "$od_nonce" >"claim.$$" || exit 70

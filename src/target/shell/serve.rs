@@ -29,8 +29,10 @@ const SILENCE: Duration = Duration::from_secs(90);
 const PIECES_ROUND: usize = 64;
 
 /// What trials find missing.
-const LACKS: &str = "numbers come from what is printed, from `$OVERDRIVE_REPORT` and from azureml's `Run`; what is logged to MLflow or NNI is \
-                     not seen";
+const LACKS: &str = "the shell runner executes its trials, and what they log to MLflow or NNI is not seen";
+
+/// What the script needs beside the shell.
+const TOOLS: &str = "cat chmod cp cut date dd grep head ln ls mkdir mkfifo mv rm sleep tail tr uname wc";
 
 enum Incoming {
     Request(Box<Request>, Vec<u8>),
@@ -114,9 +116,12 @@ fn settle(reach: &Reach, session: &mut Session) -> io::Result<(String, String)> 
     let root = &reach.root;
     let script = format!("{root}/shell/{hash}.sh");
     let mark = session.mark().to_owned();
+    // What a login shell said comes before.
+    session.define(":", &mut || {})?;
     let found = session.define(
         &format!(
-            "umask 077\nod_mark={mark} od_runner={script}\nmkdir -p {root}/shell {root}/shim {root}/snapshots {root}/runs\n\
+            "umask 077\nfor tool in {TOOLS}; do command -v $tool >/dev/null || echo \"OD missing=$tool\"; done\n\
+             od_mark={mark} od_runner={script}\nmkdir -p {root}/shell {root}/shim {root}/snapshots {root}/runs\n\
              if [ -s {script} ]; then :; else\n{}fi && set -- lib && . {script}\n\
              od_host=$(uname -n)\nod_boot=''\nread -r od_boot </proc/sys/kernel/random/boot_id\n\
              echo \"OD host=$od_host\"\necho \"OD boot=$od_boot\"\n\
@@ -129,6 +134,12 @@ fn settle(reach: &Reach, session: &mut Session) -> io::Result<(String, String)> 
         &mut || {},
     )?;
     let text = found.text();
+    let missing = value(&text, "missing");
+    if !missing.is_empty() {
+        return Err(io::Error::other(format!(
+            "the shell runner needs `{missing}`, which is not there"
+        )));
+    }
     if value(&text, "ready") != "yes" {
         let line = text.lines().next_back().unwrap_or("no output");
         return Err(io::Error::other(format!(
@@ -330,7 +341,7 @@ impl<W: Write> Agent<W> {
         }
         if !std::mem::replace(&mut self.warned, true) {
             let why = &self.reach.why;
-            let message = format!("its trials run under the shell runner, since {why}: {LACKS}");
+            let message = format!("{LACKS}: {why}");
             self.tell(&Answer::Notice { message }, &[])?;
         }
         if spec.shim && self.shim.is_none() {

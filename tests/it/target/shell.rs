@@ -48,7 +48,7 @@ fn what_it_lacks_is_told(place: &Place) {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(
-        told.contains("shell runner, since its target says `runner: shell`") && told.contains("MLflow"),
+        told.contains("the shell runner executes its trials") && told.contains("MLflow"),
         "{told}"
     );
     let tested = project.json(&["target", "test", "place", "--json"]);
