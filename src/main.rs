@@ -11,6 +11,14 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if std::env::args_os()
         .nth(1)
+        .is_some_and(|verb| verb == overdrive::target::shell::VERB)
+    {
+        let words: Vec<_> = arguments.skip(1).collect();
+        let code = overdrive::target::shell::main(&words);
+        return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+    }
+    if std::env::args_os()
+        .nth(1)
         .is_some_and(|verb| verb == overdrive::target::spark::app::VERB)
     {
         let words: Vec<_> = arguments.skip(1).collect();

@@ -20,6 +20,7 @@ export OVERDRIVE_CONTAINER_ENGINE=none
 export OVERDRIVE_TEST_CACHE=${OVERDRIVE_TEST_CACHE:-$PWD/target/test-cache}
 export PATH=$PWD/target/tools/bin:$PATH
 started=$SECONDS
+unstable=()
 step() { printf '\n==== %s  (%d:%02d)\n' "$*" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 fail() { echo "tests/all.sh: $*" >&2; exit 1; }
 
@@ -80,7 +81,21 @@ step "the servers of Kubernetes (built once, kept in ~/.cache/overdrive-tests)"
 bash tests/services/kubernetes.sh build
 
 step "unit and integration tests"
-cargo test --locked --lib --bins --test it --quiet
+cargo test --locked --lib --bins --quiet
+told=$(mktemp)
+trap 'rm -f "$told"' EXIT
+if ! cargo test --locked --test it --quiet 2>&1 | tee "$told"; then
+    # On a machine that something else keeps busy, real servers may be late. A test of one that fails is asked once more, by itself;
+    # what passes only then is named at the end, as the fault that it is.
+    mapfile -t failed < <(sed -n 's/^    \([a-z0-9_]*::[a-z0-9_:]*\)$/\1/p' "$told" | sort -u)
+    { [ ${#failed[@]} -gt 0 ] && [ ${#failed[@]} -le 2 ]; } || fail "${#failed[@]} integration tests failed"
+    for name in "${failed[@]}"; do
+        case "$name" in target::*) ;; *) fail "$name failed" ;; esac
+    done
+    step "once more, by themselves: ${failed[*]}"
+    cargo test --locked --test it --quiet -- --exact "${failed[@]}"
+    unstable+=("${failed[@]}")
+fi
 
 step "doc tests and examples in Rust"
 cargo test --locked --doc --quiet
@@ -98,6 +113,11 @@ bash tests/examples.sh
 
 step "the studio in a browser"
 cargo build --locked --bin overdrive --quiet
-bash tests/studio/run.sh
+: >"$told"
+UNSTABLE=$told bash tests/studio/run.sh
+while read -r name; do unstable+=("studio: $name"); done <"$told"
 
+if [ ${#unstable[@]} -gt 0 ]; then
+    step "passed only when asked again, which is a fault: ${unstable[*]}"
+fi
 step "done"

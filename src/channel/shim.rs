@@ -86,6 +86,11 @@ pub fn install(dir: &Path) -> Result<PathBuf, ShimError> {
     }
 }
 
+/// Files of the shim, relative to the folder that goes on `PYTHONPATH`, with what is in them.
+pub(crate) fn sources() -> &'static [(&'static str, &'static str)] {
+    SOURCES
+}
+
 /// Name of the shim's folder: it changes with the sources.
 pub(crate) fn folder_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();

@@ -97,13 +97,14 @@ pub fn apply(snapshot: &mut Snapshot, record: &Record) -> Result<(), FoldError> 
                 created: attempts.created.saturating_add(1),
                 alive: true,
                 phase: TrialState::Queued,
+                losses: attempts.losses,
             };
         }
         Record::AttemptEnded {
             trial,
             attempt,
+            outcome,
             superseded,
-            ..
         } => {
             let (entry, attempts) = find(snapshot, *trial)?;
             if attempts.created != attempt.saturating_add(1) {
@@ -113,6 +114,7 @@ pub fn apply(snapshot: &mut Snapshot, record: &Record) -> Result<(), FoldError> 
             if *superseded {
                 entry.series = Series::default();
                 attempts.phase = TrialState::Queued;
+                attempts.losses.count(outcome);
             }
         }
         Record::TrialState {

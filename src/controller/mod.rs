@@ -22,7 +22,7 @@ pub use event::{Event, FailureClass, Outcome};
 pub use machine::Controller;
 pub use record::{Batch, Record};
 pub use restore::RestoreError;
-pub use state::{AttemptState, Incumbent, Progress, Snapshot};
+pub use state::{AttemptState, Incumbent, Losses, Progress, Snapshot};
 pub use stop_when::StopWhen;
 
 use crate::metric::Goal;
@@ -49,7 +49,8 @@ pub struct Settings {
     /// End the sweep as `Failed` when the first n trials that ended all failed without a report of theirs, whatever others that still
     /// run have reported; 0 = never.
     pub abort_after_initial_failures: u64,
-    /// New attempts of one trial after infrastructure faults (lost runner, node failure, preemption).
+    /// New attempts of one trial after infrastructure faults (lost runner, node failure). Preemption and short resources do not
+    /// count: they have a patience of their own, but with 0 a trial that had begun is never tried again.
     pub max_retries: u32,
 }
 

@@ -1,6 +1,6 @@
 //! What a sweep is at one instant, as plain data: the fold of its records, and all that a controller needs to go on exactly.
 
-use crate::controller::{Limits, Settings, SweepState};
+use crate::controller::{FailureClass, Limits, Outcome, Settings, SweepState};
 use crate::history::{History, TrialState};
 use crate::space::Assignment;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,41 @@ impl Progress {
     }
 }
 
+/// Attempts of one trial that were superseded, by what took them: each has a patience of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losses {
+    /// Lost to the machinery: a dead runner, machine or target.
+    pub faults: u32,
+    /// Lost to a scheduler that took their place.
+    pub preempted: u32,
+    /// Never begun, for lack of resources.
+    pub exhausted: u32,
+}
+
+impl Losses {
+    /// The count of failures of `class`; none of those that are never retried.
+    pub fn of(&mut self, class: FailureClass) -> Option<&mut u32> {
+        match class {
+            FailureClass::Infrastructure => Some(&mut self.faults),
+            FailureClass::Preempted => Some(&mut self.preempted),
+            FailureClass::Exhausted => Some(&mut self.exhausted),
+            FailureClass::Script
+            | FailureClass::OutOfMemory
+            | FailureClass::TimeLimit
+            | FailureClass::Setup => None,
+        }
+    }
+
+    /// One more superseded attempt that ended with `outcome`.
+    pub fn count(&mut self, outcome: &Outcome) {
+        if let Outcome::Failed { class, .. } = outcome
+            && let Some(count) = self.of(*class)
+        {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
 /// Where the attempts of one trial stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptState {
@@ -77,6 +112,9 @@ pub struct AttemptState {
     pub alive: bool,
     /// How far the latest attempt got: `Queued`, `Preparing` or `Running`.
     pub phase: TrialState,
+    /// What earlier attempts were lost to.
+    #[serde(default)]
+    pub losses: Losses,
 }
 
 impl AttemptState {
@@ -85,6 +123,11 @@ impl AttemptState {
         created: 0,
         alive: false,
         phase: TrialState::Queued,
+        losses: Losses {
+            faults: 0,
+            preempted: 0,
+            exhausted: 0,
+        },
     };
 
     /// Number of the attempt that is alive.

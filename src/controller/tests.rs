@@ -169,6 +169,64 @@ fn a_superseded_attempt_takes_its_reports_with_it() {
 }
 
 #[test]
+fn what_was_preempted_often_has_all_its_retries_after_a_node_failure() {
+    let mut settings = settings();
+    settings.max_retries = 2;
+    let mut controller = start(settings);
+    let mut records = Vec::new();
+    let mut attempt = 0;
+    let mut lose = |controller: &mut Controller, class| {
+        let batch = controller.handle(1, exit(0, attempt, failed(class)));
+        attempt += 1;
+        let again = launched(&batch) == [(0, attempt)];
+        records.extend(batch.records);
+        again
+    };
+    for _ in 0..5 {
+        assert!(lose(&mut controller, FailureClass::Preempted));
+        assert!(lose(&mut controller, FailureClass::Exhausted));
+    }
+    assert!(lose(&mut controller, FailureClass::Infrastructure));
+    let losses = controller.snapshot().attempts[0].losses;
+    assert_eq!((losses.preempted, losses.exhausted, losses.faults), (5, 5, 1));
+
+    // A restored controller has exactly the patience that is left.
+    let snapshot = controller.snapshot().clone();
+    let mut restored = Controller::restore(
+        settings,
+        Box::new(Counting { upper: 100 }),
+        build(&PolicySpec::NoTermination, Goal::Maximize),
+        snapshot,
+    )
+    .unwrap();
+    restored.handle(1, Event::SlotsChanged { slots: 8 });
+    assert!(lose(&mut restored, FailureClass::Infrastructure));
+    assert!(lose(&mut restored, FailureClass::Preempted));
+    assert!(!lose(&mut restored, FailureClass::Infrastructure));
+    assert_eq!(restored.history().trials[0].state, TrialState::Failed);
+    let attempts = records
+        .iter()
+        .filter(|record| matches!(record, Record::AttemptEnded { superseded: true, .. }))
+        .count();
+    assert_eq!(attempts, 13);
+}
+
+#[test]
+fn preemption_has_its_own_limit_and_none_without_retries() {
+    for (max_retries, granted) in [(0, 0), (1, 100)] {
+        let mut controller = start(Settings {
+            max_retries,
+            ..settings()
+        });
+        for attempt in 0..=granted {
+            let batch = controller.handle(1, exit(0, attempt, failed(FailureClass::Preempted)));
+            assert_eq!(launched(&batch).contains(&(0, attempt + 1)), attempt < granted);
+        }
+        assert_eq!(controller.history().trials[0].state, TrialState::Failed);
+    }
+}
+
+#[test]
 fn lost_contact_keeps_the_slot_and_any_sign_of_life_ends_it() {
     let mut controller = start(settings());
     controller.handle(1, Event::Started { trial: 0, attempt: 0 });

@@ -4,12 +4,12 @@
 //! trial's latest, or has ended, changes nothing any more; its reports are kept for display.
 
 use crate::controller::machine::Controller;
-use crate::controller::{Batch, FailureClass, Outcome, Record, SweepState};
+use crate::controller::{Batch, FailureClass, Losses, Outcome, Record, SweepState};
 use crate::history::{CancelCause, TrialState};
 use crate::metric::Observation;
 
-/// Further attempts of a trial that never began because resources ran short, or whose place was taken away: that says nothing about
-/// the trial. With `max_retries: 0` a trial that had begun is not tried again all the same.
+/// New attempts of a trial after each of: it never began because resources ran short, its place was taken away. That says nothing
+/// about the trial. With `max_retries: 0` a trial that had begun is not tried again all the same.
 const PATIENT_RETRIES: u32 = 100;
 
 impl Controller {
@@ -111,25 +111,13 @@ impl Controller {
         if !self.is_current(number, attempt, "exit", batch) {
             return;
         }
-        let Some((trial, _)) = self.entry(number) else {
+        let Some((trial, attempts)) = self.entry(number) else {
             return;
         };
         let cancelling = trial.state == TrialState::CancelRequested;
         let cause = trial.cause.clone();
-        let patience = match &outcome {
-            Outcome::Failed {
-                class: FailureClass::Exhausted,
-                ..
-            } => PATIENT_RETRIES,
-            Outcome::Failed {
-                class: FailureClass::Preempted,
-                ..
-            } if self.settings.max_retries > 0 => PATIENT_RETRIES,
-            _ => 0,
-        };
         let retry = !cancelling
-            && outcome.is_infrastructure()
-            && attempt < self.settings.max_retries.saturating_add(patience)
+            && self.has_patience(&outcome, attempts.losses)
             && matches!(self.state(), SweepState::Running | SweepState::Paused);
         let message = match &outcome {
             Outcome::Failed { message, .. } => Some(message.clone()),
@@ -190,6 +178,20 @@ impl Controller {
             self.policy.end(number, state);
         }
         self.judge(batch);
+    }
+
+    /// Whether one more attempt may follow `outcome`. Each class counts for itself: a trial that was preempted often has not used up
+    /// what it is granted after a node failure.
+    fn has_patience(&self, outcome: &Outcome, mut losses: Losses) -> bool {
+        let Outcome::Failed { class, .. } = outcome else {
+            return false;
+        };
+        let granted = match class {
+            FailureClass::Exhausted => PATIENT_RETRIES,
+            FailureClass::Preempted if self.settings.max_retries > 0 => PATIENT_RETRIES,
+            _ => self.settings.max_retries,
+        };
+        losses.of(*class).is_some_and(|lost| *lost < granted)
     }
 
     /// After a superseded attempt took the best value with it: the best of what remains.

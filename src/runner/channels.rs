@@ -80,18 +80,7 @@ impl Channels {
         report: &Path,
         current: &dyn Fn(&str) -> Option<String>,
     ) -> Vec<(String, String)> {
-        let artifacts = folder.join("artifacts");
-        let context = shim::Context {
-            report,
-            artifacts: &artifacts,
-            sweep: Some(spec.sweep.as_str()).filter(|sweep| *sweep != spec.run_id),
-            run_id: &spec.run_id,
-            experiment: &spec.experiment,
-            primary_metric: spec.primary_metric.as_deref(),
-            registry: spec.registry.as_deref(),
-            inputs: &spec.inputs,
-        };
-        let mut variables: Vec<(String, String)> = shim::environment(&context).into_iter().collect();
+        let mut variables = of_shim(spec, folder, report);
         if let Some(foreign) = &self.foreign {
             variables.extend(foreign.environment(spec));
         }
@@ -140,6 +129,22 @@ impl Channels {
             );
         }
     }
+}
+
+/// Variables by which the azureml shim knows its trial.
+pub(super) fn of_shim(spec: &AttemptSpec, folder: &Path, report: &Path) -> Vec<(String, String)> {
+    let artifacts = folder.join("artifacts");
+    let context = shim::Context {
+        report,
+        artifacts: &artifacts,
+        sweep: Some(spec.sweep.as_str()).filter(|sweep| *sweep != spec.run_id),
+        run_id: &spec.run_id,
+        experiment: &spec.experiment,
+        primary_metric: spec.primary_metric.as_deref(),
+        registry: spec.registry.as_deref(),
+        inputs: &spec.inputs,
+    };
+    shim::environment(&context).into_iter().collect()
 }
 
 /// The present by the clock that file systems stamp files with: it moves in ticks, so a file that is written right after a look at

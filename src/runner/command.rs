@@ -125,6 +125,24 @@ pub(super) fn spawn(
 
 /// What the script sees beyond the runner's own environment. Later entries win.
 fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> IndexMap<String, OsString> {
+    let above = |name: &str| inherited(spec, name);
+    let of_channels = |current: &dyn Fn(&str) -> Option<String>| {
+        channels.environment(spec, places.folder, places.report, current)
+    };
+    variables(spec, places, &of_channels, channels.python_path(), &above)
+}
+
+/// Looks up what a script would see of a variable.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What the script sees on top of what `above` knows: with the variables of the channels, and `shim` first on `PYTHONPATH`.
+pub(super) fn variables(
+    spec: &AttemptSpec,
+    places: Places<'_>,
+    of_channels: &dyn Fn(Lookup<'_>) -> Vec<(String, String)>,
+    shim: Option<&Path>,
+    above: &dyn Fn(&str) -> Option<OsString>,
+) -> IndexMap<String, OsString> {
     let usable =
         |name: &str, value: &str| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
     let mut env: IndexMap<String, OsString> = IndexMap::new();
@@ -135,7 +153,7 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
         ("PYTHONUNBUFFERED", "1"),
         ("AZUREML_OUTPUT_DIRECTORY", "./outputs"),
     ] {
-        if !env.contains_key(name) && inherited(spec, name).is_none() {
+        if !env.contains_key(name) && above(name).is_none() {
             env.insert(name.to_owned(), value.into());
         }
     }
@@ -150,9 +168,9 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
     let current = |name: &str| {
         env.get(name)
             .map(|value| value.to_string_lossy().into_owned())
-            .or_else(|| inherited(spec, name)?.into_string().ok())
+            .or_else(|| above(name)?.into_string().ok())
     };
-    let from_channels = channels.environment(spec, places.folder, places.report, &current);
+    let from_channels = of_channels(&current);
     env.extend(
         from_channels
             .into_iter()
@@ -184,10 +202,9 @@ fn environment(spec: &AttemptSpec, places: Places<'_>, channels: &Channels) -> I
     env.insert("OVERDRIVE_TRIAL".to_owned(), spec.trial.to_string().into());
     env.insert("OVERDRIVE_ATTEMPT".to_owned(), spec.attempt.to_string().into());
     env.insert(COOKIE.to_owned(), spec.nonce.clone().into());
-    let python = channels.python_path().into_iter().chain([places.workdir]);
-    let above = |name: &str| inherited(spec, name);
-    prepend(&mut env, "PYTHONPATH", python.map(Path::to_owned), &above);
-    prepend(&mut env, "PATH", spec.path_prepend.iter().cloned(), &above);
+    let python = shim.into_iter().chain([places.workdir]);
+    prepend(&mut env, "PYTHONPATH", python.map(Path::to_owned), above);
+    prepend(&mut env, "PATH", spec.path_prepend.iter().cloned(), above);
     env
 }
 

@@ -49,6 +49,8 @@ struct Inner {
     dropped: u64,
     warned: BTreeMap<String, u32>,
     closed: bool,
+    /// Time by somebody else's clock, in its milliseconds; `None` = this machine's boot clock.
+    told_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Ledger {
                 dropped: 0,
                 warned: BTreeMap::new(),
                 closed: false,
+                told_ms: None,
             }),
             bell: doorbell.and_then(Bell::at),
             unrung: AtomicBool::new(false),
@@ -80,10 +83,36 @@ impl Ledger {
         }
     }
 
+    /// Tells through `writer` what happened elsewhere; the time is set by [`Self::at`].
+    pub(super) fn retelling(writer: Writer, primary: Option<&str>) -> Self {
+        let ledger = Self::new(writer, primary, None);
+        {
+            let mut inner = ledger.lock();
+            inner.claimed_ms = 0;
+            inner.told_ms = Some(0);
+        }
+        ledger
+    }
+
+    /// It is `ms` milliseconds after the claim there.
+    pub(super) fn at(&self, ms: u64) {
+        self.lock().told_ms = Some(ms);
+    }
+
+    /// Appends the claim of a runner elsewhere.
+    pub(super) fn claimed(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.lock().writer.append(entry)
+    }
+
+    /// Says that nothing follows of what happened elsewhere, where it is on disk.
+    pub(super) fn seal_retold(&self) -> Result<(), JournalError> {
+        self.lock().writer.seal_unsynced()
+    }
+
     /// Appends `Started`; metrics count their time from here. Rings with the next report, or by [`Self::catch_up`].
     pub(super) fn started(&self, pid: i32, start_ticks: u64, argv: &[String]) -> Result<(), JournalError> {
         let mut inner = self.lock();
-        let now = boot_ms();
+        let now = inner.now();
         inner.started_ms = Some(now);
         let at_ms = now - inner.claimed_ms;
         let entry = Entry::Started {
@@ -111,9 +140,10 @@ impl Ledger {
 
     /// Milliseconds since `Started` (0 before).
     pub(super) fn elapsed_ms(&self) -> u64 {
-        self.lock()
+        let inner = self.lock();
+        inner
             .started_ms
-            .map_or(0, |started| boot_ms().saturating_sub(started))
+            .map_or(0, |started| inner.now().saturating_sub(started))
     }
 
     /// Tells something to people; of each kind only the first few.
@@ -265,6 +295,10 @@ impl Sink for Ledger {
 }
 
 impl Inner {
+    fn now(&self) -> u64 {
+        self.told_ms.unwrap_or_else(boot_ms)
+    }
+
     /// Takes one report in; `true` if something was written.
     fn take(&mut self, report: Report) -> bool {
         let entry = match report {
@@ -280,7 +314,7 @@ impl Inner {
                         "a metric without a name, or with one over 1,000 bytes, was dropped".into(),
                     );
                 }
-                let now = boot_ms();
+                let now = self.now();
                 match self.merge.judge(&name, value, channel, now) {
                     Verdict::Drop => return false,
                     Verdict::DropWith(notice) => return self.warning(notice.code, notice.message),

@@ -191,27 +191,31 @@ impl Log {
 
     /// The last lines of the output.
     pub(super) fn tail(&self) -> Vec<String> {
-        let whole = self.recent.len() as u64 == self.total;
-        let mut lines: Vec<String> = Vec::new();
-        let mut pieces = self.recent.split(|byte| *byte == b'\n');
-        if !whole {
-            // Begins somewhere inside a line, unless that line is all there is.
-            let mut rest = pieces.clone();
-            rest.next();
-            if rest.clone().next().is_some_and(|piece| !piece.is_empty()) || rest.nth(1).is_some() {
-                pieces.next();
-            }
-        }
-        for piece in pieces {
-            let text = crate::channel::text::plain(piece);
-            if text.trim().is_empty() {
-                continue;
-            }
-            lines.push(text.chars().take(TAIL_CHARS).collect());
-        }
-        lines.drain(..lines.len().saturating_sub(TAIL_LINES));
-        lines
+        tail(&self.recent, self.recent.len() as u64 == self.total)
     }
+}
+
+/// The last lines of `recent` output, which is `whole` or begins somewhere inside.
+pub(super) fn tail(recent: &[u8], whole: bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut pieces = recent.split(|byte| *byte == b'\n');
+    if !whole {
+        // Begins somewhere inside a line, unless that line is all there is.
+        let mut rest = pieces.clone();
+        rest.next();
+        if rest.clone().next().is_some_and(|piece| !piece.is_empty()) || rest.nth(1).is_some() {
+            pieces.next();
+        }
+    }
+    for piece in pieces {
+        let text = crate::channel::text::plain(piece);
+        if text.trim().is_empty() {
+            continue;
+        }
+        lines.push(text.chars().take(TAIL_CHARS).collect());
+    }
+    lines.drain(..lines.len().saturating_sub(TAIL_LINES));
+    lines
 }
 
 #[cfg(test)]

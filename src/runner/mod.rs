@@ -20,6 +20,7 @@ mod output;
 pub mod process;
 pub mod ranks;
 mod report;
+pub mod shell;
 mod signals;
 pub mod spec;
 mod supervise;

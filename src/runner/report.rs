@@ -60,13 +60,19 @@ impl ReportFile {
     /// Reads the rest, also a last line without an end.
     pub(super) fn finish(&mut self, ledger: &Ledger) {
         self.drain(ledger);
+        self.finish_line(ledger);
+    }
+
+    /// Reads a last line without an end.
+    pub(super) fn finish_line(&mut self, ledger: &Ledger) {
         if !self.skipping {
             let line = std::mem::take(&mut self.line);
             self.read(&line, ledger);
         }
     }
 
-    fn push(&mut self, mut bytes: &[u8], ledger: &Ledger) {
+    /// Reads bytes that come from elsewhere.
+    pub(super) fn push(&mut self, mut bytes: &[u8], ledger: &Ledger) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (piece, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
             bytes = rest.get(1..).unwrap_or_default();

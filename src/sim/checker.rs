@@ -234,14 +234,16 @@ impl Checker {
             attempt as usize == entry.attempts.len(),
             "attempt {trial}.{attempt} out of order"
         );
-        let patient = entry.attempts.last().is_some_and(|last| match last.class {
-            Some(FailureClass::Exhausted) => true,
-            Some(FailureClass::Preempted) => retries > 0,
-            _ => false,
-        });
+        let lost = |class| {
+            let earlier = entry.attempts.iter();
+            earlier.filter(|attempt| attempt.class == Some(class)).count() as u64
+        };
+        let preemptions = if retries > 0 { 100 } else { 0 };
         ensure!(
-            attempt <= retries || patient,
-            "attempt {trial}.{attempt} is beyond max_retries"
+            lost(FailureClass::Infrastructure) <= u64::from(retries)
+                && lost(FailureClass::Preempted) <= preemptions
+                && lost(FailureClass::Exhausted) <= 100,
+            "attempt {trial}.{attempt} is beyond what its losses grant"
         );
         ensure!(
             entry.state == TrialState::Queued,

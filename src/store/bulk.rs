@@ -99,6 +99,27 @@ impl Store {
         rows.and_then(Iterator::collect).map_err(self.sorted())
     }
 
+    /// Milliseconds from start to end of all ended trials together, by the target of their last attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn spent_by_target(&self, sweep: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let connection = self.connection();
+        let key = super::sweeps::key(&connection, sweep)?;
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT (SELECT target FROM attempt WHERE attempt.sweep = trial.sweep AND attempt.trial = trial.number \
+                 ORDER BY number DESC LIMIT 1) AS place, SUM(MAX(ended_ms - started_ms, 0)) FROM trial \
+                 WHERE sweep = ?1 AND ended_ms IS NOT NULL AND started_ms IS NOT NULL GROUP BY place",
+            )
+            .map_err(self.sorted())?;
+        let rows = statement.query_map(params![key], |row| {
+            let place: Option<String> = row.get(0)?;
+            Ok((place.unwrap_or_default(), unsigned(row.get(1)?)))
+        });
+        rows.and_then(Iterator::collect).map_err(self.sorted())
+    }
+
     /// Shows all trials in brief to `each`, by number; with `since`, only those that something happened to after that position of the
     /// event log.
     ///

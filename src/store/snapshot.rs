@@ -3,7 +3,7 @@
 use super::codec::{self, number, read_assignment, unsigned};
 use super::error::StoreError;
 use super::open::Store;
-use crate::controller::{AttemptState, Progress, Snapshot};
+use crate::controller::{AttemptState, Losses, Progress, Snapshot};
 use crate::history::{History, Trial};
 use crate::metric::{Goal, Series};
 use rusqlite::{OptionalExtension, params};
@@ -58,18 +58,33 @@ impl Store {
                     created: row.get(4)?,
                     alive: row.get(6)?,
                     phase: codec::trial_state(text(5)?),
+                    losses: Losses::default(),
                 });
             }
         }
-        if let Some(metric) = &experiment.metric {
-            let superseded: HashSet<(i64, i64)> = reading
-                .prepare_cached("SELECT trial, number FROM attempt WHERE sweep = ?1 AND superseded = 1")
-                .and_then(|mut statement| {
-                    statement
-                        .query_map([key], |row| Ok((row.get(0)?, row.get(1)?)))?
-                        .collect()
-                })
+        let mut superseded: HashSet<(i64, i64)> = HashSet::new();
+        {
+            let mut statement = reading
+                .prepare_cached(
+                    "SELECT trial, number, outcome FROM attempt WHERE sweep = ?1 AND superseded = 1",
+                )
                 .map_err(sorted)?;
+            let mut rows = statement.query([key]).map_err(sorted)?;
+            while let Some(row) = rows.next().map_err(sorted)? {
+                let trial: i64 = row.get(0)?;
+                superseded.insert((trial, row.get(1)?));
+                let outcome = row.get::<_, Option<String>>(2)?;
+                if let (Some(entry), Some(outcome)) = (
+                    usize::try_from(trial)
+                        .ok()
+                        .and_then(|index| attempts.get_mut(index)),
+                    outcome,
+                ) {
+                    entry.losses.count(&codec::parsed(&outcome, "outcome")?);
+                }
+            }
+        }
+        if let Some(metric) = &experiment.metric {
             let name: Option<i64> = reading
                 .prepare_cached("SELECT key FROM metric WHERE sweep = ?1 AND name = ?2")
                 .and_then(|mut statement| {

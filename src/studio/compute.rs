@@ -720,6 +720,7 @@ mod tests {
             program: PathBuf::new(),
             read_only: false,
             files: std::sync::Arc::new(NoFiles),
+            prices: std::sync::Arc::new(std::collections::HashMap::new),
             kinds: vec![kind].into(),
         };
         let form = |name: &str| {

@@ -28,7 +28,7 @@ mod tls;
 pub use access::Access;
 pub use compute::{TargetField, TargetKind};
 pub use route::{ROUTES, Route};
-pub use state::{Settings, Studio};
+pub use state::{Prices, Settings, Studio};
 pub use tls::Certificate;
 
 use access::Names;

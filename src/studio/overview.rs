@@ -156,14 +156,21 @@ impl Course {
         sweep.max_total_runs.saturating_sub(self.ended) as f64 - 0.5 * running as f64
     }
 
-    /// What all ended trials took, and what the rest will take at their mean.
-    fn cost(&self, sweep: &SweepRow) -> Cost {
+    /// What all ended trials took, and what the rest will take at their mean; `spent` is what they cost.
+    fn cost(&self, sweep: &SweepRow, spent: Option<f64>) -> Cost {
         let ended = self.ended.max(1) as f64;
         let ahead = (!sweep.state.is_terminal() && self.ended > 0)
             .then(|| (self.remaining(sweep).max(0.0) * self.spent_ms as f64 / ended).round() as u64);
         Cost {
             spent_ms: self.spent_ms,
             ahead_ms: ahead,
+            spent,
+            ahead: match (spent, ahead) {
+                (Some(spent), Some(ahead)) if self.spent_ms > 0 => {
+                    Some(spent * ahead as f64 / self.spent_ms as f64)
+                }
+                _ => None,
+            },
         }
     }
 
@@ -193,6 +200,24 @@ struct Eta {
 struct Cost {
     spent_ms: u64,
     ahead_ms: Option<u64>,
+    /// The same in money, where a target of the sweep says what an hour costs (`cost_per_hour`); in the unit of those prices.
+    spent: Option<f64>,
+    ahead: Option<f64>,
+}
+
+/// Milliseconds of an hour.
+const HOUR: f64 = 3_600_000.0;
+
+/// What time on targets costs; none if no price is known for a target of the sweep. Targets without a price are free.
+fn paid(store: &Store, sweep: &SweepRow, prices: &HashMap<String, f64>) -> Result<Option<f64>, ApiError> {
+    if !sweep.targets.iter().any(|target| prices.contains_key(target)) {
+        return Ok(None);
+    }
+    let spent = store.spent_by_target(&sweep.sweep)?;
+    let priced = spent
+        .iter()
+        .filter_map(|(target, ms)| Some(prices.get(target)? * *ms as f64 / HOUR));
+    Ok(Some(priced.sum()))
 }
 
 /// Reports that the policy saved.
@@ -276,6 +301,7 @@ pub(super) async fn sweeps(
     Query(query): Query<SweepsQuery>,
 ) -> Answer<List<SweepItem>> {
     let courses = studio.courses.clone();
+    let prices = studio.settings.prices.clone();
     let states = query
         .state
         .iter()
@@ -284,6 +310,7 @@ pub(super) async fn sweeps(
     let states = states.collect::<Result<Vec<SweepState>, ApiError>>()?;
     let limit = query.limit.unwrap_or(SWEEPS).clamp(1, SWEEPS_MAX);
     let work = move |store: &Store| {
+        let prices = prices();
         if let Some(cursor) = &query.cursor {
             let known = store.resolve(cursor).is_ok_and(|id| id == *cursor);
             if !known {
@@ -304,7 +331,7 @@ pub(super) async fn sweeps(
         let more = rows.len() as u64 > limit;
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = rows.last().filter(|_| more).map(|row| row.sweep.clone());
-        let items = rows.into_iter().map(|row| item(store, &courses, row));
+        let items = rows.into_iter().map(|row| item(store, &courses, &prices, row));
         Ok(List::page(items.collect::<Result<_, _>>()?, next))
     };
     studio.with_store(work).await.map(Json)
@@ -325,9 +352,15 @@ fn sweep_state(word: &str) -> Result<SweepState, ApiError> {
     found.ok_or_else(|| ApiError::bad(format!("no sweep state is called `{word}`")))
 }
 
-fn item(store: &Store, courses: &Courses, row: SweepRow) -> Result<SweepItem, ApiError> {
+fn item(
+    store: &Store,
+    courses: &Courses,
+    prices: &HashMap<String, f64>,
+    row: SweepRow,
+) -> Result<SweepItem, ApiError> {
+    let spent = paid(store, &row, prices)?;
     let (eta, spark, cost) = courses.with(store, &row, |course| {
-        (course.eta(&row), course.spark(), course.cost(&row))
+        (course.eta(&row), course.spark(), course.cost(&row, spent))
     })?;
     Ok(SweepItem {
         eta,
@@ -340,9 +373,11 @@ fn item(store: &Store, courses: &Courses, row: SweepRow) -> Result<SweepItem, Ap
 
 pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<String>) -> Answer<Summary> {
     let courses = studio.courses.clone();
+    let prices = studio.settings.prices.clone();
     let work = move |store: &Store| {
         let position = store.last_event()?;
         let row = store.sweep(&reference)?;
+        let spent = paid(store, &row, &prices())?;
         let first = TrialQuery {
             limit: Some(FIRST_TRIALS),
             ..TrialQuery::default()
@@ -354,7 +389,7 @@ pub(super) async fn summary(State(studio): State<Studio>, Path(reference): Path<
                 schema_version: SCHEMA_VERSION,
                 best_so_far: course.thinned(BEST_POINTS_MAX),
                 eta: course.eta(&row),
-                cost: course.cost(&row),
+                cost: course.cost(&row, spent),
                 saved: course.saved(),
                 warnings: course.warnings.iter().cloned().collect(),
                 position,

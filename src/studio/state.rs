@@ -7,13 +7,16 @@ use crate::studio::compute::TargetKind;
 use crate::studio::error::ApiError;
 use crate::studio::overview::Courses;
 use crate::studio::table::Tables;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Live streams at a time; a browser tab needs one.
 const STREAMS_MAX: usize = 256;
+
+/// Asks for the prices of targets, by name.
+pub type Prices = Arc<dyn Fn() -> HashMap<String, f64> + Send + Sync>;
 
 /// How a studio is set up.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Settings {
     pub read_only: bool,
     /// How users' files are read when a text is checked.
     pub files: Arc<dyn Files + Send + Sync>,
+    /// What an hour of one slot costs on each target that says so, as it is now, by name.
+    pub prices: Prices,
     /// Kinds of compute targets that `program` can create, attach and change.
     pub kinds: Arc<[TargetKind]>,
 }

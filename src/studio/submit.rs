@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -53,7 +54,10 @@ pub(super) async fn submit(State(studio): State<Studio>, Json(draft): Json<Draft
         .mode(0o700)
         .create(&own)
         .map_err(io)?;
-    let file = own.join(name_of(&draft));
+    // Where nothing names the experiment, the folder of its file does: it is called as that of the code.
+    let named = own.join(folder.file_name().unwrap_or(OsStr::new("sweep")));
+    DirBuilder::new().mode(0o700).create(&named).map_err(io)?;
+    let file = named.join(name_of(&draft));
     // Paths in job files are relative to the file: such a file has to lie with the code.
     let file = if is_hyperdrive(&draft.text) {
         file

@@ -6,14 +6,17 @@
 pub mod agent;
 pub mod batch;
 mod command;
+mod errand;
 pub mod kind;
 pub mod kubernetes;
 pub mod local;
 pub mod pool;
 pub mod probe;
+mod queue;
 pub mod ray;
 pub mod registry;
 pub mod remote;
+pub mod shell;
 pub mod slurm;
 pub mod spark;
 pub mod ssh;

@@ -3,11 +3,11 @@
 /// Built assets.
 static ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/index-CJbLilnU.js",
+        path: "assets/index-Ce5VpHp2.js",
         kind: "text/javascript; charset=utf-8",
-        plain: include_bytes!("assets/index-CJbLilnU.js"),
-        br: include_bytes!("../packed/assets/index-CJbLilnU.js.br"),
-        gz: include_bytes!("../packed/assets/index-CJbLilnU.js.gz"),
+        plain: include_bytes!("assets/index-Ce5VpHp2.js"),
+        br: include_bytes!("../packed/assets/index-Ce5VpHp2.js.br"),
+        gz: include_bytes!("../packed/assets/index-Ce5VpHp2.js.gz"),
     },
     Asset {
         path: "assets/raster.worker-C64DCkq1.js",
@@ -17,11 +17,11 @@ static ASSETS: &[Asset] = &[
         gz: include_bytes!("../packed/assets/raster.worker-C64DCkq1.js.gz"),
     },
     Asset {
-        path: "assets/style-RCbYcxTU.css",
+        path: "assets/style-CGRzFOcz.css",
         kind: "text/css; charset=utf-8",
-        plain: include_bytes!("assets/style-RCbYcxTU.css"),
-        br: include_bytes!("../packed/assets/style-RCbYcxTU.css.br"),
-        gz: include_bytes!("../packed/assets/style-RCbYcxTU.css.gz"),
+        plain: include_bytes!("assets/style-CGRzFOcz.css"),
+        br: include_bytes!("../packed/assets/style-CGRzFOcz.css.br"),
+        gz: include_bytes!("../packed/assets/style-CGRzFOcz.css.gz"),
     },
     Asset {
         path: "icon.svg",

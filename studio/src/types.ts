@@ -56,6 +56,8 @@ export interface SweepItem extends SweepRow {
 export interface Cost {
   spent_ms: number;
   ahead_ms: number | null;
+  spent: number | null;
+  ahead: number | null;
 }
 
 export interface Stop {

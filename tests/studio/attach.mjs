@@ -90,6 +90,25 @@ try {
   await page.waitForURL(/compute$/);
   check('a machine is let go with its secret', secrets().length === 0 && !project.command('target', 'list', '--json').includes('"lab"'));
 
+  // The head of a Spark cluster, by SSH: what it lacks is told; kept all the same where that is wished, and a test says it again.
+  await page.getByRole('link', { name: 'attach spark' }).click();
+  await fill({ name: 'hadoop', address: '127.0.0.1', 'ssh-port': machine.PORT, username: machine.USER, password: machine.PASSWORD, master: 'yarn' });
+  await page.getByRole('checkbox', { name: 'accept-host-key' }).check();
+  await page.getByRole('button', { name: 'attach', exact: true }).click();
+  await page.getByRole('alert').getByText('spark-submit').first().waitFor();
+  check('a head node without Spark is told so, and nothing is kept of it', secrets().length === 0 && !project.command('target', 'list', '--json').includes('"hadoop"'));
+  await page.getByRole('checkbox', { name: 'no-wait' }).check();
+  await page.getByRole('button', { name: 'attach', exact: true }).click();
+  await page.waitForURL(/compute\/hadoop$/);
+  check('it is attached unseen', target('hadoop').type === 'spark' && secrets().join() === 'hadoop.password');
+  await page.getByRole('button', { name: 'test', exact: true }).click();
+  await page.getByText('it cannot run trials').waitFor();
+  const lacks = await page.getByRole('region', { name: 'test' }).innerText();
+  check('a test names what the head node lacks', lacks.includes('spark-submit'), lacks);
+  await page.getByRole('button', { name: 'detach', exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'detach', exact: true }).click();
+  await page.waitForURL(/compute$/);
+
   // A pool of Azure Batch: two secrets, none seen.
   const pool = facts(batch);
   await page.getByRole('link', { name: 'attach batch' }).click();

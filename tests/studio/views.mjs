@@ -68,8 +68,20 @@ try {
       await page.getByText(text).first().waitFor();
       await page.waitForTimeout(350);
       await accessible(page, `${name}, ${scheme}`);
-      if (!/nowhere|no-sweep|-history|about|^compute|compare-sweeps/.test(name)) await picture(page, `${name}-${scheme}`);
+      if (!/nowhere|no-sweep|-history|about|^compute|compare-sweeps|^sweeps$/.test(name)) await picture(page, `${name}-${scheme}`);
     }
+  }
+
+  // Under the pointer a button is still read.
+  await page.goto(studio.base);
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme });
+    const button = page.getByRole('link', { name: 'New sweep' });
+    await page.mouse.move(5, 500);
+    const ground = () => button.evaluate((one) => getComputedStyle(one).backgroundColor);
+    const before = await ground();
+    await button.hover();
+    check(`the main button keeps its ground under the pointer, ${scheme}`, (await ground()) === before, `${before} ${await ground()}`);
   }
 
   // Phone width: nothing is lost sideways, and it stays accessible.

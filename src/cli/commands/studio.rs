@@ -5,7 +5,7 @@ use crate::cli::disk::Disk;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::cli::{exit, place};
-use crate::studio::{Access, Certificate, Door, Settings, Studio, TargetField, TargetKind, serve};
+use crate::studio::{Access, Certificate, Door, Prices, Settings, Studio, TargetField, TargetKind, serve};
 use clap::CommandFactory as _;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -148,6 +148,18 @@ fn access(home: &Path) -> Result<Access, CliError> {
     Access::open(&home.join(TOKEN_FILE)).map_err(|error| CliError::failed("studio-token", error.to_string()))
 }
 
+/// Prices as the targets' files say them at that moment; a file that cannot be read has none.
+fn prices_of(home: &Path) -> Prices {
+    let home = home.to_owned();
+    Arc::new(move || {
+        let listed = super::pools::registry(&home).list().unwrap_or_default();
+        listed
+            .into_iter()
+            .filter_map(|(name, found)| Some((name, found.ok()?.definition.cost_per_hour?)))
+            .collect()
+    })
+}
+
 impl Server {
     fn open(home: &Path, way: Way, names: Vec<String>, read_only: bool) -> Result<Self, CliError> {
         let project = home.parent().unwrap_or(Path::new(".")).to_path_buf();
@@ -157,6 +169,7 @@ impl Server {
             program: std::env::current_exe()?,
             read_only,
             files: Arc::new(Disk),
+            prices: prices_of(home),
             kinds: kinds().into(),
         };
         // The store makes the state folder, with its permissions.

@@ -202,9 +202,8 @@ impl View {
             );
             return match code {
                 // What is about resources and targets, not about one trial.
-                "exhausted" | "target-lost" | "target-found" | "target" | "slurm" | "not-collected" => {
-                    News::Notice(message.to_owned())
-                }
+                "exhausted" | "target-lost" | "target-found" | "target" | "slurm" | "ray"
+                | "not-collected" => News::Notice(message.to_owned()),
                 code => News::Warning {
                     trial: event.trial,
                     code: code.to_owned(),

@@ -98,7 +98,30 @@ pub(super) fn read(entry: &Entry, found: &mut Diagnostics) -> Option<Space> {
     ok.then_some(space)
 }
 
+/// The only key of a map in the list, where it stands for the name: `- lr: {expression: ..}`, as the map form has it.
+fn name_as_key(node: &Node) -> Option<&Entry> {
+    match &node.kind {
+        Kind::Map(entries) => match entries.as_slice() {
+            [only] if matches!(only.value.kind, Kind::Map(_)) => Some(only),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn read_item<'a>(node: &'a Node, named_by: Option<&'a Entry>, found: &mut Diagnostics) -> Option<Item<'a>> {
+    if named_by.is_none()
+        && let Some(entry) = name_as_key(node)
+    {
+        found
+            .error("missing-key", entry.key_span, "`name` is missing of a parameter")
+            .label("here it is the key of what should stand beside it")
+            .help(format!(
+                "write  - name: {}  and, in line with `name`, its  expression:  and  values:",
+                entry.key
+            ));
+        return None;
+    }
     let mut fields = Fields::open(node, "a parameter", found)?;
     let (name, name_span) = match named_by {
         Some(entry) => (Some(entry.key.clone()), entry.key_span),

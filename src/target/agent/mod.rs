@@ -36,7 +36,7 @@ pub(super) fn escaped(bytes: &[u8]) -> String {
 }
 
 /// The folder of an attempt below `root`; `None` if `run` is no name that [`run_of`] gives.
-fn folder_of(root: &Path, run: &str) -> Option<PathBuf> {
+pub(super) fn folder_of(root: &Path, run: &str) -> Option<PathBuf> {
     let parts: Vec<&str> = run.split('/').collect();
     let legal = |part: &&str| {
         !part.is_empty()

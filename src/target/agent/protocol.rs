@@ -103,6 +103,9 @@ pub enum Request {
         journal: u64,
         /// From this byte of the log on.
         log: u64,
+        /// The attempt's folder here, for an agent that works on this side of the line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        home: Option<PathBuf>,
     },
     /// End an attempt, or keep it from starting.
     Cancel {
@@ -213,6 +216,8 @@ pub enum Answer {
     },
     /// Something.
     Pong,
+    /// What was asked takes its time.
+    Busy,
 }
 
 /// The answer to a question.

@@ -5,11 +5,10 @@ use super::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starte
 use super::stock::{Built, Stock};
 use super::{folder_of, protocol::Found};
 use crate::runner::AttemptSpec;
-use crate::target::ray::RayTarget;
-use crate::target::slurm::SlurmTarget;
 use crate::target::{
     AttemptRef, Bell, ComputeTarget, Fate, Liveness, LocalOptions, LocalTarget, Luggage, TargetError,
 };
+use crate::target::{ray, slurm};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -109,11 +108,11 @@ fn serve(root: &Path, input: impl Read + Send + 'static, mut out: impl Write) ->
         )),
         Starter::Slurm { options } => {
             let program = std::env::current_exe()?;
-            Box::new(SlurmTarget::new("slurm".into(), *options, root.clone(), program))
+            Box::new(slurm::target("slurm".into(), *options, root.clone(), program))
         }
         Starter::Ray { options } => {
             let program = std::env::current_exe()?;
-            Box::new(RayTarget::new("ray".into(), *options, root.clone(), program))
+            Box::new(ray::target("ray".into(), *options, root.clone(), program))
         }
     };
     target.listen(Arc::clone(&bell));
@@ -221,7 +220,9 @@ impl<W: Write> Agent<W> {
                 Ok(())
             }
             Request::Submit { run, spec } => self.submit(run, &spec),
-            Request::Follow { run, journal, log } => {
+            Request::Follow {
+                run, journal, log, ..
+            } => {
                 if let Some(reference) = self.reference(&run) {
                     self.target.reopen(&reference);
                     self.followed.insert(

@@ -23,6 +23,7 @@ pub use options::{BatchOptions, BatchProblem, Login};
 pub use probe::probe;
 pub use settings::KIND;
 
+use super::errand::Errand;
 use super::remote::mirror::{Home, Tracked};
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Liveness, Luggage, Notice, Site, TargetError};
 use crate::runner::AttemptSpec;
@@ -30,7 +31,6 @@ use order::Places;
 use service::Service;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,7 @@ struct State {
     notices: Vec<Notice>,
     lines: Vec<String>,
     bell: Option<Arc<Bell>>,
-    waker: Option<Sender<()>>,
+    errand: Option<Errand<()>>,
     leaving: bool,
 }
 
@@ -104,7 +104,6 @@ struct Shared {
 /// A pool of Azure Batch.
 pub struct BatchTarget {
     shared: Arc<Shared>,
-    done: Mutex<Option<Receiver<()>>>,
 }
 
 impl Shared {
@@ -122,8 +121,8 @@ impl Shared {
 
 impl State {
     fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            let _ = waker.send(());
+        if let Some(errand) = &self.errand {
+            errand.tell(());
         }
     }
 }
@@ -188,7 +187,7 @@ impl BatchTarget {
             notices: Vec::new(),
             lines: Vec::new(),
             bell: None,
-            waker: None,
+            errand: None,
             leaving: false,
         };
         Self {
@@ -200,7 +199,6 @@ impl BatchTarget {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
-            done: Mutex::new(None),
         }
     }
 
@@ -212,21 +210,15 @@ impl BatchTarget {
     }
 
     fn begin(&self, state: &mut State) {
-        if state.waker.is_some() {
+        if state.errand.is_some() {
             return;
         }
-        let (waker, woken) = channel();
-        let (gone, done) = channel();
-        let service = Service::new(Arc::clone(&self.shared), woken);
-        let started = std::thread::Builder::new().name("batch".into()).spawn(move || {
-            service.run();
-            let _ = gone.send(());
+        let begun = Errand::begin("batch", |_, woken| {
+            let service = Service::new(Arc::clone(&self.shared), woken);
+            move || service.run()
         });
-        match started {
-            Ok(_) => {
-                state.waker = Some(waker);
-                *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
-            }
+        match begun {
+            Ok(errand) => state.errand = Some(errand),
             Err(error) => {
                 state.phase = Phase::Down {
                     since: Instant::now(),
@@ -457,15 +449,14 @@ impl ComputeTarget for BatchTarget {
 
 impl Drop for BatchTarget {
     fn drop(&mut self) {
-        {
+        let errand = {
             let mut state = self.shared.state();
             state.leaving = true;
             state.wake();
-        }
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = done {
-            // A service that does not answer must not keep the command from ending.
-            let _ = done.recv_timeout(FAREWELL);
+            state.errand.take()
+        };
+        if let Some(errand) = errand {
+            errand.farewell(FAREWELL);
         }
     }
 }

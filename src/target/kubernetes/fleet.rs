@@ -5,6 +5,7 @@ use super::manifest::{self, SWEEP, Wanted};
 use super::options::{IDLE_SECONDS, KubernetesOptions, START_MINUTES};
 use super::pod::{self, Pod};
 use super::transport::{PodTransport, Program, Status};
+use crate::target::errand::Errand;
 use crate::target::local::Bell;
 use crate::target::remote::{LineError, RemoteOptions, RemoteTarget, Slots};
 use crate::target::{ComputeTarget, Fate, Luggage, Notice};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,14 +56,6 @@ impl Machine {
     }
 }
 
-/// What the watcher is to do.
-pub(super) enum Order {
-    /// Look again.
-    Look,
-    /// Nothing any more.
-    Leave,
-}
-
 #[derive(Default)]
 pub(super) struct State {
     pub(super) machines: BTreeMap<String, Machine>,
@@ -76,8 +69,17 @@ pub(super) struct State {
     pub(super) refused: Option<String>,
     /// Why it cannot be asked for any, if it cannot.
     pub(super) unreachable: Option<String>,
-    orders: Option<Sender<Order>>,
+    errand: Option<Errand<()>>,
     leaving: bool,
+}
+
+impl State {
+    /// The watcher looks again.
+    fn wake(&self) {
+        if let Some(errand) = &self.errand {
+            errand.tell(());
+        }
+    }
 }
 
 /// What the target and its watcher share.
@@ -88,8 +90,7 @@ pub(super) struct Fleet {
     program: PathBuf,
     known: Mutex<Option<Program>>,
     state: Mutex<State>,
-    /// Closed when the watcher has ended.
-    done: Mutex<Option<Receiver<()>>>,
+    /// Told when something is new.
     pub(super) changed: Condvar,
 }
 
@@ -102,7 +103,6 @@ impl Fleet {
             program,
             known: Mutex::new(None),
             state: Mutex::new(State::default()),
-            done: Mutex::new(None),
             changed: Condvar::new(),
         }
     }
@@ -120,20 +120,12 @@ impl Fleet {
 
     /// Starts the watcher, once.
     pub(super) fn begin(self: &Arc<Self>, state: &mut State) {
-        if state.orders.is_some() {
+        if state.errand.is_some() {
             return;
         }
-        let (orders, received) = std::sync::mpsc::channel();
-        let (working, done) = std::sync::mpsc::channel::<()>();
         let fleet = Arc::clone(self);
-        let watch = std::thread::Builder::new().name("pods".into()).spawn(move || {
-            fleet.watch(&received);
-            drop(working);
-        });
-        if watch.is_ok() {
-            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
-            state.orders = Some(orders);
-        }
+        // Tried again with the next attempt.
+        state.errand = Errand::begin("pods", |_, woken| move || fleet.watch(&woken)).ok();
     }
 
     /// The program that is brought into pods; its file is read once.
@@ -192,10 +184,7 @@ impl Fleet {
                 },
             );
         }
-        if let Some(orders) = &state.orders {
-            // A watcher that has ended needs no order.
-            let _ = orders.send(Order::Look);
-        }
+        state.wake();
         state.machines.get_mut(job).ok_or_else(String::new)
     }
 
@@ -233,28 +222,23 @@ impl Fleet {
         if machine.attempts.is_empty() {
             machine.idle = Some(Instant::now());
         }
-        if let Some(orders) = &state.orders {
-            let _ = orders.send(Order::Look);
-        }
+        state.wake();
     }
 
     /// Nothing more is wanted: machines without attempts are taken away, others stay for whoever goes on with the sweep.
     pub(super) fn leave(&self) {
-        {
+        let errand = {
             let mut state = self.state();
             state.leaving = true;
-            if let Some(orders) = state.orders.take() {
-                let _ = orders.send(Order::Leave);
-            }
-        }
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = done {
-            // A cluster that does not answer must not keep the command from ending.
-            let _ = done.recv_timeout(FAREWELL);
+            state.wake();
+            state.errand.take()
+        };
+        if let Some(errand) = errand {
+            errand.farewell(FAREWELL);
         }
     }
 
-    fn watch(&self, orders: &Receiver<Order>) {
+    fn watch(&self, woken: &Receiver<()>) {
         let mut pause = LOOKS.0;
         loop {
             self.make();
@@ -269,9 +253,9 @@ impl Fleet {
                 Ok(()) => pause = if quiet { LOOKS.1 } else { LOOKS.0 },
                 Err(_) => pause = (pause * 2).min(PAUSE_MAX),
             }
-            match orders.recv_timeout(pause) {
-                Ok(Order::Leave) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(Order::Look) => while let Ok(Order::Look) = orders.try_recv() {},
+            match woken.recv_timeout(pause) {
+                Ok(()) => while woken.try_recv().is_ok() {},
+                Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.state().leaving {

@@ -26,7 +26,7 @@ pub(super) enum JobState {
 
 /// How a job ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(in crate::target) struct Ending {
     /// Ray's word.
     pub(super) word: String,
     /// Ray's class of errors, of a failed job.

@@ -4,8 +4,7 @@
 
 FOLDER/queue holds a file per attempt, whose content is the attempt's folder and whose name sorts by trial; FOLDER/taken holds those
 that were made tasks. PROGRAM is overdrive, NEEDS what a task asks Ray for, as JSON. The driver ends when FOLDER/stop is there, or
-when nothing came for a while. When a task is over, whatever way, a line about it is appended to FOLDER/ended: the name up to the first blank,
-and what came of it. Nothing is written to the attempt's folder, which may be gone by then.
+when nothing came for a while. When a task is over, whatever way, what came of it is written to the file `ended` in the attempt's folder.
 """
 
 import ctypes
@@ -51,6 +50,17 @@ def names(folder):
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 
+def tell(attempt, word):
+    """Writes what came of a task, whole or not at all, to a folder that may be gone by then."""
+    draft = os.path.join(attempt, "ended.new")
+    try:
+        with open(draft, "w", encoding="utf-8") as file:
+            file.write(word)
+        os.replace(draft, os.path.join(attempt, "ended"))
+    except OSError as error:
+        print(f"{attempt}: {error}", file=sys.stderr)
+
+
 class Driver:
     """The loop."""
 
@@ -60,7 +70,6 @@ class Driver:
         self.needs = needs
         self.queue = os.path.join(folder, "queue")
         self.taken = os.path.join(folder, "taken")
-        self.ended = os.path.join(folder, "ended")
         self.tasks = {}
         # What an earlier driver took and nobody began.
         for name in names(self.taken):
@@ -68,13 +77,15 @@ class Driver:
 
     def begin(self, entry):
         """Makes a task of a file in `taken`."""
+        if any(entry == known for known, _ in self.tasks.values()):
+            return  # put there a second time by a controller that did not know
         with open(entry, encoding="utf-8", errors="surrogateescape") as file:
             attempt = file.read()
         if os.path.exists(os.path.join(attempt, "claim")):
             os.remove(entry)
             return
         task = execute.options(**self.needs).remote(self.program, attempt)
-        self.tasks[task] = entry
+        self.tasks[task] = entry, attempt
 
     def take(self):
         """Makes tasks of all that lies in the queue."""
@@ -92,14 +103,13 @@ class Driver:
         if not over:
             over, _ = ray.wait(list(self.tasks), num_returns=1, timeout=0.02)
         for task in over:
-            entry = self.tasks.pop(task)
+            entry, attempt = self.tasks.pop(task)
             try:
                 word = f"ended with code {ray.get(task)}"
             except Exception as error:  # whatever Ray tells of a task that died with its node
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 word = f"lost: {lines[0][:300]}"
-            with open(self.ended, "a", encoding="utf-8") as file:
-                file.write(f"{os.path.basename(entry).split('.', 1)[1]} {word}\n")
+            tell(attempt, word)
             os.remove(entry)
 
     def run(self):

@@ -1,8 +1,9 @@
 //! Looks whether a cluster takes trials, for real, and how long each step takes.
 
+use super::RayOptions;
 use super::api::{Capacity, Client, JobState, Undone};
-use super::{RayOptions, quoted};
 use crate::target::probe::{Step, timed};
+use crate::target::queue::quoted;
 use crate::target::ssh::Secret;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -385,6 +385,7 @@ impl Session<'_> {
                 self.unconfirmed.pop_front();
                 return;
             }
+            Answer::Busy => return,
             Answer::Journal { run, offset } => attempt(state, &run, |tracked| {
                 if tracked.journal(offset, body).is_err() {
                     // A full disk here: from where it stands, later.
@@ -414,11 +415,12 @@ impl Session<'_> {
 
     /// Says what is wanted and was not said on this line.
     pub(super) fn sync(&mut self) -> Result<(), End> {
+        let here = self.shared.transport.agent_is_here();
         let (requests, others, leaving) = {
             let mut state = self.shared.state();
             let mut requests: Vec<Request> = Vec::new();
             for tracked in state.attempts.values_mut() {
-                wanted(tracked, &mut requests);
+                wanted(tracked, here, &mut requests);
             }
             let others: Vec<Request> = state.outbox.drain(..).collect();
             (requests, others, state.leaving)
@@ -440,7 +442,7 @@ impl Session<'_> {
 }
 
 /// What is to be said of one attempt.
-fn wanted(tracked: &mut super::mirror::Tracked, requests: &mut Vec<Request>) {
+fn wanted(tracked: &mut super::mirror::Tracked, here: bool, requests: &mut Vec<Request>) {
     if tracked.home == Home::Done {
         return;
     }
@@ -461,6 +463,7 @@ fn wanted(tracked: &mut super::mirror::Tracked, requests: &mut Vec<Request>) {
             run: tracked.run.clone(),
             journal: tracked.received,
             log: tracked.log,
+            home: here.then(|| tracked.folder.clone()),
         });
     }
     if tracked.cancel && !tracked.cancel_sent && tracked.home == Home::Not {

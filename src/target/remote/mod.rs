@@ -14,6 +14,7 @@ pub use transport::{Errors, Line, LineError, Transport};
 
 use super::agent::place_of;
 use super::agent::protocol::{Environment, Machine, Pruned, Request};
+use super::errand::Errand;
 use super::{AttemptRef, Bell, Chunk, ComputeTarget, Luggage, Notice, Site, TargetError};
 use crate::config::launch::SparkSubmit;
 use crate::runner::AttemptSpec;
@@ -22,7 +23,6 @@ use link::Link;
 use mirror::{Home, Tracked};
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,8 +85,8 @@ struct State {
     /// What goes on while things are made ready.
     lines: Vec<String>,
     bell: Option<Arc<Bell>>,
-    /// The link's thread runs; how to wake it.
-    waker: Option<Sender<link::Event>>,
+    /// The thread that owns the line.
+    errand: Option<Errand<link::Event>>,
     /// Nothing is wanted any more.
     leaving: bool,
 }
@@ -102,7 +102,6 @@ struct Shared {
 pub struct RemoteTarget {
     shared: Arc<Shared>,
     spark: Option<SparkSubmit>,
-    done: Mutex<Option<Receiver<()>>>,
 }
 
 impl Shared {
@@ -121,9 +120,8 @@ impl Shared {
 
 impl State {
     fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            // A link that has ended needs no waking.
-            let _ = waker.send(link::Event::Wake);
+        if let Some(errand) = &self.errand {
+            errand.tell(link::Event::Wake);
         }
     }
 }
@@ -143,7 +141,7 @@ impl RemoteTarget {
             notices: Vec::new(),
             lines: Vec::new(),
             bell: None,
-            waker: None,
+            errand: None,
             leaving: false,
         };
         Self {
@@ -154,7 +152,6 @@ impl RemoteTarget {
                 changed: Condvar::new(),
             }),
             spark: None,
-            done: Mutex::new(None),
         }
     }
 
@@ -184,21 +181,15 @@ impl RemoteTarget {
 
     /// Starts the thread that owns the line, once.
     fn begin(&self, state: &mut State) {
-        if state.waker.is_some() {
+        if state.errand.is_some() {
             return;
         }
-        let (waker, events) = channel();
-        let (gone, done) = channel();
-        let link = Link::new(Arc::clone(&self.shared), waker.clone(), events);
-        let started = std::thread::Builder::new().name("line".into()).spawn(move || {
-            link.run();
-            let _ = gone.send(());
+        let begun = Errand::begin("line", |waker, events| {
+            let link = Link::new(Arc::clone(&self.shared), waker.clone(), events);
+            move || link.run()
         });
-        match started {
-            Ok(_) => {
-                state.waker = Some(waker);
-                *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
-            }
+        match begun {
+            Ok(errand) => state.errand = Some(errand),
             Err(error) => {
                 state.phase = Phase::Down {
                     since: Instant::now(),
@@ -475,15 +466,14 @@ impl ComputeTarget for RemoteTarget {
 
 impl Drop for RemoteTarget {
     fn drop(&mut self) {
-        {
+        let errand = {
             let mut state = self.shared.state();
             state.leaving = true;
             state.wake();
-        }
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(done) = done {
-            // A line that hangs must not keep the command from ending.
-            let _ = done.recv_timeout(FAREWELL);
+            state.errand.take()
+        };
+        if let Some(errand) = errand {
+            errand.farewell(FAREWELL);
         }
     }
 }

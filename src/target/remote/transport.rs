@@ -38,6 +38,11 @@ pub trait Transport: Send + Sync {
     /// What starts runners there.
     fn starter(&self) -> Starter;
 
+    /// Whether the agent works on this side of the line, and sees the attempts' folders here.
+    fn agent_is_here(&self) -> bool {
+        false
+    }
+
     /// Opens a line to an agent; blocks.
     ///
     /// # Errors

@@ -4,13 +4,18 @@ use super::SlurmOptions;
 use crate::runner::{Group, GroupKind};
 use crate::target::Fate;
 use crate::target::command::{Input, last_line, talk};
+use crate::target::queue::Unsubmitted;
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 /// How long a command may take; Slurm's own clients give up earlier.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// File in an attempt's folder with what its job says beside the runner.
+const LOG: &str = "slurm.log";
 
 /// How a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +39,27 @@ pub(super) struct Job {
     pub(super) nodes: String,
 }
 
-/// Why a job was not submitted.
+/// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unsubmitted {
-    /// Never as it stands.
-    Refused(String),
-    /// Not now: a limit on jobs.
-    Later(String),
-    /// It may have been taken all the same.
-    Uncertain(String),
+pub(in crate::target) struct Ending {
+    /// Slurm's word.
+    pub(super) word: String,
+    /// Last line of the job's own output.
+    pub(super) log: Option<String>,
+}
+
+impl Ending {
+    /// The end of the job that ran in `folder`, with the last line that it said there.
+    pub(super) fn of(word: &str, folder: &Path) -> Self {
+        let log = fs::read(folder.join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let mut lines = log.lines().rev().map(str::trim);
+        let last = lines.find(|line| !line.is_empty());
+        Self {
+            word: word.to_owned(),
+            log: last.map(|line| line.chars().take(300).collect()),
+        }
+    }
 }
 
 /// What a job asks for beyond the target's options.
@@ -89,7 +106,7 @@ pub(super) fn submit(
     command
         .args(["--parsable", "--no-requeue", "--open-mode=append"])
         .arg(format!("--job-name={name}"))
-        .arg(format!("--output={}", folder.join("slurm.log").display()))
+        .arg(format!("--output={}", folder.join(LOG).display()))
         .arg(format!("--chdir={}", folder.display()))
         .args(options.arguments())
         .args(shape.arguments(options));
@@ -156,7 +173,19 @@ pub(super) fn list() -> Result<HashMap<String, Job>, String> {
     if spoken.code != Some(0) {
         return Err(format!("squeue: {}", last_line(&spoken.errors)));
     }
-    Ok(spoken.output.lines().filter_map(row).collect())
+    Ok(by_name(spoken.output.lines().filter_map(row)))
+}
+
+/// Of two jobs of one name (a controller was killed while it submitted) the one that is not over: the other found the attempt claimed.
+fn by_name(rows: impl Iterator<Item = (String, Job)>) -> HashMap<String, Job> {
+    let mut jobs: HashMap<String, Job> = HashMap::new();
+    for (name, job) in rows {
+        let known = jobs.get(&name).map(|job| &job.state);
+        if known != Some(&JobState::Active) {
+            jobs.insert(name, job);
+        }
+    }
+    jobs
 }
 
 fn row(line: &str) -> Option<(String, Job)> {
@@ -218,12 +247,13 @@ pub(super) fn past(id: &str) -> Option<String> {
     (spoken.code == Some(0) && matches!(state(&word), JobState::Over(_))).then_some(word)
 }
 
-/// Ends a job: TERM, then KILL after the site's patience; the shell of the job as well.
-pub(super) fn cancel(id: &str) {
+/// Ends a job: TERM, then KILL after the site's patience; the shell of the job as well. `false` if Slurm did not hear of it.
+pub(super) fn cancel(id: &str) -> bool {
     let mut command = Command::new("scancel");
     command.args(["--full", id]);
-    // Asked for again while the job is there.
-    let _ = talk(&mut command, Input::Text(""), PATIENCE);
+    let spoken = talk(&mut command, Input::Text(""), PATIENCE);
+    // One that is over is not known any more.
+    spoken.is_ok_and(|spoken| spoken.code == Some(0) || spoken.errors.contains("Invalid job id"))
 }
 
 /// Lets a job begin that waits for a time.
@@ -272,6 +302,15 @@ mod tests {
         assert_eq!(row("nonsense"), None);
         let (_, job) = row("7|PENDING|BeginTime||od-1").unwrap();
         assert!(job.pending && job.put_off && job.nodes.is_empty());
+    }
+
+    #[test]
+    fn of_two_jobs_of_one_name_the_one_that_lives_counts() {
+        let lines = ["7|RUNNING|None|n1|od-1", "8|COMPLETED|None|n2|od-1"];
+        for lines in [lines, [lines[1], lines[0]]] {
+            let jobs = by_name(lines.into_iter().filter_map(row));
+            assert_eq!((jobs.len(), jobs["od-1"].id.as_str()), (1, "7"));
+        }
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! What the kind `slurm` says of itself.
 
-use super::{SlurmOptions, SlurmProblem, SlurmTarget, here, probe};
+use super::{SlurmOptions, SlurmProblem, here, probe, target};
 use crate::target::agent::protocol::Starter;
 use crate::target::kind::{
     Connection, Field, Kind, Settings, SettingsError, Summary, Surroundings, Value, Wanted, options,
 };
 use crate::target::pool::Machine;
 use crate::target::probe::Step;
-use crate::target::remote::{RemoteOptions, RemoteTarget, Slots};
-use crate::target::ssh::{self, SshTransport};
-use std::sync::Arc;
+use crate::target::queue;
 
 /// A Slurm cluster.
 pub static KIND: Kind = Kind {
@@ -78,39 +76,26 @@ impl Settings for SlurmOptions {
     }
 
     fn connect(&self, wanted: Wanted<'_>, surroundings: &Surroundings) -> Result<Connection, SettingsError> {
-        let name = wanted.name.to_owned();
         let mut options = self.clone();
-        let Some(login) = options.login.take() else {
-            let (home, program) = (surroundings.home.clone(), surroundings.program.clone());
-            return Ok(Connection::Target(Arc::new(SlurmTarget::new(
-                name, options, home, program,
-            ))));
-        };
-        let remote = RemoteOptions {
-            name,
-            kind: KIND.word,
-            slots: options.slots.map_or(Slots::Any, Slots::Of),
-        };
+        let login = options.login.take();
         let starter = Starter::Slurm {
-            options: Box::new(options),
+            options: Box::new(options.clone()),
         };
-        let transport = SshTransport::new(ssh::machine(&login, surroundings), starter);
-        Ok(Connection::Target(Arc::new(RemoteTarget::new(
-            remote,
-            Box::new(transport),
-        ))))
+        let slots = (wanted.name, self.slots);
+        let here = || {
+            let (home, program) = (surroundings.home.clone(), surroundings.program.clone());
+            target(wanted.name.to_owned(), options, home, program)
+        };
+        Ok(queue::connect(slots, login.as_ref(), surroundings, starter, here))
     }
 
     fn probe(&self, surroundings: &Surroundings) -> Vec<Step> {
-        let Some(login) = &self.login else {
-            return probe(self, &mut here);
-        };
-        let machine = ssh::machine(login, surroundings);
-        let mut steps = ssh::probe(&machine);
-        if steps.iter().all(|step| step.optional || step.found.is_ok()) {
-            steps.extend(probe(self, &mut |script| machine.ask(script)));
-        }
-        steps
+        queue::probe(
+            self.login.as_ref(),
+            surroundings,
+            || probe(self, &mut here),
+            |ask| probe(self, ask),
+        )
     }
 
     fn summary(&self, _: &Machine) -> Summary {

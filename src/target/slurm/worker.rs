@@ -3,10 +3,11 @@
 //! Attempts are files in `queue/`, named so that the oldest comes first; whoever moves one to its own folder below `taken/` executes
 //! it by starting its runner. A worker that finds nothing for a while ends, and so does one that finds `stop`.
 
-use super::Shared;
-use super::job::{self, Job, JobState, Shape, Unsubmitted};
-use super::scheduler::quoted;
+use super::SlurmOptions;
+use super::cluster::Slurm;
+use super::job::{self, Job, JobState, Shape};
 use crate::runner::Claim;
+use crate::target::queue::{Desk, ENDED, Tray, Unsubmitted, quoted, unsortable};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -83,17 +84,25 @@ fn execute(attempt: &Path) {
         .stdout(Stdio::null())
         .stderr(fs::File::create(attempt.join("runner.log")).map_or_else(|_| Stdio::null(), Stdio::from))
         .spawn();
-    if let Ok(mut runner) = started {
-        let _ = runner.wait();
+    let Ok(mut runner) = started else {
+        let _ = fs::write(attempt.join(ENDED), "");
+        return;
+    };
+    let pid = i32::try_from(runner.id()).unwrap_or_default();
+    let _ = runner.wait();
+    // One that found the attempt claimed by another says nothing about that one.
+    let other = Claim::read(&attempt.join("claim"))
+        .is_some_and(|claim| claim.pid != pid || claim.host != crate::process::host());
+    if !other {
+        // The runner is gone, whatever its journal says: nobody on another machine could see that.
+        let _ = fs::write(attempt.join(ENDED), "");
     }
-    // The runner is gone, whatever its journal says: nobody on another machine could see that.
-    let _ = fs::write(attempt.join("ended"), "");
 }
 
 /// The workers of one sweep, as the submitting side sees them.
 #[derive(Default)]
 pub(super) struct Pool {
-    folder: Option<PathBuf>,
+    tray: Option<Tray>,
     /// By name: when it was asked for, and whether the queue has shown it.
     workers: BTreeMap<String, (Instant, bool)>,
     /// Worker by name of the attempt's job.
@@ -101,34 +110,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    fn folder(&mut self, shared: &Shared) -> PathBuf {
-        let folder = self.folder.get_or_insert_with(|| {
-            let sweep = crate::target::agent::escaped(shared.state().sweep.as_bytes());
-            shared.scratch.join("workers").join(sweep)
-        });
-        folder.clone()
-    }
-
-    fn prefix(&mut self, shared: &Shared) -> String {
-        let hash = blake3::hash(self.folder(shared).as_os_str().as_bytes()).to_hex();
-        format!("odw-{}-", hash.chars().take(12).collect::<String>())
-    }
-
-    /// Puts an attempt where a worker will take it.
-    pub(super) fn put(&mut self, shared: &Shared, attempt: &Path, name: &str) -> Result<(), String> {
-        let folder = self.folder(shared);
-        let put = || -> std::io::Result<()> {
-            fs::create_dir_all(folder.join("queue"))?;
-            fs::create_dir_all(folder.join("taken"))?;
-            match fs::remove_file(folder.join("stop")) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let draft = folder.join("queue").join(format!(".{name}"));
-            fs::write(&draft, attempt.as_os_str().as_bytes())?;
-            fs::rename(&draft, folder.join("queue").join(sortable(name)))
-        };
-        put().map_err(|error| format!("{}: {error}", folder.display()))
+    /// Where attempts are put for workers to take.
+    pub(super) fn tray(&mut self, desk: &Desk<Slurm>) -> &Tray {
+        self.tray.get_or_insert_with(|| desk.tray("workers"))
     }
 
     /// How many workers run or will.
@@ -137,19 +121,26 @@ impl Pool {
     }
 
     /// Submits one more.
-    pub(super) fn hire(&mut self, shared: &Shared, shape: &Shape, program: &Path) -> Result<(), Unsubmitted> {
-        let folder = self.folder(shared);
+    pub(super) fn hire(
+        &mut self,
+        options: &SlurmOptions,
+        desk: &Desk<Slurm>,
+        shape: &Shape,
+        program: &Path,
+    ) -> Result<(), Unsubmitted> {
+        let folder = self.tray(desk).folder().to_owned();
+        let prefix = prefix(self.tray(desk));
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{}{}", self.prefix(shared), random.get(..8).unwrap_or_default());
+        let name = format!("{prefix}{}", random.get(..8).unwrap_or_default());
         // Counted even if nobody knows whether it was taken: it shows up, or does not for a while.
         self.workers.insert(name.clone(), (Instant::now(), false));
-        let idle = shared.options.idle_seconds.unwrap_or(IDLE);
+        let idle = options.idle_seconds.unwrap_or(IDLE);
         let line = format!(
             "exec env {IDLE_VARIABLE}={idle} {} worker {}",
-            quoted(program),
-            quoted(&folder)
+            quoted(&program.to_string_lossy()),
+            quoted(&folder.to_string_lossy())
         );
-        match job::submit(&shared.options, shape, &name, &folder, &line) {
+        match job::submit(options, shape, &name, &folder, &line) {
             Ok(_) | Err(Unsubmitted::Uncertain(_)) => Ok(()),
             Err(error) => {
                 self.workers.remove(&name);
@@ -159,8 +150,9 @@ impl Pool {
     }
 
     /// Takes the queue in: who is there, who has taken what; what a dead worker took and nobody claimed is put back.
-    pub(super) fn look(&mut self, shared: &Shared, jobs: &HashMap<String, Job>) {
-        let (folder, prefix) = (self.folder(shared), self.prefix(shared));
+    pub(super) fn look(&mut self, desk: &Desk<Slurm>, jobs: &HashMap<String, Job>) {
+        let folder = self.tray(desk).folder().to_owned();
+        let prefix = prefix(self.tray(desk));
         let now = Instant::now();
         for (name, job) in jobs.iter().filter(|(name, _)| name.starts_with(&prefix)) {
             match job.state {
@@ -209,25 +201,15 @@ impl Pool {
 
     /// Tells workers that nothing more will come.
     pub(super) fn stop(&self) {
-        if let Some(folder) = &self.folder {
-            // They end by themselves a little later otherwise.
-            let _ = fs::write(folder.join("stop"), "");
+        if let Some(tray) = &self.tray {
+            tray.stop();
         }
     }
 }
 
-/// A name in the order of trials: `od-7-0-ab` becomes `000000007.od-7-0-ab`.
-fn sortable(name: &str) -> String {
-    let trial: u64 = name
-        .split('-')
-        .nth(1)
-        .and_then(|trial| trial.parse().ok())
-        .unwrap_or(0);
-    format!("{trial:09}.{name}")
-}
-
-fn unsortable(entry: &str) -> String {
-    entry.split_once('.').map_or(entry, |(_, name)| name).to_owned()
+/// What the names of the workers of a tray begin with.
+fn prefix(tray: &Tray) -> String {
+    format!("odw-{}-", tray.hash())
 }
 
 #[cfg(test)]
@@ -240,8 +222,7 @@ mod tests {
         let queue = folder.path().join("queue");
         fs::create_dir_all(&queue).unwrap();
         for trial in [10, 9] {
-            let name = sortable(&format!("od-{trial}-0-ab"));
-            assert_eq!(unsortable(&name), format!("od-{trial}-0-ab"));
+            let name = format!("{trial:09}.od-{trial}-0-ab");
             fs::write(queue.join(name), format!("/runs/{trial}")).unwrap();
         }
         fs::write(queue.join(".od-8-0-ab"), "half").unwrap();

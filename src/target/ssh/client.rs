@@ -64,6 +64,11 @@ impl Ssh {
         &self.options
     }
 
+    /// This program.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The build of overdrive for that machine.
     pub(super) fn binary(&self) -> &Path {
         self.options.binary.as_deref().unwrap_or(&self.program)

@@ -12,14 +12,16 @@ pub mod secret;
 mod settings;
 
 pub use client::Ssh;
-pub use options::{Secret, SshOptions, SshProblem};
+pub use options::{RunnerKind, Secret, SshOptions, SshProblem};
 pub use probe::{HostKey, fingerprints, host_key, probe};
 pub use settings::{KIND, machine};
 
 use super::agent::protocol::Starter;
 use super::remote::{Errors, Line, LineError, Transport};
-use install::Installed;
-use std::process::Stdio;
+use super::shell::Reach;
+use install::{Installed, Runs};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// Lines to the agent on a machine that is reached by SSH.
@@ -49,6 +51,41 @@ impl SshTransport {
         *known = Some(installed.clone());
         Ok(installed)
     }
+
+    /// The command that leads to an agent: there, or here if the machine is driven by its shell.
+    fn agent(&self, installed: &Installed) -> Result<Command, LineError> {
+        let mut ssh = self.ssh.command();
+        let why = match &installed.runs {
+            Runs::Program { path, .. } => {
+                ssh.arg(format!("exec {path} agent {}", installed.root));
+                return Ok(ssh);
+            }
+            Runs::Shell { why } => why,
+        };
+        if self.starter != Starter::Process {
+            return Err(LineError::Refused(format!(
+                "overdrive does not run there: {why}; `--binary FILE` names a build for that machine"
+            )));
+        }
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let reach = Reach {
+            root: installed.root.clone(),
+            why: why.clone(),
+            words: std::iter::once(ssh.get_program())
+                .chain(ssh.get_args())
+                .map(text)
+                .collect(),
+            joined: true,
+            variables: ssh
+                .get_envs()
+                .filter_map(|(name, value)| Some((text(name), text(value?))))
+                .collect(),
+        };
+        let mut command = reach.agent(self.ssh.program());
+        // A Ctrl-C in the terminal is for the controller.
+        command.process_group(0);
+        Ok(command)
+    }
 }
 
 impl Transport for SshTransport {
@@ -62,9 +99,8 @@ impl Transport for SshTransport {
 
     fn open(&self) -> Result<Line, LineError> {
         let installed = self.installed()?;
-        let mut command = self.ssh.command();
+        let mut command = self.agent(&installed)?;
         command
-            .arg(format!("exec {} agent {}", installed.program, installed.root))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -80,6 +116,13 @@ impl Transport for SshTransport {
             }),
             _ => Err(LineError::Unreachable("ssh has no standard streams".into())),
         }
+    }
+
+    fn agent_is_here(&self) -> bool {
+        let known = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .is_some_and(|known| matches!(known.runs, Runs::Shell { .. }))
     }
 
     fn distrust(&self) {

@@ -34,6 +34,22 @@ pub struct SshOptions {
     /// Build of overdrive for that machine, where this one's does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary: Option<PathBuf>,
+    /// What executes trials there; `auto` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<RunnerKind>,
+}
+
+/// What executes trials on a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunnerKind {
+    /// overdrive itself, and the shell runner where it cannot run.
+    #[default]
+    Auto,
+    /// overdrive itself, or nothing.
+    Binary,
+    /// The shell runner.
+    Shell,
 }
 
 /// Where a secret is found; never the secret itself.

@@ -1,7 +1,7 @@
 //! Looks whether a machine can run trials, for real, and how long each step takes.
 
 use super::client::{Ssh, UNKNOWN_HOST};
-use super::install;
+use super::install::{self, Runs};
 use crate::target::command::{Input, talk};
 use crate::target::probe::{Step, timed};
 use crate::target::remote::LineError;
@@ -46,12 +46,18 @@ pub fn probe(ssh: &Ssh) -> Vec<Step> {
     steps.push(timed("program", false, || {
         let installed = install::install(ssh).map_err(text)?;
         root.clone_from(&installed.root);
-        let how = if installed.brought {
-            "brought there"
-        } else {
-            "there already"
+        let what = match &installed.runs {
+            Runs::Program { brought: true, .. } => "overdrive runs, brought there".to_owned(),
+            Runs::Program { .. } => "overdrive runs, there already".to_owned(),
+            Runs::Shell { why } => format!("the shell runner, since {why}"),
         };
-        Ok(format!("overdrive runs, {how}"))
+        Ok(match &installed.instead {
+            Some(instead) => format!(
+                "{what}; everything is kept in `{}`, since {instead}",
+                installed.root
+            ),
+            None => what,
+        })
     }));
     if root.is_empty() {
         return steps;

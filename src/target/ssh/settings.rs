@@ -25,6 +25,11 @@ pub static KIND: Kind = Kind {
             Value::Count("N"),
             "Trials at once; by default as many as it has cores",
         ),
+        Field::new(
+            "runner",
+            Value::Word(&["auto", "binary", "shell"]),
+            "What executes trials there: overdrive itself, its shell runner, or what can; the last by default",
+        ),
     ],
     read: options::<SshOptions>,
 };

@@ -4,6 +4,8 @@ import { get, place } from '../api';
 import { Chart } from '../charts/chart';
 import { LinesModel } from '../charts/lines';
 import { count, duration, number, printable, shortId } from '../format';
+import { money } from '../parts/answers';
+import { settings } from '../settings';
 import { m } from '../messages';
 import { Loading, State, Title, Trouble, Words, csvCell, save, useLoad } from '../parts/ui';
 import { go, query, setQuery, sweepPath, trialPath } from '../router';
@@ -197,7 +199,7 @@ function SweepsCompared({ ids }: { ids: string[] }) {
     [m.sweeps.columns.trials, (s) => `${count(Object.values(s.sweep.trials).reduce((a, b) => a + b, 0))} / ${count(s.sweep.max_total_runs)}`],
     [m.chart.legendStop, (s) => count(s.sweep.stopped_by_policy)],
     [m.sweeps.columns.time, (s) => duration(s.sweep.duration_ms)],
-    [m.sweep.cost, (s) => duration(s.cost?.spent_ms)],
+    [m.sweep.cost, (s) => (s.cost ? (money(s.cost, 'spent', settings.value) ?? '–') : '–')],
     [m.sweeps.columns.tags, (s) => printable(Object.entries(s.sweep.tags).map(([k, v]) => `${k}=${v}`).join(' '), 120)],
   ];
   return (

@@ -82,7 +82,7 @@ export function TargetFormPage({ kinds, target, after }: { kinds: TargetKind[]; 
         }}
       >
         {kind.about && <p class="dim"><Words text={kind.about} /></p>}
-        {error.value ? <Trouble error={error.value} /> : null}
+        {error.value ? <Trouble error={error.value} what={m.notDone} /> : null}
         <div class="grid-small">{main.map(show)}</div>
         {groups.map((group) => (
           <details key={group}>
@@ -92,7 +92,7 @@ export function TargetFormPage({ kinds, target, after }: { kinds: TargetKind[]; 
         ))}
         <footer class="row">
           <button type="submit" class="button primary" disabled={busy.value}>{target ? m.limits.set : kind.verb === 'attach' ? m.compute.attach : m.compute.create}</button>
-          <a class="button" href="/compute">{m.cancel}</a>
+          <a class="button" href="/compute">{m.back}</a>
         </footer>
       </form>
     </>

@@ -198,7 +198,7 @@ export function Create() {
         <div style={{ display: 'grid', gap: '16px', gridTemplateColumns: 'minmax(0, 1fr)' }}>
           <section class="panel" aria-live="polite">
             <header><h2>{checking.value && !checked.value ? m.create.checking : m.create.problems(errors, warnings)}</h2></header>
-            {error.value ? <Trouble error={error.value} /> : null}
+            {error.value ? <Trouble error={error.value} what={m.notDone} /> : null}
             {findings.map((finding, i) => (
               <div key={i} class={`problem ${finding.severity === 'error' ? '' : finding.severity}`}>
                 <div class="row">

@@ -171,7 +171,7 @@ export function Sweeps() {
                     <td class="wide-only"><Spark values={row.spark} label={`${c.curve}: ${row.spark.length ? `${number(row.spark[0])} … ${number(row.spark.at(-1))}` : m.none}`} /></td>
                     <td class="num wide-only">{row.eta ? duration(row.eta.middle_ms) : '–'}</td>
                     <td class="num wide-only">{duration(row.duration_ms)}</td>
-                    <td class="num wide-only">{row.cost ? money(row.cost.spent_ms, settings.value) : '–'}</td>
+                    <td class="num wide-only">{row.cost ? money(row.cost, 'spent', settings.value) : '–'}</td>
                     <td class="wide-only" title={row.created}>{time(row.created)}</td>
                     <td class="wide-only">
                       {Object.entries(row.tags).slice(0, 3).map(([key, value]) => (
@@ -212,7 +212,7 @@ function Card({ row }: { row: SweepItem }) {
         {(row.trials.Failed ?? 0) > 0 && <span class="bad">✗ {m.sweep.failedCount(row.trials.Failed ?? 0)}</span>}
         {row.stopped_by_policy > 0 && <span class="warn">■ {m.sweep.stopped(row.stopped_by_policy)}</span>}
         {!row.led && <span class="bad">{m.sweep.unled}</span>}
-        <span class="end">{row.cost ? money(row.cost.spent_ms, settings.value) : ''}</span>
+        <span class="end">{row.cost ? money(row.cost, 'spent', settings.value) : ''}</span>
       </div>
     </a>
   );

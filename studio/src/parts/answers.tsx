@@ -3,14 +3,16 @@ import { count, duration, number, parameters, plural, printable, time } from '..
 import { m } from '../messages';
 import { sweepPath, trialPath } from '../router';
 import { type Settings, settings } from '../settings';
-import type { Summary } from '../types';
+import type { Cost, Summary } from '../types';
 import { Progress, counts } from './progress';
 import { Copy } from './ui';
 
-/** Time of trials, or money if the settings know a price. */
-export function money(ms: number, how: Settings): string {
-  if (how.price === null) return duration(ms);
-  return `${number(Math.round((ms / 3.6e6) * how.price * 100) / 100)} ${printable(how.currency, 8)}`;
+/** What was spent, or what is ahead: money if the targets or the settings know a price, else time of trials; null if it is not known. */
+export function money(cost: Cost, part: 'spent' | 'ahead', how: Settings): string | null {
+  const ms = part === 'spent' ? cost.spent_ms : cost.ahead_ms;
+  if (ms === null) return null;
+  const paid = cost[part] ?? (how.price === null ? null : (ms / 3.6e6) * how.price);
+  return paid === null ? duration(ms) : `${number(Math.round(paid * 100) / 100)} ${printable(how.currency, 8)}`;
 }
 
 export function typed(values: Record<string, unknown>): string {
@@ -77,7 +79,7 @@ export function Answers({ summary }: { summary: Summary }) {
         </span>
         {cost && (
           <span class="dim wrap">
-            {m.sweep.cost}: {m.sweep.money(money(cost.spent_ms, settings.value), cost.ahead_ms === null ? null : money(cost.ahead_ms, settings.value))}
+            {cost.spent !== null || settings.value.price !== null ? m.sweep.paid : m.sweep.cost}: {m.sweep.money(money(cost, 'spent', settings.value) ?? '', money(cost, 'ahead', settings.value))}
           </span>
         )}
       </div>

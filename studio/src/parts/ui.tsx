@@ -91,14 +91,17 @@ export function Loading({ text, tall }: { text?: string; tall?: boolean }) {
   );
 }
 
-export function Trouble({ error, again }: { error: unknown; again?: () => void }) {
+/** What went wrong; its lines stay lines. `what`: where it was not a look at something. */
+export function Trouble({ error, again, what }: { error: unknown; again?: () => void; what?: string }) {
   const text = error instanceof Error ? error.message : String(error);
   return (
     <div class="problem" role="alert">
-      <strong>{m.failed}</strong>
-      <span class="wrap">
-        <Words text={text} />
-      </span>
+      <strong>{what ?? m.failed}</strong>
+      {text.split('\n').map((line, i) => (
+        <span key={i} class={i ? 'wrap dim' : 'wrap'}>
+          <Words text={line} />
+        </span>
+      ))}
       {again && (
         <div>
           <button type="button" class="button small" onClick={again}>

@@ -81,6 +81,7 @@ impl Server {
             program: PathBuf::from(env!("CARGO_BIN_EXE_overdrive")),
             read_only,
             files: Arc::new(Disk),
+            prices: Arc::new(|| [("local".to_owned(), 3.6)].into()),
             kinds: kinds(),
         };
         let studio = Studio::open(settings, Arc::clone(&access)).unwrap();
@@ -334,7 +335,15 @@ pub fn trial(writer: &mut SweepWriter, now: u64, number: u64, values: &[f64], st
                 boot_id: String::new(),
             },
         ),
-        to(TrialState::Running, None, None),
+        (
+            now.saturating_sub(40),
+            Change::Record(Record::TrialState {
+                trial: number,
+                state: TrialState::Running,
+                cause: None,
+                reason: None,
+            }),
+        ),
     ];
     for (index, value) in values.iter().enumerate() {
         changes.push(record(Record::Observed {

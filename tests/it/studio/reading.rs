@@ -25,6 +25,16 @@ fn the_summary_has_the_four_answers() {
     assert_eq!(summary["led"], true);
     assert_eq!(summary["saved"], serde_json::json!({"reports": 1, "of": 8}));
     assert!(summary["eta"]["middle_ms"].is_u64());
+    // An hour costs 3.6 there, so a millisecond a millionth.
+    let spent_ms = summary["cost"]["spent_ms"].as_u64().unwrap();
+    let spent = summary["cost"]["spent"].as_f64().unwrap();
+    assert!(
+        spent_ms > 0 && (spent * 1e6 - spent_ms as f64).abs() < 1e-6,
+        "{}",
+        summary["cost"]
+    );
+    let ahead_ms = summary["cost"]["ahead_ms"].as_u64().unwrap();
+    assert!((summary["cost"]["ahead"].as_f64().unwrap() * 1e6 - ahead_ms as f64).abs() < 1e-6);
     // Another look after another trial: kept up, not counted twice.
     trial(&mut writer, 600, 5, &[0.95], TrialState::Completed);
     let summary = server.get("/api/v1/sweeps/HD_test/summary");

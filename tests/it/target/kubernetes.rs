@@ -1,5 +1,7 @@
 //! A Kubernetes cluster, against a real API server, scheduler and kubelet.
 
+mod pods;
+
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
 use super::suite;
@@ -66,6 +68,8 @@ fn a_cluster_passes_the_suite_and_what_kubernetes_adds() {
         scope.spawn(|| killed_before_its_job_was_made(&cluster, &facts));
     });
     workers(&cluster, &facts);
+    pods::what_pods_ask_for(&cluster, &facts);
+    pods::taken_away(&cluster, &facts);
     rights(&cluster, &facts);
     // Nothing is left when nobody leads a sweep.
     let place = place(&cluster, &facts, &[]);
@@ -114,11 +118,11 @@ fn killed_before_its_job_was_made(cluster: &Service, facts: &HashMap<String, Str
         .output()
         .unwrap();
     let wrapper = tools.path().join("kubectl");
-    // The first job is let through, a second one only after `go`.
+    // The first job is let through, a second one never.
     fs::write(
         &wrapper,
         format!(
-            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" create \"*) mkdir first 2>/dev/null || while [ ! -e go ]; do touch held; sleep 0.1; done;; esac\nexec {kubectl} \"$@\"\n",
+            "#!/bin/sh\ncd {folder}\ncase \" $* \" in *\" -o name -f \"*) mkdir first 2>/dev/null || {{ echo $$ > new; mv new held; exec sleep 600; }};; esac\nexec {kubectl} \"$@\"\n",
             folder = tools.path().display(),
             kubectl = text(&known.stdout).trim(),
         ),
@@ -146,10 +150,12 @@ fn killed_before_its_job_was_made(cluster: &Service, facts: &HashMap<String, Str
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    // The kubectl of the dead one still waits; the next finds the real one.
+    // The next one finds the real one.
+    let held = fs::read_to_string(tools.path().join("held")).unwrap();
+    let held = rustix::process::Pid::from_raw(held.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(held, rustix::process::Signal::KILL).unwrap();
     fs::remove_file(&wrapper).unwrap();
     let result = project.ends(project.start(&["resume", "--json"]));
-    fs::write(tools.path().join("go"), "").unwrap();
     assert_eq!(result["trials"]["Completed"], 2, "{result}");
     for trial in project.trials() {
         assert_eq!(trial["attempts"], 1, "{trial}");

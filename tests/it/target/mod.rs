@@ -15,6 +15,7 @@ mod project;
 mod ray;
 mod services;
 mod several;
+mod shell;
 mod slurm;
 mod spark;
 mod ssh;

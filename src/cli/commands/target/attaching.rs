@@ -315,6 +315,7 @@ fn options(reach: &Reach, filing: &Filing, home: &Path) -> Result<(SshOptions, O
         folder: reach.root.clone(),
         slots: None,
         binary: absolute(&reach.binary)?,
+        runner: None,
     };
     Ok((options, typed))
 }
