@@ -238,7 +238,7 @@ pub const REGISTRY: &[Registration] = &[
         aliases: &["bayesianoptimization", "bayesian_optimization", "gp"],
         summary: "Gaussian process over mixed and conditional spaces, expected improvement",
         build: |spec, domain, goal| {
-            known_options("bayesian", spec, &["initial_trials", "priors"])?;
+            known_options("bayesian", spec, &["initial_trials", "priors", "warp"])?;
             match bayesian::Bayesian::new(domain, spec.seed, goal, &spec.options) {
                 Ok(sampler) => Ok(Box::new(sampler)),
                 Err((option, reason)) => Err(option_error("bayesian", option, &reason)),
@@ -282,7 +282,7 @@ pub const REGISTRY: &[Registration] = &[
             known_options(
                 "auto",
                 spec,
-                &["initial_trials", "max_concurrent", "max_trials", "priors"],
+                &["initial_trials", "max_concurrent", "max_trials", "priors", "warp"],
             )?;
             match auto::Auto::new(domain, spec.seed, goal, &spec.options) {
                 Ok(sampler) => Ok(Box::new(sampler)),

@@ -50,7 +50,7 @@ impl Prior {
         theta.iter().enumerate().map(penalty).sum()
     }
 
-    fn add_gradient(&self, theta: &[f64], gradient: &mut [f64]) {
+    pub(crate) fn add_gradient(&self, theta: &[f64], gradient: &mut [f64]) {
         let groups = theta.len().saturating_sub(2);
         for (index, (value, slope)) in theta.iter().zip(gradient).enumerate() {
             let (mean, deviation) = self.of(index, groups);
@@ -102,23 +102,13 @@ impl<'a> Fit<'a> {
     /// The most probable hyperparameters, by at most `iterations` steps of L-BFGS (Nocedal 1980) with a Moré-Thuente line search. If the
     /// search breaks down, the best point it saw.
     pub fn most_probable(&self, start: &Hyperparameters, iterations: u64) -> Hyperparameters {
-        let problem = Problem {
-            fit: self,
-            last: RefCell::new(None),
-            best: RefCell::new((f64::INFINITY, start.to_vec())),
+        let wall = |theta: &[f64]| {
+            let mut gradient = vec![0.0; theta.len()];
+            self.prior.add_gradient(theta, &mut gradient);
+            (self.prior.loss(theta), gradient)
         };
-        let solver = LBFGS::new(MoreThuenteLineSearch::new(), 7)
-            .with_tolerance_grad(1e-3)
-            .and_then(|solver| solver.with_tolerance_cost(1e-7));
-        if let Ok(solver) = solver {
-            // A failed line search ends the run early; what it saw is kept in `best`.
-            let _ = Executor::new(&problem, solver)
-                .configure(|state| state.param(start.to_vec()).max_iters(iterations))
-                .ctrlc(false)
-                .timer(false)
-                .run();
-        }
-        Hyperparameters::from_slice(&problem.best.borrow().1)
+        let found = minimize(&|theta| self.objective(theta), &wall, start.to_vec(), iterations);
+        Hyperparameters::from_slice(&found)
     }
 
     /// `count` further states of a Markov chain that starts at `start`: each is one sweep of univariate slice sampling (Neal 2003) over
@@ -194,12 +184,44 @@ impl<'a> Fit<'a> {
     }
 }
 
+/// A function with its gradient.
+pub(crate) type Objective<'a> = dyn Fn(&[f64]) -> Result<(f64, Vec<f64>), SurrogateError> + 'a;
+
+/// The smallest value that at most `iterations` steps of L-BFGS (Nocedal 1980) with a Moré-Thuente line search see; where `objective` fails, the
+/// search meets `wall` (a value and a gradient that lead back).
+pub(crate) fn minimize(
+    objective: &Objective<'_>,
+    wall: &dyn Fn(&[f64]) -> (f64, Vec<f64>),
+    start: Vec<f64>,
+    iterations: u64,
+) -> Vec<f64> {
+    let problem = Problem {
+        objective,
+        wall,
+        last: RefCell::new(None),
+        best: RefCell::new((f64::INFINITY, start.clone())),
+    };
+    let solver = LBFGS::new(MoreThuenteLineSearch::new(), 7)
+        .with_tolerance_grad(1e-3)
+        .and_then(|solver| solver.with_tolerance_cost(1e-7));
+    if let Ok(solver) = solver {
+        // A failed line search ends the run early; what it saw is kept in `best`.
+        let _ = Executor::new(&problem, solver)
+            .configure(|state| state.param(start).max_iters(iterations))
+            .ctrlc(false)
+            .timer(false)
+            .run();
+    }
+    problem.best.into_inner().1
+}
+
 /// A point, its value and its gradient.
 type Evaluation = (Vec<f64>, f64, Vec<f64>);
 
 /// The problem as `argmin` sees it; value and gradient of one point are computed together and kept.
 struct Problem<'a> {
-    fit: &'a Fit<'a>,
+    objective: &'a Objective<'a>,
+    wall: &'a dyn Fn(&[f64]) -> (f64, Vec<f64>),
     last: RefCell<Option<Evaluation>>,
     best: RefCell<(f64, Vec<f64>)>,
 }
@@ -212,10 +234,9 @@ impl Problem<'_> {
             return (*loss, gradient.clone());
         }
         // A wall far from every sensible value sends the line search back.
-        let (loss, gradient) = self.fit.objective(theta).unwrap_or_else(|_| {
-            let mut gradient = vec![0.0; theta.len()];
-            self.fit.prior.add_gradient(theta, &mut gradient);
-            (1e10 + self.fit.prior.loss(theta), gradient)
+        let (loss, gradient) = (self.objective)(theta).unwrap_or_else(|_| {
+            let (loss, gradient) = (self.wall)(theta);
+            (1e10 + loss, gradient)
         });
         if loss < self.best.borrow().0 {
             *self.best.borrow_mut() = (loss, theta.to_vec());

@@ -182,6 +182,17 @@ pub fn loss_and_gradient(
     data: &Data,
     distances: &[Vec<f64>],
 ) -> Result<(f64, Vec<f64>), SurrogateError> {
+    let (loss, gradient, _) = loss_and_slopes(theta, data, distances)?;
+    Ok((loss, gradient))
+}
+
+/// [`loss_and_gradient`], and the derivative of the loss by the squared scaled distance of every pair (upper triangle of an `n x n` matrix, each
+/// pair once).
+pub(crate) fn loss_and_slopes(
+    theta: &Hyperparameters,
+    data: &Data,
+    distances: &[Vec<f64>],
+) -> Result<(f64, Vec<f64>, Vec<f64>), SurrogateError> {
     let n = data.len();
     let (weights, scale, noise) = (theta.weights(), theta.scale(), theta.noise());
     let r2 = scaled_distances(&weights, distances, n);
@@ -238,7 +249,8 @@ pub fn loss_and_gradient(
         })
         .collect();
     gradient.extend([by_scale, noise * by_noise]);
-    Ok((solved.loss, gradient))
+    slope.iter_mut().for_each(|slope| *slope *= scale);
+    Ok((solved.loss, gradient, slope))
 }
 
 /// Product of two vectors in eight partial sums, joined in a fixed order.
@@ -437,6 +449,18 @@ impl Gp {
         let rows = self.values.iter().zip(&self.alpha).zip(diagonal());
         let means = rows.map(|((y, alpha), c)| y - alpha / c).collect();
         (means, diagonal().map(|c| (1.0 / c).max(MIN_VARIANCE)).collect())
+    }
+
+    /// Sum of the logarithms of the leave-one-out densities of the rows' values (Rasmussen & Williams eq. 5.11): what the model knew of each
+    /// value from all the others.
+    pub fn leave_one_out_score(&self) -> f64 {
+        let (means, variances) = self.leave_one_out();
+        let rows = self.values.iter().zip(means.iter().zip(&variances));
+        rows.map(|(value, (mean, variance))| {
+            let error = value - mean;
+            -0.5 * (libm::log(2.0 * PI * variance) + error * error / variance)
+        })
+        .sum()
     }
 
     /// Draws a value for a pending point from the posterior (`z` standard normal) and conditions on it; repeated calls give a joint

@@ -10,6 +10,7 @@ pub mod gp;
 pub mod kernel;
 pub mod linalg;
 pub mod transform;
+pub mod warp;
 
 pub use curve::CurveModel;
 pub use fit::{Fit, Prior};
@@ -17,6 +18,7 @@ pub use gp::{Data, Gp, Hyperparameters};
 pub use kernel::{Group, GroupKind};
 pub use linalg::Cholesky;
 pub use transform::{Transform, TransformKind};
+pub use warp::{Warp, WarpFit};
 
 /// Why a model cannot be fitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use crate::acquisition::expected_improvement::{log_expected_improvement, log_mea
 use crate::sampler::rng::Stream;
 use crate::sampler::rows::{Point, Row};
 use crate::space::encode::Encoder;
-use crate::surrogate::{Data, Gp, Hyperparameters, SurrogateError, Transform};
+use crate::surrogate::{Data, Gp, Hyperparameters, SurrogateError, Transform, Warp};
 use rayon::prelude::*;
 
 /// Posteriors over the same data.
@@ -16,6 +16,8 @@ pub(super) struct Belief<'a> {
     failures: Option<Vec<bool>>,
     /// What earlier sweeps let expect; the members know the difference only.
     prior: Option<(&'a Transfer, Lean)>,
+    /// How the axes are bent before points are compared.
+    warp: &'a Warp,
 }
 
 struct Member {
@@ -59,7 +61,7 @@ impl<'a> Belief<'a> {
         encoder: &'a Encoder,
         rows: &[Row<'_>],
         transform: &Transform,
-        states: &[Hyperparameters],
+        (states, warp): (&[Hyperparameters], &'a Warp),
         imagined: &Imagined<'_>,
         transfer: Option<&'a Transfer>,
     ) -> Result<Self, SurrogateError> {
@@ -73,12 +75,22 @@ impl<'a> Belief<'a> {
             .iter_mut()
             .zip(&guess)
             .for_each(|(value, guess)| *value -= guess);
+        warp.apply(&mut data.features, data.width);
+        let pending: Vec<Vec<f64>> = imagined
+            .pending
+            .iter()
+            .map(|point| {
+                let mut features = point.features.clone();
+                warp.apply(&mut features, encoder.width());
+                features
+            })
+            .collect();
         let build = |(theta, draws): (&Hyperparameters, &Stream)| -> Result<Member, SurrogateError> {
             let mut gp = Gp::new(theta, &data)?;
             let mut draws = draws.clone();
-            for point in imagined.pending {
+            for point in &pending {
                 // A point on top of a row teaches nothing new; it is left out.
-                let _ = gp.fantasize(&point.features, draws.normal());
+                let _ = gp.fantasize(point, draws.normal());
             }
             let fitted = gp
                 .fitted()
@@ -105,6 +117,7 @@ impl<'a> Belief<'a> {
             members,
             failures,
             prior,
+            warp,
         })
     }
 
@@ -129,6 +142,7 @@ impl<'a> Belief<'a> {
             .iter()
             .for_each(|point| self.encoder.features(point, &mut features));
         let guess = self.guess(&features, points.len());
+        self.warp.apply(&mut features, self.encoder.width());
         let each: Vec<Vec<f64>> = self
             .members
             .par_iter()
@@ -177,6 +191,7 @@ impl<'a> Belief<'a> {
         self.encoder.features(point, &mut features);
         let count = self.members.len().max(1) as f64;
         let guess = self.guess(&features, 1).first().copied().unwrap_or(0.0);
+        self.warp.apply(&mut features, self.encoder.width());
         let (mut first, mut second) = (0.0, 0.0);
         for member in &self.members {
             let (means, variances) = member.gp.predict(&features);

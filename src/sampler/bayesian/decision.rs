@@ -13,7 +13,7 @@ use crate::sampler::seen::Seen;
 use crate::sampler::{Origin, Prediction, Proposal, Suggestion};
 use crate::space::Assignment;
 use crate::space::encode::Encoder;
-use crate::surrogate::{Hyperparameters, SurrogateError, Transform};
+use crate::surrogate::{Hyperparameters, SurrogateError, Transform, Warp};
 
 /// Up to so many rows the model is exact; beyond, it sees the best, the newest and a sample.
 const EXACT: usize = 1_200;
@@ -52,6 +52,7 @@ impl Decision<'_> {
         &self,
         rows: &Rows<'_>,
         states: &[Hyperparameters],
+        warp: &Warp,
     ) -> Result<Option<Suggestion>, SurrogateError> {
         let selected = if rows.finished.len() <= EXACT {
             rows.finished.clone()
@@ -77,7 +78,7 @@ impl Decision<'_> {
             self.encoder,
             &selected,
             &transform,
-            states,
+            (states, warp),
             &imagined,
             self.transfer,
         )?;
@@ -89,7 +90,14 @@ impl Decision<'_> {
             // Screen by a smaller model of the same kind, let the exact one choose among the finalists.
             let few = rows::subset(&selected, SCREEN_ROWS);
             let coarse = Transform::fit(TRANSFORM, &rows::values(&few));
-            let small = Belief::new(self.encoder, &few, &coarse, states, &imagined, self.transfer)?;
+            let small = Belief::new(
+                self.encoder,
+                &few,
+                &coarse,
+                (states, warp),
+                &imagined,
+                self.transfer,
+            )?;
             let (mut candidates, count) = self.candidates(&parents, &small, states.len(), trials);
             candidates.retain(|candidate| self.is_new(&candidate.coordinates));
             let finalists = candidates
@@ -110,7 +118,11 @@ impl Decision<'_> {
         }) else {
             return Ok(None);
         };
-        let origin = self.origin(&best, count, &belief, &transform, rows, &selected, states);
+        let mut origin = self.origin(&best, count, &belief, &transform, rows, &selected, states);
+        if !warp.is_identity() {
+            let bent = "axes are bent (`warp`): so the model foresaw the results better";
+            origin.notes.push(bent.into());
+        }
         Ok(Some(Suggestion::Next(Box::new(Proposal { assignment, origin }))))
     }
 

@@ -20,7 +20,9 @@ use crate::history::History;
 use crate::metric::Goal;
 use crate::space::Domain;
 use crate::space::encode::Encoder;
-use crate::surrogate::{Fit, Hyperparameters, Prior, SurrogateError, Transform, TransformKind};
+use crate::surrogate::{
+    Data, Fit, Gp, Hyperparameters, Prior, SurrogateError, Transform, TransformKind, Warp, WarpFit,
+};
 use decision::Decision;
 use preference::Preferences;
 use serde_json::{Map, Value as Json};
@@ -44,6 +46,10 @@ const FINE_STEPS: u64 = 10;
 const COORDINATES: usize = 8;
 /// Log evidence by which the results must speak against earlier sweeps before these are dropped.
 const MISLED: f64 = 1.0;
+/// Rows below which no axis is bent.
+const WARPED_FROM: usize = 20;
+/// Log density of left-out values by which warped axes must be better.
+const WARPED_BY: f64 = 2.0;
 /// How the values are seen: losses have a heavy bad tail.
 const TRANSFORM: TransformKind = TransformKind::YeoJohnson;
 
@@ -57,6 +63,8 @@ pub struct Bayesian {
     seen: Seen,
     encoded: Encoded,
     preferences: Preferences,
+    /// Whether axes may be bent.
+    bending: bool,
     transfer: Transfer,
     learned: Option<Learned>,
 }
@@ -68,10 +76,13 @@ struct Learned {
     states: Vec<Hyperparameters>,
     /// Whether they are those of the difference to what earlier sweeps let expect.
     leaning: bool,
+    /// How the axes are bent, the same in all states.
+    warp: Warp,
 }
 
 impl Bayesian {
-    /// A sampler of `domain`. Options: `initial_trials`, the number of trials before the model decides (5 unless given), and `priors`, what is believed of good values (see [`preference`]).
+    /// A sampler of `domain`. Options: `initial_trials`, the number of trials before the model decides (5 unless given), `priors`, what is believed of good values
+    /// (see [`preference`]), and `warp`, whether the axes of numbers may be bent where the results are foreseen better so (false unless given).
     ///
     /// # Errors
     /// Name of the option at fault, and why.
@@ -91,11 +102,17 @@ impl Bayesian {
                 _ => return Err(("initial_trials", "expected an integer of at least 2".into())),
             },
         };
+        let bending = match options.get("warp") {
+            None => false,
+            Some(Json::Bool(bending)) => *bending,
+            Some(_) => return Err(("warp", "expected `true` or `false`".into())),
+        };
         Ok(Self {
             encoder,
             seed,
             goal,
             initial,
+            bending,
             seen: Seen::default(),
             encoded: Encoded::default(),
             preferences,
@@ -109,7 +126,7 @@ impl Bayesian {
         self.initial
     }
 
-    /// In even trials of the design, what did best in earlier sweeps.
+    /// In some trials of the design, what did best in earlier sweeps.
     fn proven(
         &self,
         number: u64,
@@ -117,7 +134,7 @@ impl Bayesian {
         own: &[Row<'_>],
         tried: &[&Point],
     ) -> Option<Suggestion> {
-        if self.transfer.is_empty() || !number.is_multiple_of(2) {
+        if self.transfer.is_empty() || !transfer::PROVEN.contains(&number) {
             return None;
         }
         let domain = self.encoder.domain();
@@ -136,10 +153,10 @@ impl Bayesian {
             sampler: "bayesian".into(),
             method: "what did best in an earlier sweep".into(),
             predicted: None,
-            notes: vec![format!(
-                "every other trial of the first {} tries what earlier sweeps found",
-                self.initial
-            )],
+            notes: vec![
+                "one of the first trials tries what earlier sweeps found, more of them once results agree"
+                    .into(),
+            ],
         };
         let assignment = complete(index)?;
         Some(Suggestion::Next(Box::new(Proposal { assignment, origin })))
@@ -232,6 +249,7 @@ impl Sampler for Bayesian {
             self.seed,
             &rows.finished,
             leaning.then_some(&self.transfer),
+            self.bending,
             self.learned.take(),
         )
         .and_then(|learned| {
@@ -244,7 +262,7 @@ impl Sampler for Bayesian {
                 seed: self.seed,
                 number,
             };
-            let answer = decision.make(&rows, &learned.states);
+            let answer = decision.make(&rows, &learned.states, &learned.warp);
             self.learned = Some(learned);
             answer
         });
@@ -276,6 +294,7 @@ fn learn(
     seed: u64,
     rows: &[Row<'_>],
     transfer: Option<&Transfer>,
+    bending: bool,
     known: Option<Learned>,
 ) -> Result<Learned, SurrogateError> {
     let at = anchor(rows.len());
@@ -334,6 +353,7 @@ fn learn(
                     key,
                     states,
                     leaning: true,
+                    warp: Warp::default(),
                 });
             }
         }
@@ -349,6 +369,13 @@ fn learn(
     } else {
         fit.most_probable(&fit.start(), STEPS)
     };
+    let bent = (bending && data.len() >= WARPED_FROM)
+        .then(|| bend(&data, prior, &best))
+        .flatten();
+    let (best, warp, fit) = match &bent {
+        Some((theta, warp, bent)) => (theta.clone(), warp.clone(), Fit::new(bent, prior)),
+        None => (best, Warp::default(), fit),
+    };
     let mut draws = stream(seed, "bayesian chain", at as u64);
     let mut states = fit.sample(&best, count - 1, COORDINATES, &mut draws);
     states.insert(0, best);
@@ -356,5 +383,15 @@ fn learn(
         key,
         states,
         leaning: false,
+        warp,
     })
+}
+
+/// Hyperparameters with warped axes, the warp and the warped data; `None` unless left-out values are foreseen clearly better so.
+fn bend(data: &Data, prior: Prior, best: &Hyperparameters) -> Option<(Hyperparameters, Warp, Data)> {
+    let (theta, warp) = WarpFit::new(data, prior).most_probable(best, STEPS);
+    let mut bent = data.clone();
+    warp.apply(&mut bent.features, bent.width);
+    let score = |theta: &Hyperparameters, data: &Data| Some(Gp::new(theta, data).ok()?.leave_one_out_score());
+    (score(&theta, &bent)? > score(best, data)? + WARPED_BY).then_some((theta, warp, bent))
 }

@@ -38,6 +38,10 @@ const SAME: f64 = 3.0;
 const SAME_ROWS: usize = 2;
 /// Configurations that are tried first keep this distance from each other, in coordinates, times the root of their number.
 const APART: f64 = 0.15;
+/// Trials of the design that may go to what did best earlier; the first goes there unseen, the others once there is agreement. Trial 0 stays
+/// the centre, which an adversary cannot spoil.
+pub(super) const PROVEN: [u64; 3] = [FIRST, 2, 4];
+const FIRST: u64 = 1;
 
 /// Models of the earlier sweeps.
 #[derive(Debug, Default)]
@@ -183,8 +187,8 @@ impl Transfer {
         lean.mix(&self.means(features), count)
     }
 
-    /// The inherited trial to try as number `number` of the design, by index: the best of each sweep in turn, away from what was tried; none of
-    /// a sweep that ranks this one's results wrongly.
+    /// The inherited trial to try as number `number` of the design, by index: the best of each sweep in turn, away from what was tried. After
+    /// the first such trial only of sweeps that rank this one's results rightly so far.
     pub(super) fn first(
         &self,
         number: u64,
@@ -202,7 +206,7 @@ impl Transfer {
         let turn = usize::try_from(number / 2).unwrap_or(0);
         (0..count).find_map(|offset| {
             let task = self.tasks.get((turn + offset) % count)?;
-            if trust(&task.gp.means(&features), &values) <= 0.0 {
+            if number > FIRST && agreement(&task.gp.means(&features), &values) <= 0.0 {
                 return None;
             }
             task.best.iter().copied().find(|index| {
@@ -253,8 +257,15 @@ impl Lean {
     }
 }
 
-/// Agreement of two orders in [-1, 1] (Kendall's tau), shrunk towards [`TRUST`].
+/// [`agreement`], shrunk towards [`TRUST`].
 fn trust(means: &[f64], values: &[f64]) -> f64 {
+    let known = values.iter().any(|value| Some(value) != values.first());
+    let n = if known { values.len() as f64 } else { 0.0 };
+    (n * agreement(means, values) + TRUST_ROWS * TRUST) / (n + TRUST_ROWS)
+}
+
+/// Agreement of two orders in [-1, 1] (Kendall's tau); 0 if nothing can be compared.
+fn agreement(means: &[f64], values: &[f64]) -> f64 {
     let n = values.len();
     let (mut agree, mut pairs) = (0.0, 0.0);
     for i in 0..n {
@@ -270,9 +281,7 @@ fn trust(means: &[f64], values: &[f64]) -> f64 {
             }
         }
     }
-    let tau = if pairs > 0.0 { agree / pairs } else { 0.0 };
-    let seen = if pairs > 0.0 { n as f64 } else { 0.0 };
-    (seen * tau + TRUST_ROWS * TRUST) / (seen + TRUST_ROWS)
+    if pairs > 0.0 { agree / pairs } else { 0.0 }
 }
 
 impl Task {
