@@ -216,10 +216,8 @@ impl Checker {
         if let Some(FrozenMemory::Share(share)) = self.freeze.memory {
             // Each holds a sixteenth of the machine.
             let used = self.still.len() as f64 / 16.0;
-            ensure!(
-                used <= share,
-                "frozen trials hold {used} of the memory, {share} may be"
-            );
+            let fits = used <= share;
+            ensure!(fits, "frozen trials hold {used} of the memory, {share} may be");
         }
         Ok(())
     }
