@@ -187,11 +187,14 @@ impl<'a> Fit<'a> {
 /// A function with its gradient.
 pub(crate) type Objective<'a> = dyn Fn(&[f64]) -> Result<(f64, Vec<f64>), SurrogateError> + 'a;
 
+/// A value and a gradient that lead back from where an [`Objective`] fails.
+pub(crate) type Wall<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + 'a;
+
 /// The smallest value that at most `iterations` steps of L-BFGS (Nocedal 1980) with a Moré-Thuente line search see; where `objective` fails, the
 /// search meets `wall` (a value and a gradient that lead back).
 pub(crate) fn minimize(
     objective: &Objective<'_>,
-    wall: &dyn Fn(&[f64]) -> (f64, Vec<f64>),
+    wall: &Wall<'_>,
     start: Vec<f64>,
     iterations: u64,
 ) -> Vec<f64> {
@@ -221,7 +224,7 @@ type Evaluation = (Vec<f64>, f64, Vec<f64>);
 /// The problem as `argmin` sees it; value and gradient of one point are computed together and kept.
 struct Problem<'a> {
     objective: &'a Objective<'a>,
-    wall: &'a dyn Fn(&[f64]) -> (f64, Vec<f64>),
+    wall: &'a Wall<'a>,
     last: RefCell<Option<Evaluation>>,
     best: RefCell<(f64, Vec<f64>)>,
 }
