@@ -187,7 +187,7 @@ impl<'a> Fit<'a> {
 /// A function with its gradient.
 pub(crate) type Objective<'a> = dyn Fn(&[f64]) -> Result<(f64, Vec<f64>), SurrogateError> + 'a;
 
-/// A value and a gradient everywhere.
+/// A value and a gradient that lead back from where an [`Objective`] fails.
 pub(crate) type Wall<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + 'a;
 
 /// The smallest value that at most `iterations` steps of L-BFGS (Nocedal 1980) with a Moré-Thuente line search see; where `objective` fails, the

@@ -395,3 +395,66 @@ fn bend(data: &Data, prior: Prior, best: &Hyperparameters) -> Option<(Hyperparam
     let score = |theta: &Hyperparameters, data: &Data| Some(Gp::new(theta, data).ok()?.leave_one_out_score());
     (score(&theta, &bent)? > score(best, data)? + WARPED_BY).then_some((theta, warp, bent))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Trial, TrialState};
+    use crate::metric::Series;
+    use crate::space::{Distribution, Parameter, SearchSpace};
+    use serde_json::json;
+
+    fn sampler(options: &Json) -> Result<Bayesian, (&'static str, String)> {
+        let parameter = |i: usize| Parameter {
+            name: format!("x{i}"),
+            distribution: Distribution::Uniform { low: 1e-4, high: 1.0 },
+            condition: None,
+        };
+        let space = SearchSpace {
+            parameters: (0..3).map(parameter).collect(),
+            constraints: Vec::new(),
+        };
+        let domain = Arc::new(Domain::new(Arc::new(space)).unwrap());
+        Bayesian::new(domain, 3, Goal::Minimize, options.as_object().unwrap())
+    }
+
+    /// A sweep whose axes should have been logarithmic: bent axes are told of, and a sampler that is built anew decides alike.
+    #[test]
+    fn axes_on_the_wrong_scale_are_bent_if_that_is_allowed() {
+        let told = |options: Json| {
+            let mut sampler_of_sweep = sampler(&options).unwrap();
+            let mut history = History::new(Goal::Minimize);
+            let mut bent = 0;
+            for number in 0..36 {
+                let suggestion = sampler_of_sweep.suggest(number, &history);
+                if number % 7 == 5 {
+                    assert_eq!(suggestion, sampler(&options).unwrap().suggest(number, &history));
+                }
+                let Suggestion::Next(next) = suggestion else {
+                    panic!("a continuous space is never exhausted");
+                };
+                bent += u64::from(
+                    next.origin
+                        .notes
+                        .iter()
+                        .any(|note| note.contains("axes are bent")),
+                );
+                let x = next.assignment.values.iter().flatten().filter_map(|v| v.as_f64());
+                let loss: f64 = x.map(|x| (x.log10() + 2.5).powi(2)).sum();
+                let mut series = Series::default();
+                series.push(Goal::Minimize, loss);
+                history.trials.push(Trial {
+                    number,
+                    assignment: next.assignment,
+                    state: TrialState::Completed,
+                    series,
+                    cause: None,
+                });
+            }
+            bent
+        };
+        assert_eq!(told(json!({})), 0);
+        assert!(told(json!({"warp": true})) >= 3);
+        assert_eq!(sampler(&json!({"warp": 1})).unwrap_err().0, "warp");
+    }
+}
