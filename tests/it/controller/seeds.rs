@@ -133,7 +133,7 @@ fn every_promise_holds_where_trials_are_frozen() {
         }
         return;
     }
-    let sweeps = number("OVERDRIVE_SIM_SWEEPS").unwrap_or(150);
+    let sweeps = number("OVERDRIVE_SIM_SWEEPS").unwrap_or(60);
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for seed in 0..sweeps {
         let trace = check_one(&Scenario::draw_freezing(seed), seed);
