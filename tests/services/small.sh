@@ -37,6 +37,9 @@ start() {
         cp "$(busybox_of_its_own)" "$root/bin/busybox"
         for applet in $("$root/bin/busybox" --list | grep -v '^busybox$'); do ln -sf busybox "$root/bin/$applet"; done
     fi
+    # What starts scripts whose name ends in .sh; its words are those of busybox's shell.
+    printf '#!/bin/sh\nexec /bin/sh "$@"\n' >"$root/bin/bash"
+    chmod 755 "$root/bin/bash"
     for device in 'null 3' 'zero 5' 'urandom 9'; do
         # shellcheck disable=SC2086
         set -- $device

@@ -379,11 +379,13 @@ run() {
     fi
     # The last of the output, at most 2 s: somebody who could not be ended may hold its other end.
     clock
-    drained=$((now + 2000))
+    drained=$((now + 2000)) parts_before=''
     while wait "$capturer"; [ $? -gt 128 ] && kill -0 "$capturer" 2>/dev/null; do
         clock
-        # Putting a long log together may take its time.
-        [ "$now" -lt "$drained" ] || [ -e azureml-logs/70_driver_log.part-a.txt ] || break
+        # On a busy machine, and while a long log is put together, more comes all the time.
+        parts_now=$(LC_ALL=C ls -ln azureml-logs 2>/dev/null)
+        [ "$parts_now" = "$parts_before" ] || drained=$((now + 2000)) parts_before=$parts_now
+        [ "$now" -lt "$drained" ] || break
     done
     kill "$capturer" 2>/dev/null
     kill "$ticker" 2>/dev/null

@@ -237,6 +237,10 @@ mod tests {
         assert_eq!(reply.pieces, [bytes.clone(), [bytes.clone(), bytes].concat()]);
         assert_eq!(session.run("echo again", &mut || {}).unwrap().text(), "again");
         let gone = session.define("exit 3", &mut || {}).unwrap_err();
-        assert_eq!(gone.kind(), ErrorKind::UnexpectedEof);
+        // It ends before or after the mark is asked for.
+        assert!(
+            matches!(gone.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe),
+            "{gone}"
+        );
     }
 }

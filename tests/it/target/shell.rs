@@ -147,7 +147,7 @@ fn a_disk_that_executes_nothing(facts: &HashMap<String, String>) {
     );
     let project = Project::new(&place, "echo score=4; echo done > outputs/done", &one());
     let result = project.sweep();
-    assert_eq!(result["best"]["value"], 4, "{result}");
+    assert_eq!(result["best"]["value"], 4.0, "{result}");
     assert!(project.folder_of(0).join("wd/outputs/done").exists());
     let tested = project.json(&["target", "test", "place", "--json"]);
     assert!(
@@ -241,6 +241,6 @@ fn a_machine_of_nothing_but_busybox() {
         step(&tested, "program").contains("/var/tmp/overdrive-"),
         "{tested}"
     );
-    assert_eq!(project.sweep()["best"]["value"], 2);
+    assert_eq!(project.sweep()["best"]["value"], 2.0);
     change(&facts["USER"], 0o711);
 }
