@@ -411,10 +411,11 @@ impl ComputeTarget for KubernetesTarget {
         notices
     }
 
-    /// Never waits, so it never wins, but for what was never handed over.
+    /// Never waits, so it wins only what was never handed over: nobody else can start that.
     fn keep_others_out(&self, attempt: &AttemptRef) -> Result<bool, TargetError> {
         let mut waiting = self.waiting();
-        Ok(waiting.specs.remove(&attempt.folder).is_some())
+        let held = waiting.specs.remove(&attempt.folder).is_some();
+        Ok(held || !attempt.folder.join(HANDED).exists())
     }
 }
 
