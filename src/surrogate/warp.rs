@@ -235,7 +235,9 @@ mod tests {
                 let x = f64::from(i) / 20.0;
                 let (w, by_a, by_b) = kumaraswamy(x, ln_a, ln_b);
                 let plain = 1.0 - (1.0 - x.powf(ln_a.exp())).powf(ln_b.exp());
-                assert!((w - plain).abs() < 1e-5 && w > last, "{x} {w} {plain}");
+                // The ends are cut off a little.
+                let near = if (1..20).contains(&i) { 1e-12 } else { 1e-3 };
+                assert!((w - plain).abs() < near && w > last, "{x} {w} {plain}");
                 last = w;
                 let h = 1e-6;
                 let slope = |plus: (f64, f64, f64), minus: (f64, f64, f64)| (plus.0 - minus.0) / (2.0 * h);

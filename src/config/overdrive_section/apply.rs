@@ -123,7 +123,7 @@ fn set_freeze(experiment: &mut Experiment, freeze: &Freeze, diagnostics: &mut Ve
         found
             .error("freeze", freeze.span, "the policy of this sweep freezes nobody")
             .label("nothing to freeze")
-            .help("policies that do: ASHA, Hyperband, Predictive; write  policy: {name: ASHA}");
+            .help("policies that do: ASHA, Hyperband, Predictive; write  policy: {type: ASHA}");
         diagnostics.extend(found.sorted());
     }
     if let Ok(limits) = serde_json::to_value(freeze.limits) {
