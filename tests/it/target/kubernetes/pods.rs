@@ -197,8 +197,8 @@ pub(super) fn a_pool_of_pods(cluster: &Service, facts: &HashMap<String, String>)
     let (code, told) = create("place");
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("`--min-nodes` has no effect"), "{told}");
-    let shown = project.json(&["target", "show", "pool", "--json"]);
-    assert_eq!(shown["slots"], 2, "{shown}");
+    let shown = project.json(&["target", "show", "-n", "pool", "--json"]);
+    assert_eq!(shown["amlcompute"]["max_nodes"], 2, "{shown}");
     let words = ["run", "hdconfig.yml", "--json", "--target", "pool"];
     let result = project.ends(project.start(&words));
     assert_eq!(result["trials"]["Completed"], 6, "{result}");
