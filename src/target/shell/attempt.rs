@@ -50,6 +50,8 @@ pub(super) struct Followed {
     reported: u64,
     sides: bool,
     life: Option<Liveness>,
+    /// Why it was not started; holds until somebody claims it all the same.
+    pub(super) refused: Option<Liveness>,
     packing: Option<Receiver<io::Result<()>>>,
     packed: bool,
     /// Why what it left could not be fetched.
@@ -101,6 +103,7 @@ impl Followed {
             reported: 0,
             sides: false,
             life: None,
+            refused: None,
             packing: None,
             packed: false,
             trouble: None,
@@ -148,7 +151,10 @@ impl Followed {
 
     /// What is known of its runner, once all that it told was taken in.
     pub(super) fn life(&self) -> Option<&Liveness> {
-        self.life.as_ref().filter(|_| self.facts.is_empty())
+        match &self.life {
+            Some(Liveness::Unclaimed) => self.refused.as_ref().or(self.life.as_ref()),
+            life => life.as_ref().filter(|_| self.facts.is_empty()),
+        }
     }
 
     /// Whether nothing more will be told.

@@ -50,6 +50,8 @@ struct Agent<W> {
     /// Processes started on this line, and what was started.
     started: HashMap<String, u32>,
     specs: HashMap<String, Box<AttemptSpec>>,
+    /// Fates of attempts that were not started, and that nobody will claim.
+    refused: HashMap<String, Liveness>,
     /// What was asked to be sent home: attempt, pieces and bytes of the log that are home.
     wanted: Vec<(String, u64, u64)>,
     sending: VecDeque<Sending>,
@@ -96,6 +98,7 @@ pub(super) fn serve(reach: Reach, input: impl Read + Send + 'static, mut out: im
         followed: BTreeMap::new(),
         started: HashMap::new(),
         specs: HashMap::new(),
+        refused: HashMap::new(),
         wanted: Vec::new(),
         sending: VecDeque::new(),
         devices,
@@ -317,8 +320,17 @@ impl<W: Write> Agent<W> {
         };
         self.specs.insert(run.clone(), spec);
         match life {
-            Some(life) => self.tell(&Answer::Life { run, life }, &[]),
-            None => Ok(()),
+            Some(life) => {
+                self.refused.insert(run.clone(), life.clone());
+                if let Some(followed) = self.followed.get_mut(&run) {
+                    followed.refused = Some(life.clone());
+                }
+                self.tell(&Answer::Life { run, life }, &[])
+            }
+            None => {
+                self.refused.remove(&run);
+                Ok(())
+            }
         }
     }
 
@@ -403,6 +415,7 @@ impl<W: Write> Agent<W> {
         }
         let mut followed = Followed::new(folder, &run, known.as_deref(), (journal, log), home)?;
         followed.starter = self.started.get(&run).copied();
+        followed.refused = self.refused.get(&run).cloned();
         self.followed.insert(run, followed);
         Ok(())
     }
@@ -437,6 +450,7 @@ impl<W: Write> Agent<W> {
         }
         self.started.remove(run);
         self.specs.remove(run);
+        self.refused.remove(run);
         self.lent.remove(run);
         self.wanted.retain(|(wanted, ..)| wanted != run);
         self.sending.retain(|sending| sending.run != run);

@@ -50,6 +50,18 @@ fn what_it_lacks_is_told(place: &Place) {
         step(&tested, "program").contains("the shell runner, since"),
         "{tested}"
     );
+    let group = Sweep {
+        extra: "framework: PyTorch\ncommunicator: Nccl\npytorch:\n  processCount: 2\nnodeCount: 1\n",
+        ..one()
+    };
+    let project = Project::new(place, "echo score=1", &group);
+    let output = wait(project.start(&["run", "hdconfig.yml", "--json"]));
+    let told = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert_ne!(output.status.code(), Some(0), "{told}");
+    assert!(
+        told.contains("several processes per trial need overdrive itself"),
+        "{told}"
+    );
 }
 
 #[test]
