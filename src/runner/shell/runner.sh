@@ -155,12 +155,14 @@ capture() {
     [ -e "$now_part" ] || : >"$now_part"
     [ -e "$older" ] || : >"$older"
     both=$(($(wc -c <"$older") + $(wc -c <"$now_part")))
-    [ "$both" -le "$half" ] || lost=$((lost + both - half))
+    # The first half may be a block longer.
+    rest=$((od_cap - $(wc -c <"$log")))
+    [ "$both" -le "$rest" ] || lost=$((lost + both - rest))
     if [ "$lost" -gt 0 ]; then
         printf '\n[overdrive: %s bytes left out here]\n' "$lost" >>"$log"
         echo "$lost" >capped
     fi
-    cat "$older" "$now_part" | tail -c "$half" >>"$log"
+    cat "$older" "$now_part" | tail -c "$rest" >>"$log"
     rm -f "$older" "$now_part"
 }
 
@@ -349,14 +351,15 @@ run() {
     ticker=$!
 
     tick
-    code=''
+    code='' gone=0
     while :; do
         wait "$script"
         got=$?
         if [ "$got" -eq 127 ] && [ -n "$code" ]; then break; fi
         code=$got
-        # More than 128: a signal ended the script, or the waiting.
-        if [ "$code" -gt 128 ] && kill -0 "$script" 2>/dev/null; then
+        [ "$code" -gt 128 ] || break
+        # A signal ended the script, or the waiting.
+        if kill -0 "$script" 2>/dev/null; then
             tick
             if [ -n "$struck" ] && [ -n "$members" ]; then
                 survivors=$members
@@ -364,7 +367,10 @@ run() {
             fi
             continue
         fi
-        break
+        # The waiting may have been ended in the moment of the script's own end, whose code is then still to be had. A shell that has
+        # given it says 127, or the same again.
+        gone=$((gone + 1))
+        [ "$gone" -le 3 ] || break
     done
     clock
     duration=$((now - started))

@@ -41,7 +41,7 @@ impl Attempt {
     fn new(shell: &'static [&'static str], argv: &[&str]) -> Self {
         let spec = serde_json::json!({
             "sweep": "HD_1", "experiment": "e", "trial": 3, "run_id": "HD_1_3", "attempt": 0,
-            "nonce": format!("n{}{}", std::process::id(), crate::runner::clock::boot_ms()),
+            "nonce": uuid::Uuid::new_v4().simple().to_string(),
             "argv": argv, "env": {}, "grace_ms": 500, "primary_metric": "score", "metric_names": ["score"],
             "parameters": {}, "log_cap_bytes": 1 << 20, "shim": false, "mlflow": false,
         });
@@ -246,7 +246,6 @@ fn values_arrive_as_they_are() {
 }
 
 #[test]
-#[ignore = "fails one time in five: docs/design/shell-runner.md"]
 fn a_cancel_a_limit_and_a_signal_end_all_of_it() {
     const FAMILY: &str = "sleep 600 & echo $! >../child; setsid sleep 600 & echo $! >../daemon; ";
     each(|shell| {
@@ -347,7 +346,6 @@ fn a_killed_runner_takes_its_script_along() {
 }
 
 #[test]
-#[ignore = "fails one time in five: docs/design/shell-runner.md"]
 fn a_long_log_keeps_its_ends() {
     each(|shell| {
         let script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i + 1)); done";
@@ -364,7 +362,7 @@ fn a_long_log_keeps_its_ends() {
             whole,
             "what is left out is counted"
         );
-        assert!(log.len() < 60_000 + (32 << 10), "{}", log.len());
+        assert!(log.len() < 60_000 + 100, "{}", log.len());
         assert!(
             attempt
                 .facts()

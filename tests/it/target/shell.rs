@@ -4,6 +4,7 @@ use super::project::{Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
 use super::{ssh, suite};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -24,15 +25,20 @@ fn step(tested: &Value, name: &str) -> String {
 }
 
 #[test]
-fn the_shell_runner_is_taken_where_it_is_asked_for() {
+fn the_shell_runner_passes_the_suite() {
     if !full("target::shell") {
         return;
     }
     let server = Service::start("sshd", "gone");
     let facts = server.facts();
     let by_key = ["--private-key-file", facts["KEY"].as_str(), "--slots", "4"];
+    // All of it: the stand-in for azureml needs no program there either.
     let place = ssh::place(&facts, &[&by_key[..], &["--runner", "shell"]].concat());
+    suite::all(&place);
     what_it_lacks_is_told(&place);
+    long_logs_and_many_files(&place);
+    the_line_is_cut(&place, &server, &facts);
+    a_disk_that_executes_nothing(&facts);
 }
 
 /// A sweep says that its trials run under the shell runner, why, and what is not seen there; what it cannot do is refused.
@@ -64,6 +70,110 @@ fn what_it_lacks_is_told(place: &Place) {
     );
 }
 
+/// Output of some megabytes, numbers between, and files of odd and many names come home whole.
+fn long_logs_and_many_files(place: &Place) {
+    let body = r#"i=0
+while [ $i -lt 20 ]; do
+  i=$((i + 1)); echo "score=$i"
+  head -c 200000 /dev/zero | tr '\0' x | fold -w 99; echo
+done
+mkdir outputs/many; i=0
+while [ $i -lt 300 ]; do i=$((i + 1)); echo $i > "outputs/many/$i"; done
+head -c 3000000 /dev/urandom > outputs/noise; cksum < outputs/noise > outputs/sum"#;
+    let project = Project::new(place, body, &one());
+    assert_eq!(project.sweep()["trials"]["Completed"], 1);
+    assert_eq!(project.trials()[0]["reports"], 20);
+    let folder = project.folder_of(0);
+    let log = fs::read(folder.join("azureml-logs/70_driver_log.txt")).unwrap();
+    assert!(log.len() > 4_000_000, "{}", log.len());
+    assert_eq!(fs::read_dir(folder.join("wd/outputs/many")).unwrap().count(), 300);
+    let sum = Command::new("cksum")
+        .stdin(fs::File::open(folder.join("wd/outputs/noise")).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(
+        text(&sum.stdout),
+        fs::read_to_string(folder.join("wd/outputs/sum")).unwrap()
+    );
+    let left: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert_eq!(left, Vec::<String>::new(), "nothing of the way stays");
+}
+
+/// The server and all its sessions are gone in the middle: trials go on, and nothing is lost or told twice.
+fn the_line_is_cut(place: &Place, server: &Service, facts: &HashMap<String, String>) {
+    let project = Project::new(place, super::project::LOGGING, &Sweep::default());
+    let child = project.start(&["run", "hdconfig.yml", "--json"]);
+    project.until("two scripts", || project.names_seen().len() >= 2);
+    server.ask(&["stop"]);
+    project.until("the end of those that ran", || {
+        project.names_seen().iter().all(|name| {
+            let written = fs::read_to_string(project.seen().join(name)).unwrap();
+            written.lines().count() == 10
+        })
+    });
+    server.ask(&["start"]);
+    let result = project.ends(child);
+    assert_eq!(result["trials"]["Completed"], 3, "{result}");
+    project.nothing_was_lost(3);
+    let runs = format!("{}/.cache/overdrive/runs", facts["HOME"]);
+    project.until("the removal of what is home", || {
+        // Models that another sweep registered stay for those that ask for them.
+        let left = |sweep: fs::DirEntry| {
+            fs::read_dir(sweep.path())
+                .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != "registry"))
+        };
+        fs::read_dir(&runs).is_ok_and(|sweeps| !sweeps.flatten().any(left))
+    });
+}
+
+/// A home that is mounted so that it executes nothing: the program is not even sent there.
+fn a_disk_that_executes_nothing(facts: &HashMap<String, String>) {
+    struct Mounted(String);
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+    let folder = format!("{}/noexec", facts["HOME"]);
+    fs::create_dir_all(&folder).unwrap();
+    let options = "noexec,size=64m,mode=0777";
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", options, "overdrive-test", &folder])
+        .status();
+    assert!(mounted.unwrap().success());
+    let _mounted = Mounted(folder.clone());
+    let place = ssh::place(
+        facts,
+        &["--private-key-file", facts["KEY"].as_str(), "--folder", &folder],
+    );
+    let project = Project::new(&place, "echo score=4; echo done > outputs/done", &one());
+    let result = project.sweep();
+    assert_eq!(result["best"]["value"], 4.0, "{result}");
+    assert!(project.folder_of(0).join("wd/outputs/done").exists());
+    let tested = project.json(&["target", "test", "place", "--json"]);
+    assert!(
+        step(&tested, "program").contains("programs may not run in"),
+        "{tested}"
+    );
+    assert_eq!(tested["ok"], true, "{tested}");
+    let sent = fs::read_dir(Path::new(&folder).join("bin")).unwrap().count();
+    assert_eq!(sent, 0, "nothing was sent that cannot run");
+    let words = ["target", "update", "remote", "-n", "place", "--runner", "binary"];
+    let updated = project.run(&words);
+    assert_eq!(updated.status.code(), Some(0), "{}", text(&updated.stderr));
+    let output = project.run(&["run", "hdconfig.yml"]);
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("overdrive does not run there"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
 #[test]
 fn a_machine_of_nothing_but_busybox() {
     if !full("target::shell::small") {
@@ -80,6 +190,7 @@ fn a_machine_of_nothing_but_busybox() {
         ("whole", suite::whole as fn(&Place)),
         ("live", suite::live),
         ("runner_death", suite::runner_death),
+        ("controller_death", suite::controller_death),
     ] {
         println!("{name}");
         part(&place);

@@ -4,11 +4,15 @@ use super::{AppError, Application, KILLED, LOOK, Wish};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long `spark-submit` may take to see the end of a killed application.
 const DEATH: Duration = Duration::from_secs(30);
+
+/// How long the rest of what `spark-submit` said may take to be read after its end: somebody whom it started may hold the other end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) -> Result<i32, AppError> {
     let mut command = Command::new(spark_submit);
@@ -34,7 +38,7 @@ pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) ->
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = command.spawn()?;
-    let id = watched(&mut child);
+    let (id, silent) = watched(&mut child);
     let mut asked: Option<Instant> = None;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -51,6 +55,8 @@ pub(super) fn run(application: &Application, spark_submit: &str, wish: &Wish) ->
         }
         std::thread::sleep(LOOK);
     };
+    // The id may stand in its last words; that they are all read shows in the closed channel.
+    let _ = silent.recv_timeout(LAST_WORDS);
     // It may have been told to end as well, and ended at once; the application does not end with it.
     let ended = wish.is_there() || status.signal().is_some() || status.code() == Some(KILLED);
     if let Some(id) = known(&id) {
@@ -83,9 +89,10 @@ fn yarn(words: &[&str]) -> Command {
     command
 }
 
-/// Passes on what `spark-submit` says, and finds the application's id in it.
-fn watched(child: &mut Child) -> Arc<Mutex<Option<String>>> {
+/// Passes on what `spark-submit` says, and finds the application's id in it; the channel is closed when all of it was read.
+fn watched(child: &mut Child) -> (Arc<Mutex<Option<String>>>, Receiver<()>) {
     let found = Arc::new(Mutex::new(None));
+    let (speaking, silent) = std::sync::mpsc::channel::<()>();
     if let Some(errors) = child.stderr.take() {
         let id = Arc::clone(&found);
         // Without the thread the application cannot be killed, but runs.
@@ -99,9 +106,10 @@ fn watched(child: &mut Child) -> Arc<Mutex<Option<String>>> {
                 let _ = std::io::stderr().lock().write_all(&line);
                 line.clear();
             }
+            drop(speaking);
         });
     }
-    found
+    (found, silent)
 }
 
 /// The id in `Submitted application application_1700000000000_0001`.
