@@ -1,11 +1,11 @@
 //! What an attempt left, piece by piece: everything in its folder but the copy of the snapshot, of which only `outputs/` and
 //! `logs/` are sent.
 
-use super::protocol::Piece;
+use super::protocol::{self, Answer, Piece};
 use crate::runner::AttemptSpec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,36 @@ const OF_WORKING_FOLDER: [&str; 2] = ["outputs", "logs"];
 
 /// Bytes of a piece that are sent at once.
 const CHUNK: usize = 256 << 10;
+
+/// Pieces sent before attempts are looked at again.
+const PIECES_ROUND: usize = 64;
+
+/// Sends a few pieces of the attempt that waits longest; true if there are more.
+pub(in crate::target) fn send_some(
+    waiting: &mut VecDeque<Sending>,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let Some(mut sending) = waiting.pop_front() else {
+        return Ok(false);
+    };
+    for _ in 0..PIECES_ROUND {
+        let run = sending.run.clone();
+        match sending.next() {
+            Next::Piece(piece, name) => protocol::write(out, &Answer::Piece { run, piece }, &name)?,
+            Next::Data(bytes) => {
+                protocol::write(out, &Answer::Data { run }, &bytes)?;
+                // Large ones take turns with journals.
+                break;
+            }
+            Next::End => {
+                protocol::write(out, &Answer::Collected { run }, &[])?;
+                return Ok(!waiting.is_empty());
+            }
+        }
+    }
+    waiting.push_back(sending);
+    Ok(true)
+}
 
 /// Every path below `folder` that is to be sent, in order of bytes; links last, so that nothing is ever written through one.
 pub(in crate::target) fn list(folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,6 @@
 //! The agent's loop: takes requests in, starts and follows, tells.
 
-use super::pieces::{LOG, Next, Sending};
+use super::pieces::{self, LOG, Sending};
 use super::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starter};
 use super::stock::{Built, Stock};
 use super::{folder_of, protocol::Found};
@@ -27,9 +27,6 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// Bytes of one log taken in one round.
 const LOG_ROUND: usize = 256 << 10;
-
-/// Pieces sent before journals are looked at again.
-const PIECES_ROUND: usize = 64;
 
 /// What a runner is told that cannot make room by stopping.
 const NO_PLACE: &str = "!its place cannot be given to another trial";
@@ -427,26 +424,7 @@ impl<W: Write> Agent<W> {
 
     /// Sends a few of the pieces that were asked for; true if there are more.
     fn send(&mut self) -> io::Result<bool> {
-        let Some(mut sending) = self.sending.pop_front() else {
-            return Ok(false);
-        };
-        for _ in 0..PIECES_ROUND {
-            let run = sending.run.clone();
-            match sending.next() {
-                Next::Piece(piece, name) => self.tell(&Answer::Piece { run, piece }, &name)?,
-                Next::Data(bytes) => {
-                    self.tell(&Answer::Data { run }, &bytes)?;
-                    // Large ones take turns with journals.
-                    break;
-                }
-                Next::End => {
-                    self.tell(&Answer::Collected { run }, &[])?;
-                    return Ok(!self.sending.is_empty());
-                }
-            }
-        }
-        self.sending.push_back(sending);
-        Ok(true)
+        pieces::send_some(&mut self.sending, &mut self.out)
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// the machine is not to be widened). Empty without GPUs.
 pub fn visible_devices() -> Vec<String> {
     if let Some(given) = std::env::var_os("CUDA_VISIBLE_DEVICES") {
-        return split(&given.to_string_lossy());
+        return listed_devices(&given.to_string_lossy());
     }
     if !std::path::Path::new("/proc/driver/nvidia").exists() {
         return Vec::new();
@@ -19,13 +19,14 @@ pub fn visible_devices() -> Vec<String> {
     match listed {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
             .lines()
-            .flat_map(split)
+            .flat_map(listed_devices)
             .collect(),
         _ => Vec::new(),
     }
 }
 
-fn split(text: &str) -> Vec<String> {
+/// Devices in a list such as that of `CUDA_VISIBLE_DEVICES`.
+pub(in crate::target) fn listed_devices(text: &str) -> Vec<String> {
     text.split(',')
         .map(str::trim)
         .filter(|entry| !entry.is_empty() && *entry != "-1")
@@ -39,8 +40,8 @@ mod tests {
 
     #[test]
     fn lists_are_split_and_nothing_is_nothing() {
-        assert_eq!(split("0, GPU-1a"), ["0", "GPU-1a"]);
-        assert!(split("").is_empty());
-        assert!(split("-1").is_empty());
+        assert_eq!(listed_devices("0, GPU-1a"), ["0", "GPU-1a"]);
+        assert!(listed_devices("").is_empty());
+        assert!(listed_devices("-1").is_empty());
     }
 }

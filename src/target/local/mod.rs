@@ -5,7 +5,7 @@
 
 pub(super) mod bell;
 mod forks;
-mod gpu;
+pub(in crate::target) mod gpu;
 pub(super) mod hold;
 mod liveness;
 pub(super) mod reader;

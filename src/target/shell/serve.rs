@@ -8,8 +8,9 @@ use super::stock::{Stock, There};
 use crate::config::launch::template::quote;
 use crate::runner::AttemptSpec;
 use crate::runner::shell::{SCRIPT, order};
-use crate::target::agent::pieces::{Next, Sending};
+use crate::target::agent::pieces::{self, Sending};
 use crate::target::agent::protocol::{self, Answer, BODY_MAX, GREETING, Machine, Request, Starter};
+use crate::target::local::gpu::listed_devices;
 use crate::target::{Fate, Liveness};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
@@ -24,9 +25,6 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// A controller that says nothing for so long is not there any more.
 const SILENCE: Duration = Duration::from_secs(90);
-
-/// Pieces sent before attempts are looked at again.
-const PIECES_ROUND: usize = 64;
 
 /// What trials find missing.
 const LACKS: &str = "the shell runner executes its trials, and what they log to MLflow or NNI is not seen";
@@ -85,7 +83,7 @@ pub(super) fn serve(reach: Reach, input: impl Read + Send + 'static, mut out: im
         root: reach.root.clone().into(),
         doorbell: format!("{}/doorbell", reach.root).into(),
         cores: value(&found, "cores").parse().unwrap_or(1),
-        devices: split(&value(&found, "devices")),
+        devices: listed_devices(&value(&found, "devices")),
     };
     let devices = machine.devices.clone();
     protocol::write(&mut out, &Answer::Hello(machine), &[])?;
@@ -162,14 +160,6 @@ fn value(text: &str, key: &str) -> String {
     let mark = format!("OD {key}=");
     let found = text.lines().find_map(|line| line.strip_prefix(&mark));
     found.unwrap_or_default().trim().to_owned()
-}
-
-fn split(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty() && *entry != "-1")
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Reads requests in a thread of its own.
@@ -532,25 +522,6 @@ impl<W: Write> Agent<W> {
                 self.wanted.push((run, skip, log));
             }
         }
-        let Some(mut sending) = self.sending.pop_front() else {
-            return Ok(false);
-        };
-        for _ in 0..PIECES_ROUND {
-            let run = sending.run.clone();
-            match sending.next() {
-                Next::Piece(piece, name) => self.tell(&Answer::Piece { run, piece }, &name)?,
-                Next::Data(bytes) => {
-                    self.tell(&Answer::Data { run }, &bytes)?;
-                    // Large ones take turns with journals.
-                    break;
-                }
-                Next::End => {
-                    self.tell(&Answer::Collected { run }, &[])?;
-                    return Ok(!self.sending.is_empty());
-                }
-            }
-        }
-        self.sending.push_back(sending);
-        Ok(true)
+        pieces::send_some(&mut self.sending, &mut self.out)
     }
 }
