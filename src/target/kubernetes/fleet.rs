@@ -262,7 +262,7 @@ impl Fleet {
                 break;
             }
         }
-        let left: Vec<String> = {
+        let (left, sweep) = {
             let mut state = self.state();
             let free = |machine: &Machine| machine.attempts.is_empty();
             let jobs = state.machines.iter().filter(|(_, machine)| free(machine));
@@ -270,12 +270,21 @@ impl Fleet {
                 machine.let_go();
             }
             let mut jobs: Vec<String> = jobs.map(|(job, _)| job.clone()).collect();
+            let over = jobs.len() == state.machines.len();
             jobs.append(&mut state.unwanted);
-            jobs
+            let sweep = state.luggage.as_ref().filter(|_| over);
+            (
+                jobs,
+                sweep.map(|luggage| format!("{SWEEP}={}", manifest::label(&luggage.sweep))),
+            )
         };
-        if !left.is_empty() {
-            let mut words = vec!["delete", "job", "--ignore-not-found", "--wait=false"];
-            words.extend(left.iter().map(String::as_str));
+        let mut words = vec!["delete", "job", "--ignore-not-found", "--wait=false"];
+        match &sweep {
+            // Also those that a controller which was killed had made for nobody yet.
+            Some(selector) => words.extend(["-l", selector.as_str()]),
+            None => words.extend(left.iter().map(String::as_str)),
+        }
+        if sweep.is_some() || !left.is_empty() {
             // What cannot be removed now ends by itself after some hours.
             let _ = self.kubectl.ask(&words);
         }

@@ -208,6 +208,9 @@ pub(super) fn a_pool_of_pods(cluster: &Service, facts: &HashMap<String, String>)
         .map(|name| fs::read_to_string(project.seen().join(name)).unwrap())
         .collect();
     assert!((1..=3).contains(&pods.len()), "{pods:?}");
+    project.until("the end of the pool's pods", || {
+        kubectl(facts, &["get", "jobs", "-o", "name"]).is_empty()
+    });
 }
 
 /// A pod that is evicted by the API, and one whose node is drained by a taint, are preempted: tried again, and neither takes anything
