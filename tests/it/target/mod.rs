@@ -6,6 +6,7 @@
 mod agent;
 mod batch;
 mod docker;
+mod freeze;
 mod hosts;
 mod keyring;
 mod kubernetes;

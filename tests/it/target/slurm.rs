@@ -2,7 +2,7 @@
 
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
-use super::{processes, ssh, suite};
+use super::{freeze, processes, ssh, suite};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -71,12 +71,13 @@ fn a_cluster_passes_the_suite_and_what_slurm_adds() {
     let by_job = place(&cluster, &[]);
     suite::all(&by_job);
     let by_worker = place(&cluster, &["--workers", "--slots", "2"]);
-    let parts: [&(dyn Fn() + Sync); 12] = [
+    let parts: [&(dyn Fn() + Sync); 13] = [
         &|| a_pool_for_one_sweep_is_gone_even_if_its_controller_died(&cluster),
         &|| a_pool_grows_and_is_gone_again(&cluster),
         &|| processes::torch(&by_job, &["n1", "n2"]),
         &|| processes::tensorflow(&by_job),
         &|| processes::one_fails(&by_job),
+        &|| freeze::freezing(&by_job),
         &|| suite::whole(&by_worker),
         &|| suite::runner_death(&by_worker),
         &|| requeued_jobs_do_not_run_twice(&cluster),

@@ -2,7 +2,7 @@
 
 use super::project::{LOGGING, Place, Project, Sweep, text, wait};
 use super::services::{Service, full};
-use super::suite;
+use super::{freeze, suite};
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs;
@@ -71,6 +71,7 @@ fn a_machine_by_ssh_passes_the_suite_and_what_ssh_adds() {
     let facts = server.facts();
     let by_key = ["--private-key-file", facts["KEY"].as_str()];
     suite::all(&place(&facts, &[&by_key[..], &["--slots", "4"]].concat()));
+    freeze::freezing(&place(&facts, &[&by_key[..], &["--slots", "2"]].concat()));
     ways_to_log_in(&facts);
     refusals(&server, &facts);
     the_server_goes_and_comes_back(&server, &facts);
